@@ -1,0 +1,1 @@
+"""The device agent: samples, decides, records, offers. Importing the package loads nothing."""
