@@ -1,0 +1,242 @@
+"""Many integers as delta columns: a few bits each, exact both ways.
+
+A column is a run of integers that change little from one to the next: ticks, orders, readings of one channel. Three
+modes, the shortest wins: differences as varints; differences less their median, packed at one width; the same with the
+few that do not fit written apart, so that an outlier widens nothing but itself.
+
+Source: SPEC.md section 4.2.
+"""
+
+from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
+
+_VALUE_MAX = 1 << 62
+_WIDTH_MAX = 64
+
+
+def zigzag(value: int) -> int:
+    """Return 0, 1, 2, 3 ... for 0, -1, 1, -2 ..."""
+    return value << 1 if value >= 0 else ((-value) << 1) - 1
+
+
+def unzigzag(value: int) -> int:
+    """Return the integer whose zigzag this is."""
+    return -((value + 1) >> 1) if value & 1 else value >> 1
+
+
+def put_uvarint(out: bytearray, value: int) -> None:
+    """Append value >= 0, seven bits a byte, lowest first."""
+    while value > 0x7F:
+        out.append((value & 0x7F) | 0x80)
+        value >>= 7
+    out.append(value)
+
+
+def get_uvarint(data: bytes, at: int) -> tuple:
+    """Return (value, end). Raises ProtocolError(MALFORMED) if cut off, longer than 10 bytes or not the shortest form."""
+    value = shift = 0
+    while True:
+        if at >= len(data) or shift > 63:
+            raise ProtocolError(MALFORMED, "varint cut off or too long at byte {}".format(at))
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if byte == 0 and shift:
+                raise ProtocolError(MALFORMED, "varint at byte {} is longer than needed".format(at))
+            return value, at
+        shift += 7
+
+
+def uvarint_size(value: int) -> int:
+    """Return the bytes that put_uvarint appends."""
+    size = 1
+    while value > 0x7F:
+        value >>= 7
+        size += 1
+    return size
+
+
+def put_column(out: bytearray, values: list) -> None:
+    """Append one column: 1 or more integers within +-2**62, in the shortest mode."""
+    start = bytearray()
+    put_uvarint(start, zigzag(values[0]))
+    steps = [values[i] - values[i - 1] for i in range(1, len(values))]
+    plain = bytearray(start)
+    for step in steps:
+        put_uvarint(plain, zigzag(step))
+    best = plain
+    mode = 0
+    if steps:
+        base = sorted(steps)[(len(steps) - 1) // 2]
+        residuals = [zigzag(step - base) for step in steps]
+        put_uvarint(start, zigzag(base))
+        mode, width, size = _choose_width(residuals, len(start), len(plain))
+        if mode == 1:
+            best = _packed(start, residuals, width)
+        elif mode == 2:
+            best = _patched(start, residuals, width)
+    out.append(mode)
+    out.extend(best)
+
+
+def _choose_width(residuals: list, start_bytes: int, plain_bytes: int) -> tuple:
+    """Return (mode, width, bytes) of the shortest encoding; the lower mode among equals, then the smaller width."""
+    widths = [_bits(residual) for residual in residuals]
+    widest = max(widths)
+    count = len(residuals)
+    best = (0, 0, plain_bytes)
+    size = start_bytes + 1 + (count * widest + 7) // 8
+    if size < best[2]:
+        best = (1, widest, size)
+    for width in sorted(set(widths)):
+        if width == widest:
+            break
+        apart = [i for i in range(count) if widths[i] > width]
+        if len(apart) * 2 >= best[2]:
+            continue  # two bytes an exception are the least: this width cannot win
+        size = start_bytes + 1 + (count * width + 7) // 8 + uvarint_size(len(apart)) + _apart_size(apart, residuals)
+        if size < best[2]:
+            best = (2, width, size)
+    return best
+
+
+def _apart_size(apart: list, residuals: list) -> int:
+    size = 0
+    before = 0
+    for i in apart:
+        size += uvarint_size(i - before) + uvarint_size(residuals[i])
+        before = i
+    return size
+
+
+def _bits(value: int) -> int:
+    n = 0
+    while value:
+        value >>= 1
+        n += 1
+    return n
+
+
+def _packed(start: bytearray, residuals: list, width: int) -> bytearray:
+    out = bytearray(start)
+    out.append(width)
+    _pack(out, residuals, width)
+    return out
+
+
+def _patched(start: bytearray, residuals: list, width: int) -> bytearray:
+    out = bytearray(start)
+    out.append(width)
+    apart = [i for i in range(len(residuals)) if _bits(residuals[i]) > width]
+    put_uvarint(out, len(apart))
+    before = 0
+    kept = list(residuals)
+    for i in apart:
+        put_uvarint(out, i - before)
+        put_uvarint(out, residuals[i])
+        kept[i] = 0
+        before = i
+    _pack(out, kept, width)
+    return out
+
+
+def _pack(out: bytearray, residuals: list, width: int) -> None:
+    if not width:
+        return
+    room = 0
+    held = 0
+    for residual in residuals:
+        held |= residual << room
+        room += width
+        while room >= 8:
+            out.append(held & 0xFF)
+            held >>= 8
+            room -= 8
+    if room:
+        out.append(held)
+
+
+def get_column(data: bytes, at: int, count: int) -> tuple:
+    """Return (list of count integers, end). Raises ProtocolError, never anything else."""
+    if at >= len(data):
+        raise ProtocolError(MALFORMED, "column cut off at byte {}".format(at))
+    mode = data[at]
+    if mode > 2:
+        raise ProtocolError(MALFORMED, "column mode {} at byte {} is not 0..2".format(mode, at))
+    first, at = get_uvarint(data, at + 1)
+    if mode == 0:
+        steps = []
+        for _ in range(count - 1):
+            step, at = get_uvarint(data, at)
+            steps.append(unzigzag(step))
+    else:
+        steps, at = _get_packed(data, at, count - 1, mode)
+    return _sum_up(unzigzag(first), steps), at
+
+
+def _sum_up(value: int, steps: list) -> list:
+    values = [value]
+    for step in steps:
+        value += step
+        values.append(value)
+    for value in values:
+        if not -_VALUE_MAX <= value <= _VALUE_MAX:
+            raise ProtocolError(TOO_LARGE, "column value {} is beyond 2**62".format(value))
+    return values
+
+
+def _get_packed(data: bytes, at: int, count: int, mode: int) -> tuple:
+    base, at = get_uvarint(data, at)
+    base = unzigzag(base)
+    if at >= len(data):
+        raise ProtocolError(MALFORMED, "column width cut off at byte {}".format(at))
+    width = data[at]
+    at += 1
+    if width > _WIDTH_MAX:
+        raise ProtocolError(TOO_LARGE, "column width {} exceeds {}".format(width, _WIDTH_MAX))
+    apart = {}
+    if mode == 2:
+        apart, at = _get_apart(data, at, count)
+    end = at + (count * width + 7) // 8
+    if end > len(data):
+        raise ProtocolError(MALFORMED, "packed column cut off: {} bytes of {}".format(len(data) - at, end - at))
+    residuals = _unpack(data, at, count, width)
+    for i in apart:
+        residuals[i] = apart[i]
+    return [base + unzigzag(residual) for residual in residuals], end
+
+
+def _get_apart(data: bytes, at: int, count: int) -> tuple:
+    number, at = get_uvarint(data, at)
+    if not 1 <= number <= count:
+        raise ProtocolError(MALFORMED, "{} exceptions in a column of {} differences".format(number, count))
+    apart = {}
+    index = 0
+    for i in range(number):
+        step, at = get_uvarint(data, at)
+        if i and not step:
+            raise ProtocolError(MALFORMED, "exception named twice before byte {}".format(at))
+        index += step
+        if index >= count:
+            raise ProtocolError(MALFORMED, "exception {} beyond {} differences".format(index, count))
+        apart[index], at = get_uvarint(data, at)
+    return apart, at
+
+
+def _unpack(data: bytes, at: int, count: int, width: int) -> list:
+    if not width:
+        return [0] * count
+    residuals = []
+    held = room = 0
+    mask = (1 << width) - 1
+    for _ in range(count):
+        while room < width:
+            held |= data[at] << room
+            at += 1
+            room += 8
+        residuals.append(held & mask)
+        held >>= width
+        room -= width
+    if held:
+        raise ProtocolError(MALFORMED, "packed column ends in bits that are not zero")
+    return residuals

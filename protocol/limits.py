@@ -1,0 +1,37 @@
+"""Every maximum of the bytes, each with the reason for its number.
+
+Source: SPEC.md section 8.
+"""
+
+# 512 bytes plus CoAP and OSCORE stay below 576, which every IPv4 path carries whole, and fill two flash pages.
+segment_bytes_max = 512
+# A count in the header that also bounds the work of decoding one segment.
+segment_events_max = 1023
+# What is left of 512 bytes for the plaintext when every header integer has its longest form (SPEC.md section 3.3).
+events_bytes_max = 360
+# A receipt, time token, heartbeat or command fits one CoAP message beside others.
+message_bytes_max = 400
+# Answer of one exchange: one CoAP message, like a segment.
+answer_bytes_max = 512
+# Deepest nesting of any item but a bundle: segment > payload > header is 3, an event row with its acts 5.
+cbor_depth_max = 8
+# A sealed lane moves its key once every so many segments.
+generation_segments = 32
+# The office derives at most so many steps ahead of the highest verified generation: 131,072 segments.
+generation_ahead_max = 4096
+# The keystore keeps every so-many-th seal key, so that any one is at most so many steps away.
+generation_kept_every = 4096
+# Channels of one device: one byte for the mask of good inputs, one CBOR simple value for each in a rule.
+channels_max = 8
+# Integers that a decision event carries, inputs, ages and registers together: the event stays below 300 bytes.
+decision_values_max = 32
+# Bytes of one part of a checkpoint, so that part and framing stay below events_bytes_max.
+checkpoint_part_bytes_max = 300
+# Parts of one checkpoint: 128 registers and 8 inputs at their longest fit.
+checkpoint_parts_max = 16
+# Want ranges in one answer: the rest follows with the next.
+wants_max = 8
+# Receipts in one answer: two lanes, and one more for an epoch that is ending.
+receipts_max = 3
+# Largest number of anything that counts up: CBOR keeps it in four bytes.
+uint32_max = 0xFFFFFFFF
