@@ -1,0 +1,30 @@
+# The commands people type. Each makes .venv if it is missing.
+PYTHON ?= python3
+PYTEST_WORKERS ?= 2
+BIN := .venv/bin
+READY := .venv/.installed
+
+.PHONY: demo test check canary clean
+
+demo: $(READY)
+	@mkdir -p build
+	$(BIN)/outstation demo --json build/demo.json
+
+test: $(READY)
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not canary"
+
+check: $(READY)
+	$(BIN)/python -m tools.check
+
+canary: $(READY)
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m canary
+
+clean:
+	rm -rf build dist .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Outstation needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing. Install it with: sudo apt-get install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; exit 2; }
+	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $(READY)

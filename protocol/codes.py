@@ -1,0 +1,112 @@
+"""Hosts only: every diagnostic code, what it means and what to do. `outstation explain CODE` prints it.
+
+A code is AREA-WHAT in lower case and keeps its meaning for ever; one that is no longer raised stays listed.
+docs/errors/README.md is written from this table (`python -m tools.docs`), and a test compares the two.
+"""
+
+from typing import NamedTuple
+
+
+class Explanation(NamedTuple):
+    """title: the mistake in a few words. why: how it comes about. act: what to do."""
+
+    title: str
+    why: str
+    act: str
+
+
+CODES = {
+    "command-failed": Explanation(
+        "A command met a fault of its own",
+        "The command reached a state that it does not know. This is our mistake, not yours.",
+        "Run it again; if it happens again, send the crash file whose path was printed. It holds the traceback, no keys.",
+    ),
+    "command-missing": Explanation(
+        "This installation lacks the command",
+        "The module that holds the command is not installed, or one that it needs is not.",
+        "Install the whole distribution into an environment of its own; radio and serial links need the extra links: "
+        "pip install 'outstation[links]'.",
+    ),
+    "explain-unknown-code": Explanation(
+        "No diagnostic has this code",
+        "`outstation explain` was asked for a code that is not in its table.",
+        "Run `outstation explain` without a code to see all of them.",
+    ),
+    "file-unusable": Explanation(
+        "A file that was named cannot be opened",
+        "It is missing, is a folder, or this user may not read or write it.",
+        "Check the path and the rights on it.",
+    ),
+    "installation-shared": Explanation(
+        "Another distribution wrote into our packages",
+        "Our packages have short names. Another project with a package of the same name was installed into the same "
+        "environment, and pip overwrites such files without a word.",
+        "Install outstation into an environment of its own, for instance with pipx.",
+    ),
+    "settings-missing-key": Explanation(
+        "A settings file lacks a key that has no default",
+        "Some values cannot be guessed: names, addresses, places of keys.",
+        "Add the key. The message says what it must look like.",
+    ),
+    "settings-not-utf8": Explanation(
+        "A settings file is not UTF-8 text",
+        "TOML is UTF-8. The byte shown is not, so the file was saved in another encoding, or is no text.",
+        "Save it as UTF-8.",
+    ),
+    "settings-out-of-range": Explanation(
+        "A value in a settings file is of the right kind and still not allowed",
+        "It is above or below its limit, does not match its pattern, or is not one of its choices.",
+        "Write a value that the message names.",
+    ),
+    "settings-refused": Explanation(
+        "Values in a settings file contradict each other",
+        "Each value is allowed, but not together.",
+        "Change one of the values that the message names.",
+    ),
+    "settings-syntax": Explanation(
+        "A settings file is not valid TOML",
+        "The text cannot be read from the place shown. Often a quote, a bracket or an equals sign is missing, "
+        "or a key stands there twice.",
+        "Mend the place shown; mistakes after it appear once the text can be read.",
+    ),
+    "settings-too-large": Explanation(
+        "A settings file is too large",
+        "Settings are a page of text; a file of this size is something else.",
+        "Check that the path names the settings file.",
+    ),
+    "settings-unknown-key": Explanation(
+        "A settings file holds a key that nobody reads",
+        "An unknown key is refused rather than passed over: a misspelt limit would silently not hold.",
+        "Correct the spelling, or delete the line.",
+    ),
+    "settings-unreadable": Explanation(
+        "A settings file cannot be read",
+        "It is missing, is a folder, or this user may not read it.",
+        "Check the path and the rights on it.",
+    ),
+    "settings-wrong-type": Explanation(
+        "A value in a settings file is of the wrong kind",
+        "For instance text where a number is wanted: numbers stand without quotes, text stands in quotes.",
+        "Write the kind of value that the message names.",
+    ),
+    "usage-missing": Explanation(
+        "A command lacks an argument or option",
+        "The command cannot start without it.",
+        "Add it; COMMAND --help shows the order.",
+    ),
+    "usage-no-such-command": Explanation(
+        "There is no such command",
+        "The word after outstation, or after one of its groups, is not a command.",
+        "Check the spelling against --help.",
+    ),
+    "usage-no-such-option": Explanation(
+        "There is no such option",
+        "Options belong to one command and stand after it.",
+        "Check the spelling against COMMAND --help.",
+    ),
+    "usage-wrong": Explanation(
+        "The command line cannot be used",
+        "A value has the wrong form, or there are too many arguments.",
+        "Compare with COMMAND --help.",
+    ),
+}
