@@ -33,5 +33,12 @@ checkpoint_parts_max = 16
 wants_max = 8
 # Receipts in one answer: two lanes, and one more for an epoch that is ending.
 receipts_max = 3
+# Segments and heartbeats in one uplink request: 350 KiB at most, which a small gateway holds whole in memory.
+uplink_segments_max = 512
+uplink_heartbeats_max = 256
+# Receipts in one uplink answer: two lanes of each device that a full request can name.
+uplink_receipts_max = 1536
+# Want ranges in one uplink answer: the rest follows with the next.
+uplink_wants_max = 1024
 # Largest number of anything that counts up: CBOR keeps it in four bytes.
 uint32_max = 0xFFFFFFFF

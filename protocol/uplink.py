@@ -1,0 +1,158 @@
+"""What a gateway posts to the office, and what the office answers.
+
+The gateway only carries: segments and heartbeats stay the bytes that the devices sealed, and the office judges them.
+Keys of the two maps that are not known are ignored, so that either side may be newer.
+
+Source: SPEC.md section 7.
+"""
+
+from protocol.cbor import dumps, loads
+from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
+from protocol.keys import LANES
+from protocol.limits import (
+    message_bytes_max,
+    segment_bytes_max,
+    uint32_max,
+    uplink_heartbeats_max,
+    uplink_receipts_max,
+    uplink_segments_max,
+    uplink_wants_max,
+)
+
+STORED = 0
+DUPLICATE = 1
+FORK = 2
+HEARTBEAT_TAKEN = 8
+HEARTBEAT_SEEN = 9
+# In quarantine: QUARANTINED + a reject code of protocol.errors.
+QUARANTINED = 16
+
+_OUTCOME_MAX = 255
+_STOP_MAX = 1 << 62
+
+
+class UplinkAnswer:
+    """What the office answers, after its commit.
+
+    outcomes: one for each segment of the request, in its order: STORED, DUPLICATE, FORK or QUARANTINED + reject code.
+    heartbeat_outcomes: one for each heartbeat: HEARTBEAT_TAKEN, HEARTBEAT_SEEN or QUARANTINED + reject code.
+    receipts, time_tokens: as sealed; each names its device. wants: (device, lane, epoch, start, stop), half-open.
+    """
+
+    __slots__ = ("outcomes", "heartbeat_outcomes", "receipts", "time_tokens", "wants")
+
+    def __init__(self, outcomes=(), heartbeat_outcomes=(), receipts=(), time_tokens=(), wants=()):
+        self.outcomes = list(outcomes)
+        self.heartbeat_outcomes = list(heartbeat_outcomes)
+        self.receipts = list(receipts)
+        self.time_tokens = list(time_tokens)
+        self.wants = list(wants)
+
+
+def encode_request(segments: list, heartbeats: list) -> bytes:
+    """Return one uplink request. segments: at most 512 of 1..512 bytes; heartbeats: at most 256 of 1..400 bytes.
+
+    Raises ProtocolError(TOO_LARGE) or (MALFORMED) for what parse_request would refuse.
+    """
+    items = {0: list(segments), 1: list(heartbeats)}
+    _check_request(items)
+    return dumps(items)
+
+
+def parse_request(raw: bytes) -> tuple:
+    """Return (segments, heartbeats), two lists of bytes that nobody verified. Raises ProtocolError, never anything else."""
+    items = _load_map(raw, 2, "request")
+    _check_request(items)
+    return items[0], items[1]
+
+
+def _check_request(items: dict) -> None:
+    _check_strings(items[0], uplink_segments_max, segment_bytes_max, "segments")
+    _check_strings(items[1], uplink_heartbeats_max, message_bytes_max, "heartbeats")
+
+
+def encode_uplink_answer(answer: UplinkAnswer) -> bytes:
+    """Return the answer's bytes. Raises ProtocolError for what parse_uplink_answer would refuse."""
+    items = {
+        0: answer.outcomes,
+        1: answer.heartbeat_outcomes,
+        2: answer.receipts,
+        3: answer.time_tokens,
+        4: [list(want) for want in answer.wants],
+    }
+    _check_answer(items)
+    return dumps(items)
+
+
+def parse_uplink_answer(raw: bytes) -> UplinkAnswer:
+    """Return the UplinkAnswer. Raises ProtocolError, never anything else."""
+    items = _load_map(raw, 5, "answer")
+    _check_answer(items)
+    return UplinkAnswer(items[0], items[1], items[2], items[3], [tuple(want) for want in items[4]])
+
+
+def _check_answer(items: dict) -> None:
+    _check_outcomes(items[0], uplink_segments_max, "segments")
+    _check_outcomes(items[1], uplink_heartbeats_max, "heartbeats")
+    _check_strings(items[2], uplink_receipts_max, message_bytes_max, "receipts")
+    _check_strings(items[3], uplink_heartbeats_max, message_bytes_max, "time tokens")
+    _check_list(items[4], uplink_wants_max, "wants")
+    for want in items[4]:
+        if not _is_want(want):
+            raise ProtocolError(
+                MALFORMED, "a want of an uplink answer is not [device, lane, epoch, start, stop]"
+            )
+
+
+def _load_map(raw: bytes, keys: int, what: str) -> dict:
+    items = loads(raw)
+    if not isinstance(items, dict):
+        raise ProtocolError(MALFORMED, "uplink {} is not a map".format(what))
+    for key in range(keys):
+        if key not in items:
+            raise ProtocolError(MALFORMED, "uplink {} lacks key {}".format(what, key))
+    return items
+
+
+def _check_list(value, most: int, what: str) -> None:
+    if not isinstance(value, list):
+        raise ProtocolError(MALFORMED, "the {} of an uplink message are not an array".format(what))
+    if len(value) > most:
+        raise ProtocolError(TOO_LARGE, "{} {} in one uplink message exceed {}".format(len(value), what, most))
+
+
+def _check_strings(value, most: int, bytes_max: int, what: str) -> None:
+    _check_list(value, most, what)
+    for item in value:
+        if not isinstance(item, bytes) or not item:
+            raise ProtocolError(
+                MALFORMED, "one of the {} is not a byte string of 1 byte or more".format(what)
+            )
+        if len(item) > bytes_max:
+            raise ProtocolError(
+                TOO_LARGE, "{} bytes in one of the {} exceed {}".format(len(item), what, bytes_max)
+            )
+
+
+def _check_outcomes(value, most: int, what: str) -> None:
+    _check_list(value, most, "outcomes of " + what)
+    for outcome in value:
+        if not _within(outcome, _OUTCOME_MAX):
+            raise ProtocolError(MALFORMED, "an outcome of {} is not 0..{}".format(what, _OUTCOME_MAX))
+
+
+def _is_want(want) -> bool:
+    return (
+        isinstance(want, list)
+        and len(want) == 5
+        and isinstance(want[0], bytes)
+        and len(want[0]) == 8
+        and _within(want[1], LANES[-1])
+        and _within(want[2], uint32_max)
+        and _within(want[3], uint32_max)
+        and _within(want[4], _STOP_MAX)
+    )
+
+
+def _within(value, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= high
