@@ -174,16 +174,35 @@ def _string(data, major: int, n: int, at: int):
     if major == 2:
         return piece, end
     try:
-        return piece.decode(), end
+        text = piece.decode()
     except UnicodeError:
+        text = None
+    if text is None or not _is_strict(piece):
         raise ProtocolError(MALFORMED, "text at byte {} is not UTF-8".format(at))
+    return text, end
+
+
+def _is_strict(text) -> bool:
+    """Return whether decodable text holds no overlong form, surrogate or code above U+10FFFF: MicroPython takes those."""
+    for i in range(len(text)):
+        lead = text[i]
+        if lead < 0xC0:
+            continue
+        after = text[i + 1]
+        if lead < 0xC2 or lead > 0xF4 or (lead == 0xE0 and after < 0xA0) or (lead == 0xED and after > 0x9F):
+            return False
+        if (lead == 0xF0 and after < 0x90) or (lead == 0xF4 and after > 0x8F):
+            return False
+    return True
 
 
 def _room(data, n: int, at: int, depth: int) -> None:
     if depth <= 0:
         raise ProtocolError(TOO_LARGE, "nested deeper than allowed at byte {}".format(at))
     if n > len(data) - at:
-        raise ProtocolError(MALFORMED, "{} items announced at byte {}, {} bytes left".format(n, at, len(data) - at))
+        raise ProtocolError(
+            MALFORMED, "{} items announced at byte {}, {} bytes left".format(n, at, len(data) - at)
+        )
 
 
 def _array(data, n: int, at: int, depth: int):
@@ -201,13 +220,15 @@ def _map(data, n: int, at: int, depth: int):
     before = b""
     for _ in range(n):
         start = at
-        key, at = _decode(data, at, 0)
-        if isinstance(key, bool) or not isinstance(key, int):
+        major, key, at = read_head(data, at)
+        if major > 1:
             raise ProtocolError(MALFORMED, "map key at byte {} is not an integer".format(start))
         encoded = bytes(data[start:at])
         if encoded <= before:
             raise ProtocolError(MALFORMED, "map key at byte {} is not above the one before".format(start))
         before = encoded
+        if major:
+            key = -1 - key
         items[key], at = _decode(data, at, depth - 1)
     return items, at
 
@@ -222,4 +243,6 @@ def _simple(data, at: int, n: int, end: int):
         return None, end
     if first < 0xF4 or (first == 0xF8 and n >= 32):
         return Simple(n), end
-    raise ProtocolError(MALFORMED, "float or simple value 0x{:02x} at byte {} is not allowed".format(first, at))
+    raise ProtocolError(
+        MALFORMED, "float or simple value 0x{:02x} at byte {} is not allowed".format(first, at)
+    )

@@ -86,15 +86,21 @@ def _choose_width(residuals: list, start_bytes: int, plain_bytes: int) -> tuple:
     count = len(residuals)
     best = (0, 0, plain_bytes)
     size = start_bytes + 1 + (count * widest + 7) // 8
-    if size < best[2]:
+    if size < best[2] and widest <= _WIDTH_MAX:
         best = (1, widest, size)
     for width in sorted(set(widths)):
-        if width == widest:
+        if width == widest or width > _WIDTH_MAX:
             break
         apart = [i for i in range(count) if widths[i] > width]
         if len(apart) * 2 >= best[2]:
             continue  # two bytes an exception are the least: this width cannot win
-        size = start_bytes + 1 + (count * width + 7) // 8 + uvarint_size(len(apart)) + _apart_size(apart, residuals)
+        size = (
+            start_bytes
+            + 1
+            + (count * width + 7) // 8
+            + uvarint_size(len(apart))
+            + _apart_size(apart, residuals)
+        )
         if size < best[2]:
             best = (2, width, size)
     return best
@@ -199,9 +205,13 @@ def _get_packed(data: bytes, at: int, count: int, mode: int) -> tuple:
         apart, at = _get_apart(data, at, count)
     end = at + (count * width + 7) // 8
     if end > len(data):
-        raise ProtocolError(MALFORMED, "packed column cut off: {} bytes of {}".format(len(data) - at, end - at))
+        raise ProtocolError(
+            MALFORMED, "packed column cut off: {} bytes of {}".format(len(data) - at, end - at)
+        )
     residuals = _unpack(data, at, count, width)
     for i in apart:
+        if residuals[i]:
+            raise ProtocolError(MALFORMED, "the place of exception {} is not zero".format(i))
         residuals[i] = apart[i]
     return [base + unzigzag(residual) for residual in residuals], end
 

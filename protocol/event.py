@@ -9,6 +9,7 @@ Source: SPEC.md section 4.
 from protocol.cbor import dumps, loads
 from protocol.columns import get_column, get_uvarint, put_column, put_uvarint
 from protocol.errors import BODY, MALFORMED, TOO_LARGE, ProtocolError
+from protocol.event_shape import check_fields
 from protocol.limits import channels_max, events_bytes_max, segment_events_max
 
 SAMPLE = 0
@@ -66,7 +67,9 @@ def encode_events(boot: int, events: list) -> bytes:
     columns = encode_samples(samples, order_base, tick_base) if samples else b""
     plaintext = dumps([boot, tick_base, order_base, columns, rows])
     if len(plaintext) > events_bytes_max:
-        raise ProtocolError(TOO_LARGE, "{} bytes of events exceed {}".format(len(plaintext), events_bytes_max))
+        raise ProtocolError(
+            TOO_LARGE, "{} bytes of events exceed {}".format(len(plaintext), events_bytes_max)
+        )
     return plaintext
 
 
@@ -138,6 +141,7 @@ def _row_event(row, order_base: int, tick_base: int) -> tuple:
     )
     if not shaped or row[2] == SAMPLE or tick_base + row[1] < 0:
         raise ProtocolError(MALFORMED, "a row is not [order, tick, kind, ...] of an event")
+    check_fields(row[2], row[3:])
     return order_base + row[0], tick_base + row[1], row[2], tuple(row[3:])
 
 
@@ -167,7 +171,8 @@ def decode_samples(columns: bytes, order_base: int, tick_base: int) -> list:
     if min(orders) < 0 or min(ticks) + tick_base < 0:
         raise ProtocolError(MALFORMED, "a sample has an order or tick below zero")
     return [
-        (order_base + orders[i], tick_base + ticks[i], SAMPLE, _reading_lists(by_channel, i)) for i in range(count)
+        (order_base + orders[i], tick_base + ticks[i], SAMPLE, _reading_lists(by_channel, i))
+        for i in range(count)
     ]
 
 

@@ -30,7 +30,9 @@ class Ranges:
         self.pairs = kept
 
     def remove(self, start: int, stop: int) -> None:
-        """Remove start .. stop - 1."""
+        """Remove start .. stop - 1. An empty range changes nothing."""
+        if stop <= start:
+            return
         kept = []
         for low, high in self.pairs:
             if low < min(high, start):
