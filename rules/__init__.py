@@ -1,3 +1,3 @@
-"""The meaning that device and office agree on. VERSION of the semantics goes into every event's provenance."""
+"""The meaning that device and office agree on. VERSION of the semantics goes into every checkpoint's provenance."""
 
 VERSION = 1
