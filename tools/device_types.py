@@ -1,0 +1,80 @@
+"""Checks the device's code with mypy against MicroPython's own stubs, so that a call the device lacks is an error.
+
+mypy takes the standard library from one typeshed folder only, and finds no MicroPython stubs that lie in site-packages
+beside everything else. So the two stub packages are laid out once as such a folder, every module listed in its VERSIONS.
+"""
+
+import shutil
+import sys
+import tomllib
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STUB_DISTRIBUTIONS = ("micropython-stdlib-stubs", "micropython-unix-stubs")
+_FROM = "3.0-"
+
+
+def build_typeshed(folder: Path) -> Path:
+    """Lay out the installed stubs as a typeshed under folder, and return its path; kept for the same versions."""
+    parts = [distribution(name) for name in STUB_DISTRIBUTIONS]
+    target = folder / "-".join(["typeshed", *(part.version for part in parts)])
+    if (target / "stdlib" / "VERSIONS").exists():
+        return target
+    shutil.rmtree(target, ignore_errors=True)
+    for part in parts:
+        _copy_stubs(part, target)
+    versions = target / "stdlib" / "VERSIONS"
+    listed = {line.split(":")[0].strip() for line in versions.read_text().splitlines()}
+    modules = sorted({_module(path) for path in (target / "stdlib").iterdir() if path.name != "VERSIONS"})
+    extra = [f"{name}: {_FROM}" for name in modules if name not in listed]
+    versions.write_text(versions.read_text().rstrip() + "\n" + "\n".join(extra) + "\n")
+    return target
+
+
+def device_files(root: Path = ROOT) -> list[str]:
+    """Return the files that run on a device: the agent, and protocol and rules less what only hosts may import."""
+    settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["outstation"]
+    hosts_only = [root / path for path in settings["hosts-only"]]
+    found = [path for folder in ("firmware", "protocol", "rules") for path in (root / folder).rglob("*.py")]
+    return sorted(
+        str(path)
+        for path in found
+        if path.name != "manifest.py" and not any(path == host or host in path.parents for host in hosts_only)
+    )
+
+
+def mypy_command(files: list[str], typeshed: Path, cache: Path) -> list[str]:
+    """Return the words that check files as device code."""
+    # No settings file: those of pyproject.toml are for the hosts' Python.
+    return [
+        *(sys.executable, "-m", "mypy", "--config-file=", f"--custom-typeshed-dir={typeshed}"),
+        *("--no-site-packages", f"--cache-dir={cache}", "--explicit-package-bases", "--check-untyped-defs"),
+        *(
+            "--python-version=3.11",
+            "--platform=linux",
+            "--no-error-summary",
+            "--disable-error-code=annotation-unchecked",
+            "--disable-error-code=var-annotated",
+        ),
+        *files,
+    ]
+
+
+def _copy_stubs(part: Distribution, target: Path) -> None:
+    for path in part.files or []:
+        words = path.parts
+        if (
+            words[0] == ".."
+            or words[0].endswith(".dist-info")
+            or (path.suffix not in (".pyi", "") and path.name != "VERSIONS")
+        ):
+            continue
+        # Modules lie at the top or under stdlib/; both are the device's standard library.
+        place = target / path if words[0] in ("stdlib", "stubs") else target / "stdlib" / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(str(part.locate_file(path)), place)
+
+
+def _module(path: Path) -> str:
+    return path.name.removesuffix(".pyi")
