@@ -101,9 +101,12 @@ def load(name: str) -> click.Command:
     """Return the command of the table's name. Raises DiagnosticError where its module is not installed."""
     module_name, _, attribute = COMMANDS[name].target.partition(":")
     try:
-        return getattr(import_module(module_name), attribute)
+        command = getattr(import_module(module_name), attribute, None)
     except ModuleNotFoundError as error:
         raise DiagnosticError(_missing_module(name, error.name or module_name)) from None
+    if command is None:
+        raise DiagnosticError(_missing_module(name, COMMANDS[name].target))
+    return command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

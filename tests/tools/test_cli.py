@@ -190,9 +190,17 @@ def test_tasks_that_failed_together_are_listed_together(planted, capsys):
     assert capsys.readouterr().err == "error[a-b] first\nerror[a-c] second\n"
 
 
-def test_command_that_is_not_installed_is_named(monkeypatch, capsys):
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_every_command_of_the_table_is_there(name, capsys):
+    """Whatever --help promises can be asked for its own help."""
+    assert cli.run([name, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: outstation {name}")
+
+
+@pytest.mark.parametrize("target", ["no_such_module.cli:command", "tools:no_such_command"])
+def test_command_that_is_not_installed_is_named(monkeypatch, capsys, target):
     """A missing module is answered with what to install."""
-    monkeypatch.setitem(cli.COMMANDS, "planted", cli.Lazy("no_such_module.cli:command", "Do it."))
+    monkeypatch.setitem(cli.COMMANDS, "planted", cli.Lazy(target, "Do it."))
 
     assert cli.run(["planted"]) == diagnostic.USAGE
     assert "error[command-missing]" in capsys.readouterr().err
