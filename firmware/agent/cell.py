@@ -1,0 +1,89 @@
+"""The power-safe cell: the few numbers of a device that must never go back, in two sectors used in turn.
+
+Every store programs one more page [serial, fields, check] behind the newest; when the sector is full the other one is erased
+and taken. The sector with the newest valid page is never erased, so that at every cut there is one; the highest serial wins.
+"""
+
+from agent.flash import PAGE_BYTES
+from agent.pages import PAGES_PER_SECTOR, FlashFault, decode_page, encode_page, page_offset, tail_page
+
+_LABEL = b"outstation cell v1"
+# Two sectors' worth of pages that do not keep their bytes: the part is worn out.
+_TRIES_MAX = 2 * PAGES_PER_SECTOR
+
+_NAMES = (
+    "boot",
+    "epoch",
+    "critical_base",
+    "routine_base",
+    "sender_reserved",
+    "id_context",
+    "command_floor",
+    "version_floor",
+    "order_reserved",
+    "epoch_start",
+)
+_NEW = (0, 0, 0, 0, 0, None, 0, 0, 0, None)
+
+
+class Cell:
+    """The cell in sectors first_sector and the next one. After load() every field is an attribute.
+
+    boot: how often the device has started. epoch; critical_base, routine_base: seal generation of its number 0.
+    sender_reserved: OSCORE sender sequence numbers below it may have been used. id_context: 8 bytes, or None as provisioned.
+    command_floor: highest command executed. version_floor: lowest release version still accepted.
+    order_reserved: orders below it may have been used. epoch_start: fields of the epoch's first event
+    [reason, old epoch, critical head, routine head], or None in the first epoch.
+    is_new: nothing was stored yet.
+    """
+
+    def __init__(self, flash, first_sector: int = 0):
+        self._flash = flash
+        self._first = first_sector
+        self._sector = first_sector
+        self._serial = 0
+        self.is_new = True
+        self._set(list(_NEW))
+
+    def _set(self, fields: list) -> None:
+        for i in range(len(_NAMES)):
+            setattr(self, _NAMES[i], fields[i])
+
+    def load(self) -> None:
+        """Read the newest valid page. A cell never stored has every field at its start."""
+        for sector in (self._first, self._first + 1):
+            for page in range(PAGES_PER_SECTOR):
+                item = decode_page(_LABEL, self._flash.read(page_offset(sector, page), PAGE_BYTES))
+                if item is not None and item[0] > self._serial:
+                    self._serial = item[0]
+                    self._sector = sector
+                    self._set(item[1:] + list(_NEW[len(item) - 1 :]))
+        self.is_new = self._serial == 0
+
+    def store(self, **changes) -> None:
+        """Change fields; durable, and read back, when this returns. Raises FlashFault if no page keeps its bytes."""
+        fields = [changes.pop(name, getattr(self, name)) for name in _NAMES]
+        assert not changes, "the cell has no field {}".format(", ".join(changes))
+        serial = self._serial + 1
+        self._sector = self._program(encode_page(_LABEL, [serial] + fields))
+        self._serial = serial
+        self.is_new = False
+        self._set(fields)
+
+    def _program(self, data: bytes) -> int:
+        for _ in range(_TRIES_MAX):
+            sector, page = self._place()
+            offset = page_offset(sector, page)
+            self._flash.program(offset, data)
+            if self._flash.read(offset, PAGE_BYTES) == data:
+                return sector
+        raise FlashFault("no page of the cell in sectors {} and {} keeps its bytes".format(self._first, self._first + 1))
+
+    def _place(self) -> tuple:
+        other = 2 * self._first + 1 - self._sector
+        for sector in (self._sector, other):
+            page = tail_page(self._flash, sector)
+            if page < PAGES_PER_SECTOR:
+                return sector, page
+        self._flash.erase(other)
+        return other, 0
