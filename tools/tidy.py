@@ -143,7 +143,7 @@ def _device_syntax(tree: ast.Module) -> Found:
         said = _banned(node)
         if said:
             yield (
-                node.lineno,
+                getattr(node, "lineno", 1),
                 "device-syntax",
                 f"{said}: MicroPython cannot, or it costs too much on a device",
             )
