@@ -1,0 +1,101 @@
+"""Datagrams over UDP, on MicroPython and, through the shim, on CPython.
+
+A datagram that cannot be sent or received now is lost, as it would be in the air: the CoAP client repeats it. Nothing is
+raised for it, it is counted.
+"""
+
+import asyncio
+import socket
+
+from protocol.coap import datagram_bytes_max
+
+try:
+    from asyncio import core as _loop  # MicroPython's event loop; CPython's has sock_recv instead
+except ImportError:
+    _loop = None
+
+
+class UdpLink:
+    """Moves datagrams to and from one address.
+
+    host, port: the gateway, as its configuration names it. The socket is opened with the first datagram, and opened anew
+    after an error, so that a network or a name that comes later is found then. Connected: datagrams from other addresses
+    never arrive.
+
+    Counts, all rising: sent_bytes, received_bytes (CoAP bytes, without UDP and IP), lost (datagrams that the system refused).
+    """
+
+    def __init__(self, host: str, port: int):
+        self._host = host
+        self._port = port
+        self._socket = None
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self.lost = 0
+
+    def send(self, datagram: bytes) -> None:
+        """Send one datagram, at once or never."""
+        try:
+            self._open().send(datagram)
+        except OSError:
+            self._fail()
+            return
+        self.sent_bytes += len(datagram)
+
+    async def recv(self, timeout_ms: int):
+        """Return the next datagram, or None: after timeout_ms, or earlier when the system reports an error."""
+        try:
+            datagram = await asyncio.wait_for(_receive(self._open()), timeout_ms / 1000)
+        except asyncio.TimeoutError:  # MicroPython has it only here
+            return None
+        except OSError:
+            # Nobody listens on the port. Waiting a little keeps a loop around this call from spinning.
+            self._fail()
+            await asyncio.sleep(min(timeout_ms, 50) / 1000)
+            return None
+        self.received_bytes += len(datagram)
+        return datagram
+
+    def close(self) -> None:
+        """Give the socket back; the next datagram opens another."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _open(self):
+        if self._socket is None:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                self._host, self._port, 0, socket.SOCK_DGRAM
+            )[0]
+            opened = socket.socket(family, kind, protocol)
+            opened.setblocking(False)
+            try:
+                opened.connect(address)
+            except OSError:
+                opened.close()
+                raise
+            self._socket = opened
+        return self._socket
+
+    def _fail(self) -> None:
+        self.lost += 1
+        self.close()
+
+
+# One byte more than allowed, so that a longer datagram is seen to be too long and not taken for a whole one.
+_READ_BYTES = datagram_bytes_max + 1
+
+if _loop is None:
+
+    async def _receive(opened):
+        return await asyncio.get_running_loop().sock_recv(opened, _READ_BYTES)
+
+else:
+
+    def _readable(opened):
+        yield _loop._io_queue.queue_read(opened)
+
+    async def _receive(opened):
+        # recv, not StreamReader.read: that would join two waiting datagrams into one.
+        await _readable(opened)
+        return opened.recv(_READ_BYTES)
