@@ -1,0 +1,166 @@
+"""Promises of rules/bundle.py and bundle.cddl: what is refused, and that nothing else ever happens."""
+
+import io
+import json
+import random
+import tokenize
+from pathlib import Path
+
+import pytest
+from cddl_verifier import Validator
+
+from protocol.cbor import dumps, loads
+from protocol.errors import TOO_LARGE, ProtocolError
+from rules.bundle import read_bundle
+from rules.engine import Engine
+from rules.limits import nesting_max
+from rules.translate import source
+from tests.both.random_bundles import random_bundle, random_samples
+from tools.demo_rules import demo_bundle
+from tools.rule_tree import act, bundle, rule, set_register
+from tools.rule_vectors import files
+
+ROOT = Path(__file__).resolve().parents[2]
+WORDS = {"def", "k", "if", "else", "and", "or", "not", "in", "return", "True", "False", "min", "max", "abs"}
+LETTERS = set("iartghocvxdmn")
+SIGNS = {*"()[],:=+-<>&", "==", "!=", "<=", ">="}
+
+
+def strange_words(text):
+    """Return the words of a translated function that are not on the list."""
+    strange = []
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        allowed = (
+            token.string.isspace()
+            or not token.string
+            or (token.type == tokenize.NUMBER and token.string.isdigit())
+            or token.string in WORDS | LETTERS | SIGNS
+        )
+        if not allowed:
+            strange.append(token.string)
+    return strange
+
+
+def mutated(data, dice):
+    """Return data with one to three bytes changed, added or taken away."""
+    changed = bytearray(data)
+    for _ in range(dice.randrange(1, 4)):
+        at = dice.randrange(len(changed))
+        kind = dice.randrange(4)
+        if kind == 0:
+            changed[at] = dice.randrange(256)
+        elif kind == 1:
+            changed[at] ^= 1 << dice.randrange(8)
+        elif kind == 2:
+            changed.insert(at, dice.randrange(256))
+        else:
+            del changed[at]
+    return bytes(changed)
+
+
+def test_vector_files_are_what_their_source_writes():
+    """Every file in rules/vectors is the output of tools.rule_vectors, byte for byte."""
+    for name, text in files().items():
+        assert (ROOT / "rules" / "vectors" / name).read_text() == text, name
+
+
+def test_every_accepted_vector_fits_the_cddl_and_every_engine_state_too():
+    """What the reader accepts, the grammar in bundle.cddl accepts; what an engine keeps fits engine_state."""
+    grammar = Validator(ROOT / "rules" / "bundle.cddl")
+    topics = ("arithmetic", "comparisons", "logic", "windows", "limits", "absence", "engine")
+    cases = [case for topic in topics for case in json.loads(files()[topic + ".json"])]
+    for data in [demo_bundle(), *(bytes.fromhex(case["bundle"]) for case in cases)]:
+        engine = Engine(read_bundle(data))
+        for now, values, good, trusted, online in random_samples(1, 2):
+            engine.sample(now, values[: engine.channels], good, trusted_time=trusted, online=online)
+
+        assert grammar.validate(data, "bundle").valid, data.hex()
+        assert grammar.validate(dumps(engine.state()), "engine_state").valid
+
+
+def test_cddl_refuses_a_wrong_type():
+    """The grammar is not a grammar of everything: a truth in a sum does not fit."""
+    grammar = Validator(ROOT / "rules" / "bundle.cddl")
+    data = bundle([rule(1, [0], [set_register(0, [0, 1, True])])], [])
+
+    assert not grammar.validate(data, "bundle").valid
+
+
+def test_a_bundle_cut_at_any_byte_is_refused():
+    """No prefix of a bundle is a bundle."""
+    data = demo_bundle()
+    for length in range(len(data)):
+        with pytest.raises(ProtocolError):
+            read_bundle(data[:length])
+
+
+def test_mutated_bundles_give_a_bundle_or_a_protocol_error_and_only_words_on_the_list():
+    """Whatever happens to its bytes, a bundle is refused by name or translates to words on the list."""
+    dice = random.Random(20261123)
+    originals = [demo_bundle(), *(random_bundle(seed) for seed in range(40))]
+    accepted = refused = 0
+    for _ in range(6000):
+        data = mutated(dice.choice(originals), dice)
+        try:
+            read = read_bundle(data)
+        except ProtocolError as error:
+            assert error.text
+            refused += 1
+            continue
+        accepted += 1
+        assert dumps(loads(data, nesting_max)) == data
+        for one in read.rules:
+            text = source(one)
+            assert strange_words(text) == []
+            compile(text, "rule", "exec")
+
+    assert accepted > 200 and refused > 3000
+
+
+def test_mutated_bundles_that_are_accepted_run_without_any_other_error():
+    """An accepted bundle decides or faults; nothing else comes out of a sample."""
+    dice = random.Random(7)
+    ran = 0
+    for _ in range(1500):
+        try:
+            engine = Engine(read_bundle(mutated(random_bundle(dice.randrange(40)), dice)))
+        except ProtocolError:
+            continue
+        for now, values, good, trusted, online in random_samples(ran, 4):
+            some = (values * 3)[: engine.channels]
+            engine.sample(now, some, good, trusted_time=trusted, online=online)
+        ran += 1
+
+    assert ran > 50
+
+
+def test_the_word_list_catches_a_call_that_is_not_on_it():
+    """The check of words is no check of nothing."""
+    assert strange_words("def k(i):\n return exec(i)\n") == ["exec"]
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "named"),
+    [
+        ([0] * 14, [0] * 15, "34 values"),
+        ([0] * 1, [0] * 129, "129 registers"),
+    ],
+)
+def test_a_limit_is_named_with_its_value(below, above, named):
+    """A bundle at a limit is read, one above is refused with the number that was too large."""
+    read_bundle(bundle([rule(1, below, [act(1, 1)])], []))
+    with pytest.raises(ProtocolError, match=named) as refusal:
+        read_bundle(bundle([rule(1, above, [act(1, 1)])], []))
+
+    assert refusal.value.code == TOO_LARGE
+
+
+def test_limits_are_reached():
+    """256 statements, 128 registers, 32 rules, 4 requests and nesting 16 are read, not only what lies far below."""
+    deep = 1
+    for _ in range(11):
+        deep = [5, deep]
+    one = set_register(0, 1)
+    read_bundle(bundle([rule(1, [0] * 128, [one] * 256)], []))
+    read_bundle(bundle([rule(i, [0] * 4, [one]) for i in range(32)], []))
+    read_bundle(bundle([rule(1, [0], [act(1, 1)] * 4 + [set_register(0, deep)])], []))

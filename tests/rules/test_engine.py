@@ -1,0 +1,182 @@
+"""Promises of rules/engine.py that the vectors do not hold: its edges, recovery, and what it costs on a device."""
+
+import subprocess
+
+import pytest
+
+from protocol.errors import RULE, ProtocolError
+from rules import guard
+from rules.bundle import read_bundle
+from rules.engine import D_ACTS, D_AFTER, Engine
+from rules.limits import value_max
+from tools.demo_rules import SAMPLE_TICKS, demo_bundle
+from tools.rule_tree import NOW, act, bundle, gate, reading, rule, set_register
+from tools.upy import ROOT, micropython_command, micropython_environment
+
+
+def engine_of(rules, gates=()):
+    """Return an engine for two channels."""
+    return Engine(read_bundle(bundle(rules, list(gates))))
+
+
+def step(engine, now, values, good=3):
+    """Return the decisions of one sample with trusted time and a gateway."""
+    return engine.sample(now, values, good, trusted_time=True, online=True)
+
+
+def test_a_tick_that_goes_back_or_beyond_its_bound_is_refused():
+    """The agent's mistake is an error at once, not a decision nobody can replay."""
+    engine = engine_of([rule(1, [0], [set_register(0, NOW)])])
+    step(engine, 10, [0, 0])
+    for tick in (9, value_max + 1):
+        with pytest.raises(ValueError, match="rule tick"):
+            step(engine, tick, [0, 0])
+    with pytest.raises(ValueError, match="3 values for 2 channels"):
+        step(engine, 11, [0, 0, 0])
+
+
+def test_a_decision_does_not_change_when_the_engine_goes_on():
+    """What was handed out for the journal is a copy, not a view into the engine."""
+    engine = engine_of([rule(1, [0], [set_register(0, reading(0)), act(1, 1)])])
+    first = step(engine, 1, [5, 6])[0]
+    before = repr(first)
+    step(engine, 2, [7, 8])
+
+    assert before == repr(first)
+
+
+def test_engine_refuses_a_state_that_is_not_of_its_bundle_and_keeps_its_own():
+    """Every part of a checkpoint is checked before any part is taken."""
+    engine = engine_of([rule(1, [4], [set_register(0, NOW)])], [gate(9, 0, 1, 0)])
+    step(engine, 5, [1, 2], good=1)
+    good = engine.state()
+    assert good == [[[1, 5], None], [[1, [5]]], [[9, None, None]]]
+    for at, wrong in (
+        (0, [[1, 5]]),
+        (0, [[1, -5], None]),
+        (0, [[True, 5], None]),
+        (1, [[2, [5]]]),
+        (1, [[1, [5, 6]]]),
+        (1, [[1, [value_max + 1]]]),
+        (2, [[8, None, None]]),
+        (2, [[9, 5, None]]),
+        (2, [[9, None, 1]]),
+        (2, [[9, -1, 1]]),
+        (2, None),
+    ):
+        state = list(good)
+        state[at] = wrong
+        with pytest.raises(ProtocolError) as refusal:
+            engine.restore(state)
+
+        assert refusal.value.code == RULE
+        assert engine.state() == good
+
+
+def test_engine_refuses_to_apply_a_decision_of_another_bundle():
+    """A fold over the wrong bundle is an error, not a silent register."""
+    engine = engine_of([rule(1, [0], [act(1, 1)])])
+    decision = list(step(engine, 1, [0, 0])[0])
+    for other in (engine_of([rule(2, [0], [act(1, 1)])]), engine_of([rule(1, [0, 0], [act(1, 1)])])):
+        with pytest.raises(ProtocolError):
+            other.apply(decision)
+
+
+def day(rows):
+    """Return readings of a day: a leak for so many samples, at normal temperature."""
+    return [10200] * 10 + [2426] * rows + [10200] * 40
+
+
+def test_after_a_power_cut_the_fold_of_decisions_leaves_no_valve_moved_twice():
+    """Cut after any sample: checkpoint at the start plus all decisions gives the gates and latches of the engine that went on."""
+    read = read_bundle(demo_bundle())
+    whole = Engine(read)
+    start = whole.state()
+    decisions = []
+    for i, flow in enumerate(day(12)):
+        decisions += step(whole, i * SAMPLE_TICKS + 1000, [flow, 500])
+        folded = Engine(read)
+        folded.restore(start)
+        for decision in decisions:
+            folded.apply(decision)
+
+        assert folded.state()[2] == whole.state()[2]
+        assert folded.state()[1][0][1][0] == whole.state()[1][0][1][0]
+    assert [act[:3] for decision in decisions for act in decision[D_ACTS]] == [
+        [1, 0, guard.ALLOWED],
+        [1, 1, guard.TOO_SOON],
+        [1, 1, guard.TOO_SOON],
+        [1, 1, guard.TOO_SOON],
+        [1, 1, guard.ALLOWED],
+    ]
+
+
+def test_a_hold_is_not_completed_over_time_in_which_the_rule_did_not_run():
+    """Low before a gap and low after it are not low throughout: the hold starts again."""
+    engine = Engine(read_bundle(demo_bundle()))
+    for i in range(3):
+        assert not step(engine, 1000 + i * SAMPLE_TICKS, [10200, 500])
+    start = 1000 + 3 * SAMPLE_TICKS
+    assert not step(engine, start, [2426, 500])
+    for i in range(1, 20):
+        assert not step(engine, start + i * SAMPLE_TICKS, [None, 500], good=2)
+    low_again = start + 20 * SAMPLE_TICKS
+    for i in range(3):
+        assert not step(engine, low_again + i * SAMPLE_TICKS, [2426, 500])
+    closed = step(engine, low_again + 3 * SAMPLE_TICKS, [2426, 500])
+
+    assert [[1, 0, guard.ALLOWED, None]] == closed[0][D_ACTS]
+
+
+def test_a_refused_request_is_repeated_at_the_retry_interval_only():
+    """While the gate refuses, the demo rule asks every third sample, not every one, and stops once allowed."""
+    engine = Engine(read_bundle(demo_bundle()))
+    asked = []
+    for i, flow in enumerate(day(5)):
+        for decision in step(engine, i * SAMPLE_TICKS + 1000, [flow, 500]):
+            asked.append((i, decision[D_ACTS][0][1:3]))
+            assert decision[D_AFTER][2] == decision[D_ACTS][0][2]
+
+    assert asked == [
+        (13, [0, guard.ALLOWED]),
+        (18, [1, guard.TOO_SOON]),
+        (21, [1, guard.TOO_SOON]),
+        (24, [1, guard.TOO_SOON]),
+        (27, [1, guard.TOO_SOON]),
+        (30, [1, guard.TOO_SOON]),
+        (33, [1, guard.ALLOWED]),
+    ]
+
+
+_HEAP = """
+import gc
+from rules.bundle import read_bundle
+from rules.engine import Engine
+engine = Engine(read_bundle(bytes.fromhex("{}")))
+quiet = [10200, 500]
+engine.sample(1, quiet, 3, trusted_time=True, online=True)
+gc.collect()
+gc.disable()
+now = 1
+before = gc.mem_alloc()
+for _ in range(1000):
+    now += 360
+    engine.sample(now, quiet, 3, trusted_time=True, online=True)
+print(gc.mem_alloc() - before)
+"""
+
+
+def test_a_sample_without_a_decision_takes_no_heap_on_micropython():
+    """A thousand quiet samples allocate nothing that grows with their number."""
+    done = subprocess.run(
+        [*micropython_command(), "-c", _HEAP.format(demo_bundle().hex())],
+        env=micropython_environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 1000
