@@ -1,0 +1,1 @@
+"""What can be shown to be so: replay and the auditor's walk."""

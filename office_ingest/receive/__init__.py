@@ -1,0 +1,1 @@
+"""What comes in: keys, registry, ingest, heartbeats and the API that gateways call."""

@@ -1,0 +1,231 @@
+"""The devices' keys: an SQLite file of its own, apart from the database, readable by its owner alone.
+
+Kept for each device: the downlink key; of each lane's seal chain k(0) and every generation_kept_every-th (4,096th) key;
+of each view ratchet one row for every vk, and only the newest r. The roots are used once, at enrolment, and not kept:
+whoever steals this file learns no view key that was erased from it.
+
+Any seal key is derived from the nearest kept or remembered one below it. Remembered keys are few and the eldest go
+first, so that consecutive generations cost one step and memory stays bounded.
+"""
+
+import os
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from office_ingest.errors import KeyUnknown, NotAnOfficeDatabase
+from protocol import keys
+from protocol.errors import FAR_GENERATION, PERIOD, ProtocolError
+from protocol.limits import generation_ahead_max, generation_kept_every
+
+APPLICATION_ID = 0x4F55544B
+VERSION = 1
+# View periods that may be skipped at once: eleven years of days, and each costs one row.
+PERIODS_AHEAD_MAX = 4096
+# Derived seal keys remembered for each lane: enough for a backlog that arrives in several places at once.
+REMEMBERED_PER_LANE = 16
+# Lanes whose derived keys are remembered.
+LANES_REMEMBERED = 8192
+
+_SCHEMA = """
+CREATE TABLE devices (id BLOB PRIMARY KEY, downlink BLOB NOT NULL) STRICT;
+CREATE TABLE seal_keys (device BLOB NOT NULL, lane INTEGER NOT NULL, generation INTEGER NOT NULL, key BLOB NOT NULL,
+    PRIMARY KEY (device, lane, generation)) STRICT;
+CREATE TABLE view_keys (device BLOB NOT NULL, class INTEGER NOT NULL, period INTEGER NOT NULL, vk BLOB NOT NULL,
+    PRIMARY KEY (device, class, period)) STRICT;
+CREATE TABLE ratchets (device BLOB NOT NULL, class INTEGER NOT NULL, period INTEGER NOT NULL, r BLOB NOT NULL,
+    PRIMARY KEY (device, class)) STRICT;
+"""
+
+
+class Keystore:
+    """Derives seal keys, hands out view keys, and remembers no more than it must."""
+
+    def __init__(self, connection: sqlite3.Connection, *, read_only: bool = False):
+        self._connection = connection
+        self._read_only = read_only
+        self._near: OrderedDict[tuple[bytes, int], OrderedDict[int, bytes]] = OrderedDict()
+
+    @classmethod
+    def create(cls, path: Path) -> "Keystore":
+        """Make a new, empty keystore with mode 0600. Raises FileExistsError if there is one."""
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        connection = _connect(path, read_only=False)
+        connection.executescript(
+            f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        )
+        return cls(connection)
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False) -> "Keystore":
+        """Open a keystore. read_only: view keys not yet handed out are derived and forgotten again.
+
+        Raises NotAnOfficeDatabase for any other file.
+        """
+        if not path.is_file():
+            raise NotAnOfficeDatabase(f"{path} is not a file")
+        connection = _connect(path, read_only=read_only)
+        try:
+            found = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise NotAnOfficeDatabase(f"{path} is not a keystore: {error}") from None
+        if (found, version) != (APPLICATION_ID, VERSION):
+            connection.close()
+            raise NotAnOfficeDatabase(f"{path} is not a keystore of version {VERSION}")
+        return cls(connection, read_only=read_only)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def enrol(self, device: bytes, seal_root: bytes, view_root: bytes, downlink: bytes) -> None:
+        """Take the keys of a new device (8 bytes) from its roots (32 bytes each), which are not kept.
+
+        Raises sqlite3.IntegrityError if the device is enrolled already.
+        """
+        with self._writing():
+            self._connection.execute("INSERT INTO devices VALUES (?, ?)", (device, downlink))
+            for lane in keys.LANES:
+                first = keys.seal_start(seal_root, lane)
+                self._connection.execute("INSERT INTO seal_keys VALUES (?, ?, 0, ?)", (device, lane, first))
+            for view_class in (keys.SITE, keys.OFFICE):
+                first = keys.view_start(view_root, view_class)
+                self._connection.execute("INSERT INTO ratchets VALUES (?, ?, 0, ?)", (device, view_class, first))
+
+    def devices(self) -> list[bytes]:
+        """Return the identities that have keys here, in order."""
+        return [row[0] for row in self._connection.execute("SELECT id FROM devices ORDER BY id")]
+
+    def downlink(self, device: bytes) -> bytes:
+        """Return the downlink key (32 bytes). Raises KeyUnknown."""
+        row = self._connection.execute("SELECT downlink FROM devices WHERE id = ?", (device,)).fetchone()
+        if row is None:
+            raise KeyUnknown(f"the keystore holds nothing for device {device.hex()}")
+        return row[0]
+
+    def seal_key(self, device: bytes, lane: int, generation: int) -> bytes:
+        """Return k(generation) of a lane, at most two times 4,096 steps from a key that is kept or remembered.
+
+        The caller bounds generation: it costs time, and each 4,096th key on the way becomes a row.
+        Raises KeyUnknown; ProtocolError(FAR_GENERATION) beyond what is kept plus those steps.
+        """
+        near = self._remembered(device, lane)
+        known = max((g for g in near if g <= generation), default=-1)
+        key = near.get(known, b"")
+        if generation - known > generation % generation_kept_every:
+            kept, kept_key = self._kept(device, lane, generation)
+            if kept > known:
+                known, key = kept, kept_key
+        if generation - known > 2 * generation_ahead_max:
+            raise ProtocolError(FAR_GENERATION, f"generation {generation} is beyond the kept keys ({known})")
+        while known < generation:
+            key = keys.seal_next(key)
+            known += 1
+            if known % generation_kept_every == 0:
+                self._keep(device, lane, known, key)
+        near[generation] = key
+        near.move_to_end(generation)
+        if len(near) > REMEMBERED_PER_LANE:
+            near.popitem(last=False)
+        return key
+
+    def tag_key(self, device: bytes, lane: int, generation: int) -> bytes:
+        """Return the key of segment tags of a generation. Raises as seal_key."""
+        return keys.tag_key(self.seal_key(device, lane, generation))
+
+    def view_key(self, device: bytes, view_class: int, period: int) -> bytes | None:
+        """Return vk(period), or None if it was erased.
+
+        A period above the ratchet moves it forward; each vk on the way becomes a row, the old r is overwritten.
+        Raises KeyUnknown; ProtocolError(PERIOD) more than PERIODS_AHEAD_MAX above the ratchet.
+        """
+        row = self._connection.execute(
+            "SELECT vk FROM view_keys WHERE device = ? AND class = ? AND period = ?", (device, view_class, period)
+        ).fetchone()
+        if row is not None:
+            return row[0]
+        ratchet = self._connection.execute(
+            "SELECT period, r FROM ratchets WHERE device = ? AND class = ?", (device, view_class)
+        ).fetchone()
+        if ratchet is None:
+            raise KeyUnknown(f"the keystore holds no ratchet for device {device.hex()}")
+        if period < ratchet[0]:
+            return None
+        if period - ratchet[0] > PERIODS_AHEAD_MAX:
+            raise ProtocolError(PERIOD, f"period {period} is more than {PERIODS_AHEAD_MAX} above {ratchet[0]}")
+        return self._advance(device, view_class, ratchet[0], ratchet[1], period)
+
+    def erase_period(self, device: bytes, view_class: int, period: int) -> None:
+        """Delete vk(period): what the bodies of that class and period said is unreadable from then on."""
+        self.view_key(device, view_class, period)
+        with self._writing():
+            self._connection.execute(
+                "DELETE FROM view_keys WHERE device = ? AND class = ? AND period = ?", (device, view_class, period)
+            )
+
+    def _advance(self, device: bytes, view_class: int, at: int, r: bytes, period: int) -> bytes:
+        rows = []
+        vk = b""
+        while at <= period:
+            vk = keys.view_key(r)
+            rows.append((device, view_class, at, vk))
+            r = keys.view_next(r)
+            at += 1
+        if not self._read_only:
+            with self._writing():
+                self._connection.executemany("INSERT INTO view_keys VALUES (?, ?, ?, ?)", rows)
+                self._connection.execute(
+                    "UPDATE ratchets SET period = ?, r = ? WHERE device = ? AND class = ?",
+                    (at, r, device, view_class),
+                )
+        return vk
+
+    def _remembered(self, device: bytes, lane: int) -> OrderedDict[int, bytes]:
+        near = self._near.setdefault((device, lane), OrderedDict())
+        self._near.move_to_end((device, lane))
+        if len(self._near) > LANES_REMEMBERED:
+            self._near.popitem(last=False)
+        return near
+
+    def _kept(self, device: bytes, lane: int, generation: int) -> tuple[int, bytes]:
+        row = self._connection.execute(
+            "SELECT generation, key FROM seal_keys WHERE device = ? AND lane = ? AND generation <= ?"
+            " ORDER BY generation DESC LIMIT 1",
+            (device, lane, generation),
+        ).fetchone()
+        if row is None:
+            raise KeyUnknown(f"the keystore holds no seal key for device {device.hex()}")
+        return row
+
+    def _keep(self, device: bytes, lane: int, generation: int, key: bytes) -> None:
+        if self._read_only:
+            return
+        with self._writing():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO seal_keys VALUES (?, ?, ?, ?)", (device, lane, generation, key)
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rw"
+    uri = f"{path.resolve().as_uri()}?mode={mode}"
+    # The service uses it from its one worker thread, after opening it in another.
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    if not read_only:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")  # an erased key must not stay in a free page
+    return connection

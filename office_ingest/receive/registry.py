@@ -1,0 +1,45 @@
+"""Sites, gateways, devices and what their rules are written in. Provisioning writes it; ingest only reads."""
+
+import hashlib
+
+from office_ingest.storage.sqlite import SqliteStore
+
+TOKEN_CHARACTERS_MIN = 16
+
+
+class Registry:
+    """Adds to and looks up in the office's register; each change is one transaction."""
+
+    def __init__(self, store: SqliteStore):
+        self._store = store
+
+    def add_device(self, device: bytes, *, name: str, site: str, now_ms: int) -> None:
+        """Register a device (8 bytes). Its keys go to the keystore, apart."""
+        assert len(device) == 8
+        with self._store.transaction():
+            self._store.put_device(device, name, site, now_ms)
+
+    def add_gateway(self, gateway: str, *, name: str, site: str, token: str, now_ms: int) -> None:
+        """Register a gateway. Of its token (16 characters or more) only the SHA-256 is kept."""
+        assert len(token) >= TOKEN_CHARACTERS_MIN
+        with self._store.transaction():
+            self._store.put_gateway(gateway, name, site, token_hash(token), now_ms)
+
+    def add_bundle(self, body: bytes) -> bytes:
+        """Keep a bundle's bytes, so that decisions under it can be replayed; return its digest."""
+        with self._store.transaction():
+            return self._store.put_body("bundles", body)
+
+    def add_schema(self, body: bytes) -> bytes:
+        """Keep a schema's bytes; return its digest."""
+        with self._store.transaction():
+            return self._store.put_body("schemas", body)
+
+    def gateway_of(self, token: str) -> str | None:
+        """Return the identity of the gateway with this token, or None."""
+        return self._store.gateway_of(token_hash(token))
+
+
+def token_hash(token: str) -> bytes:
+    """Return what is kept of a gateway's token. Tokens are random and long, so a plain hash is enough."""
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,1 @@
+"""Where the office keeps what it took: the interface and the SQLite store."""

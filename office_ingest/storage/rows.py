@@ -1,0 +1,61 @@
+"""The rows of the office's tables: their columns in order, and the digest that covers each row.
+
+row_digest is no secret and proves nothing against who rewrites the file: seals do that. It names a column that changed
+by itself, where no sealed byte repeats it (gateway, times, texts).
+"""
+
+import hashlib
+from typing import Any
+
+from protocol.cbor import dumps
+
+ROW_DIGEST_BYTES = 8
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "devices": ("id", "name", "site", "added_ms"),
+    "gateways": ("id", "name", "site", "token_hash", "added_ms"),
+    "segments": (
+        *("device", "lane", "epoch", "number", "first_sequence", "count", "digest", "previous", "generation"),
+        *("class", "period", "raw", "gateway", "received_ms", "committed_ms"),
+    ),
+    "forks": (
+        *("digest", "device", "lane", "epoch", "number", "contested", "kind", "raw", "gateway"),
+        "received_ms",
+    ),
+    "quarantine": ("digest", "device", "code", "text", "raw", "gateway", "received_ms", "times"),
+    "heartbeats": (
+        *("device", "boot", "counter", "generation", "epoch", "digest", "raw", "gateway"),
+        "received_ms",
+    ),
+    "heads": ("device", "lane", "epoch", "kept_from", "number", "digest", "boot", "counter"),
+    "receipts": ("device", "lane", "epoch", "number", "digest", "generation", "raw"),
+    "gaps": ("device", "lane", "epoch", "state", "start", "stop", "pruned", "changed_ms"),
+    "findings": ("device", "kind", "place", "text", "state", "first_ms", "last_ms", "times"),
+    "tallies": ("device", "segments", "events", "decisions", "duplicates"),
+}
+# What names a row to a person.
+KEYS: dict[str, tuple[str, ...]] = {
+    "devices": ("id",),
+    "gateways": ("id",),
+    "segments": ("device", "lane", "epoch", "number"),
+    "forks": ("digest",),
+    "quarantine": ("digest",),
+    "heartbeats": ("device", "boot", "counter"),
+    "heads": ("device", "lane", "epoch"),
+    "receipts": ("device", "lane", "epoch"),
+    "gaps": ("device", "lane", "epoch", "state", "start"),
+    "findings": ("device", "kind", "place"),
+    "tallies": ("device",),
+}
+
+
+def row_digest(values: tuple[Any, ...]) -> bytes:
+    """Return the 8 bytes that cover one row: SHA-256 over the deterministic CBOR of its columns in order."""
+    return hashlib.sha256(dumps(values)).digest()[:ROW_DIGEST_BYTES]
+
+
+def put_statement(table: str) -> str:
+    """Return the SQL that writes one whole row of a table, row_digest last, over one with the same key."""
+    columns = (*COLUMNS[table], "row_digest")
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - names are ours

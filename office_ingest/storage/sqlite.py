@@ -1,0 +1,335 @@
+"""The office's store in one SQLite file: WAL, synchronous=FULL, so that what was committed survives a power cut.
+
+Schema steps are plain SQL in schema/, applied in order at start; PRAGMA user_version says how far a file is.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable
+from office_ingest.storage.interface import Arrival, GapRow, Head, Held, HeldLane, Place, Tally
+from office_ingest.storage.rows import COLUMNS, put_statement, row_digest
+from protocol.limits import generation_segments
+from protocol.messages import Heartbeat, Receipt
+from protocol.segment import Segment
+
+APPLICATION_ID = 0x4F555453
+SCHEMA_FOLDER = Path(__file__).parent / "schema"
+# Heartbeats kept for each device: ten minutes of them at one every ten seconds, enough to recognise a repeated one.
+HEARTBEATS_KEPT = 64
+# Refused segments kept for each device, so that a flood cannot fill the disk; the rest is counted.
+QUARANTINE_KEPT = 256
+# A writer waits this long for another process's write, for instance provisioning's.
+_BUSY_MS = 5000
+
+_PUT = {table: put_statement(table) for table in COLUMNS}
+_LANE = "device = ? AND lane = ? AND epoch = ?"
+
+
+class SqliteStore:
+    """A `storage.interface.Store`."""
+
+    def __init__(self, connection: sqlite3.Connection):
+        self.connection = connection
+
+    @classmethod
+    def create(cls, path: Path) -> "SqliteStore":
+        """Make a new, empty database with mode 0600. Raises FileExistsError if there is one."""
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        connection = _connect(path)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        migrate(connection)
+        return cls(connection)
+
+    @classmethod
+    def open(cls, path: Path) -> "SqliteStore":
+        """Open a database and bring it to this version's schema. Raises NotAnOfficeDatabase for any other file."""
+        check_database(path)
+        connection = _connect(path)
+        migrate(connection)
+        return cls(connection)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make everything inside durable together. Raises StoreUnavailable if the disk does not let us."""
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            yield
+            self.connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            self._undo()
+            raise StoreUnavailable(f"the database did not take a batch: {error}") from error
+        except BaseException:
+            self._undo()
+            raise
+
+    def _undo(self) -> None:
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+    def _put(self, table: str, *values: Any) -> None:
+        self.connection.execute(_PUT[table], (*values, row_digest(values)))
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        return self.connection.execute(sql, values).fetchone()
+
+    # registry
+
+    def has_device(self, device: bytes) -> bool:
+        """Say whether the device is registered."""
+        return self._one("SELECT 1 FROM devices WHERE id = ?", device) is not None
+
+    def device_ids(self) -> list[bytes]:
+        """Return the registered devices in order."""
+        return [row[0] for row in self.connection.execute("SELECT id FROM devices ORDER BY id")]
+
+    def gateway_of(self, token_hash: bytes) -> str | None:
+        """Return the identity of the gateway with this token, or None."""
+        row = self._one("SELECT id FROM gateways WHERE token_hash = ?", token_hash)
+        return row[0] if row else None
+
+    def put_device(self, device: bytes, name: str, site: str, added_ms: int) -> None:
+        """Register a device, or change its name and site."""
+        self._put("devices", device, name, site, added_ms)
+
+    def put_gateway(self, gateway: str, name: str, site: str, token_hash: bytes, added_ms: int) -> None:
+        """Register a gateway, or change it."""
+        self._put("gateways", gateway, name, site, token_hash, added_ms)
+
+    def put_body(self, table: str, body: bytes) -> bytes:
+        """Keep a bundle or a schema (table "bundles" or "schemas") by its digest, which is returned."""
+        assert table in ("bundles", "schemas")
+        digest = hashlib.sha256(body).digest()
+        self.connection.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (digest, body))  # noqa: S608
+        return digest
+
+    # segments
+
+    def epochs(self, device: bytes, lane: int) -> list[int]:
+        """Return the epochs of a lane of which anything is recorded, rising."""
+        rows = self.connection.execute(
+            "SELECT epoch FROM segments WHERE device = :d AND lane = :l UNION SELECT epoch FROM heads"
+            " WHERE device = :d AND lane = :l UNION SELECT epoch FROM forks WHERE device = :d AND lane = :l ORDER BY 1",
+            {"d": device, "l": lane},
+        )
+        return [row[0] for row in rows]
+
+    def lane(self, place: Place) -> HeldLane:
+        """Return all that ingest keeps in memory about a lane and epoch."""
+        newest = self._one(
+            f"SELECT number, generation FROM segments WHERE {_LANE} ORDER BY number DESC LIMIT 1",  # noqa: S608
+            *place,
+        )
+        number, generation = newest or (0, -1)
+        head = self._one(
+            f"SELECT kept_from, number, digest, boot, counter FROM heads WHERE {_LANE}",  # noqa: S608
+            *place,
+        )
+        gaps = self.connection.execute(
+            f"SELECT state, start, stop, pruned FROM gaps WHERE {_LANE} ORDER BY start",  # noqa: S608
+            place,
+        ).fetchall()
+        return HeldLane(
+            self._ranges(place),
+            generation - number // generation_segments if newest else None,
+            generation,
+            self._tombstones(place),
+            self._one(f"SELECT min(contested) FROM forks WHERE {_LANE}", *place)[0],  # noqa: S608
+            Head(*head) if head else None,
+            [GapRow(state, start, stop, bool(pruned)) for state, start, stop, pruned in gaps if state != "filled"],
+            [(start, stop) for state, start, stop, _ in gaps if state == "filled"],
+            self._one(f"SELECT number, generation, raw FROM receipts WHERE {_LANE}", *place),  # noqa: S608
+        )
+
+    def _ranges(self, place: Place) -> list[tuple[int, int]]:
+        # Numbers of one run differ from their row number by the same amount.
+        return self.connection.execute(
+            "SELECT min(number), max(number) + 1 FROM (SELECT number, number - row_number() OVER (ORDER BY number) AS run"
+            f" FROM segments WHERE {_LANE}) GROUP BY run ORDER BY 1",  # noqa: S608
+            place,
+        ).fetchall()
+
+    def _tombstones(self, place: Place) -> list[tuple[int, bytes]]:
+        return self.connection.execute(
+            f"SELECT number, raw FROM segments WHERE {_LANE} AND class = 0 ORDER BY number",  # noqa: S608
+            place,
+        ).fetchall()
+
+    def held(self, place: Place, numbers: list[int]) -> dict[int, Held]:
+        """Return those of the numbers that are held."""
+        marks = ", ".join("?" * len(numbers))
+        rows = self.connection.execute(
+            "SELECT number, digest, previous, first_sequence, count FROM segments"
+            f" WHERE {_LANE} AND number IN ({marks})",  # noqa: S608
+            (*place, *numbers),
+        )
+        return {row[0]: Held(*row) for row in rows}
+
+    def add_segment(self, segment: Segment, arrival: Arrival, committed_ms: int) -> None:
+        """Keep a verified segment in its place, which must be free; it leaves quarantine if it was there."""
+        h = segment.header
+        values = (
+            *(h.device, h.lane, h.epoch, h.number, h.first_sequence, h.count, segment.digest, h.previous),
+            *(h.generation, h.view_class, h.period, segment.raw, arrival.gateway, arrival.received_ms, committed_ms),
+        )
+        plain_insert = _PUT["segments"].replace("INSERT OR REPLACE", "INSERT", 1)
+        self.connection.execute(plain_insert, (*values, row_digest(values)))
+        self.connection.execute("DELETE FROM quarantine WHERE digest = ?", (segment.digest,))
+
+    # evidence
+
+    def has_fork(self, digest: bytes) -> bool:
+        """Say whether these bytes are kept as evidence."""
+        return self._one("SELECT 1 FROM forks WHERE digest = ?", digest) is not None
+
+    def add_fork(
+        self, place: Place, number: int, contested: int, kind: str, raw: bytes, arrival: Arrival
+    ) -> None:
+        """Keep verified bytes that contradict what is held, for good."""
+        digest = hashlib.sha256(raw).digest()
+        self._put("forks", digest, *place, number, contested, kind, raw, *arrival)
+
+    def add_quarantine(
+        self, device: bytes | None, code: int, text: str, raw: bytes, arrival: Arrival
+    ) -> None:
+        """Keep refused bytes and why, or count them once more; bounded for each device (None: all unknown ones together)."""
+        digest = hashlib.sha256(raw).digest()
+        before = self._one("SELECT received_ms, times FROM quarantine WHERE digest = ?", digest)
+        if before is None:
+            held = self._one("SELECT count(*) FROM quarantine WHERE device IS ?", device)[0]
+            if held >= QUARANTINE_KEPT:
+                text = f"more than {QUARANTINE_KEPT} refused; only counted from here on"
+                self.add_finding(device or b"", "quarantine-full", "", text, arrival.received_ms)
+                return
+        received_ms, times = before or (arrival.received_ms, 0)
+        self._put("quarantine", digest, device, code, text, raw, arrival.gateway, received_ms, times + 1)
+
+    def add_finding(self, device: bytes, kind: str, place: str, text: str, now_ms: int) -> None:
+        """Record something for a person, or count it once more and open it again."""
+        before = self._one(
+            "SELECT first_ms, times FROM findings WHERE device = ? AND kind = ? AND place = ?", device, kind, place
+        )
+        first_ms, times = before or (now_ms, 0)
+        self._put("findings", device, kind, place, text, "open", first_ms, now_ms, times + 1)
+
+    def clear_finding(self, device: bytes, kind: str, place: str, now_ms: int) -> None:
+        """Mark an open finding as over. Nothing happens if there is none."""
+        row = self._one(
+            "SELECT text, first_ms, times FROM findings"
+            " WHERE device = ? AND kind = ? AND place = ? AND state = 'open'",
+            *(device, kind, place),
+        )
+        if row is not None:
+            self._put("findings", device, kind, place, row[0], "cleared", row[1], now_ms, row[2])
+
+    # heartbeats and receipts
+
+    def newest_heartbeat(self, device: bytes) -> tuple[int, int] | None:
+        """Return (boot, counter) of the newest heartbeat taken."""
+        return self._one(
+            "SELECT boot, counter FROM heartbeats WHERE device = ? ORDER BY boot DESC, counter DESC LIMIT 1", device
+        )
+
+    def heartbeat_digest(self, device: bytes, boot: int, counter: int) -> bytes | None:
+        """Return the digest of a heartbeat that is still kept."""
+        row = self._one(
+            "SELECT digest FROM heartbeats WHERE device = ? AND boot = ? AND counter = ?", device, boot, counter
+        )
+        return row[0] if row else None
+
+    def add_heartbeat(self, heartbeat: Heartbeat, raw: bytes, arrival: Arrival) -> None:
+        """Keep a verified heartbeat, and forget the eldest beyond HEARTBEATS_KEPT of the device."""
+        h = heartbeat
+        digest = hashlib.sha256(raw).digest()
+        self._put("heartbeats", h.device, h.boot, h.counter, h.generation, h.epoch, digest, raw, *arrival)
+        self.connection.execute(
+            "DELETE FROM heartbeats WHERE rowid IN (SELECT rowid FROM heartbeats WHERE device = ?"
+            " ORDER BY boot DESC, counter DESC LIMIT -1 OFFSET ?)",
+            (h.device, HEARTBEATS_KEPT),
+        )
+
+    def put_head(self, place: Place, head: Head) -> None:
+        """Keep the newest head of a lane and epoch."""
+        self._put("heads", *place, *head)
+
+    def put_receipt(self, receipt: Receipt, raw: bytes) -> None:
+        """Keep the newest receipt of a lane and epoch."""
+        r = receipt
+        self._put("receipts", r.device, r.lane, r.epoch, r.number, r.digest, r.generation, raw)
+
+    def put_gaps(
+        self,
+        place: Place,
+        gone: set[GapRow],
+        new: set[GapRow],
+        filled: list[tuple[int, int]] | None,
+        now_ms: int,
+    ) -> None:
+        """Replace gap rows; filled: all filled ranges of the lane and epoch, None if they did not change."""
+        self.connection.executemany(
+            f"DELETE FROM gaps WHERE {_LANE} AND state = ? AND start = ?",  # noqa: S608
+            [(*place, gap.state, gap.start) for gap in gone],
+        )
+        for gap in sorted(new):
+            self._put("gaps", *place, gap.state, gap.start, gap.stop, int(gap.pruned), now_ms)
+        if filled is None:
+            return
+        self.connection.execute(f"DELETE FROM gaps WHERE {_LANE} AND state = 'filled'", place)  # noqa: S608
+        for start, stop in filled:
+            self._put("gaps", *place, "filled", start, stop, 0, now_ms)
+
+    def add_tally(self, device: bytes, tally: Tally) -> None:
+        """Add to the counts of a device."""
+        before = self._one(
+            "SELECT segments, events, decisions, duplicates FROM tallies WHERE device = ?", device
+        ) or (0, 0, 0, 0)
+        self._put("tallies", device, *(old + new for old, new in zip(before, tally, strict=True)))
+
+
+def check_database(path: Path) -> None:
+    """Return if the file is an office database of a version that this code knows. Raises NotAnOfficeDatabase."""
+    if not path.is_file():
+        raise NotAnOfficeDatabase(f"{path} is not a file")
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        found = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise NotAnOfficeDatabase(f"{path} is no database that can be read: {error}") from None
+    finally:
+        connection.close()
+    if found != APPLICATION_ID:
+        raise NotAnOfficeDatabase(f"{path} is a database, but not an office's")
+    if version > len(_steps()):
+        raise NotAnOfficeDatabase(f"{path} has schema {version}; this version knows {len(_steps())}")
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply the schema steps that the file lacks, each in one transaction. Forward only: the way back is a restore."""
+    done = connection.execute("PRAGMA user_version").fetchone()[0]
+    for version, step in enumerate(_steps(), 1):
+        if version > done:
+            connection.executescript(f"BEGIN; {step.read_text()} PRAGMA user_version = {version}; COMMIT;")
+
+
+def _steps() -> list[Path]:
+    return sorted(SCHEMA_FOLDER.glob("*.sql"))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    return connection

@@ -1,0 +1,1 @@
+"""What is noticed: devices that fell silent."""
