@@ -19,6 +19,9 @@ registers_max = 128
 rules_max = 32
 # Gates of one bundle: a checkpoint carries the state of each.
 gates_max = 16
+# Operands of one sum, least, greatest, and, or; members of one list. MicroPython counts a call's arguments in one byte
+# (1,000 of them called the wrong thing), CPython's compiler recurses along a sum (4,000 of them were too deep).
+operands_max = 32
 # Requests that one evaluation can make, along its longest path: a decision event carries them all.
 acts_max = 4
 # Numbers of rules and actions: three and two bytes.

@@ -9,7 +9,7 @@ Source: SPEC.md section 3.
 from protocol.cbor import Simple
 from protocol.errors import RULE, TOO_LARGE, ProtocolError
 from rules import grammar as g
-from rules.limits import action_max, statements_max, value_max
+from rules.limits import action_max, operands_max, statements_max, value_max
 
 _INT = "int"
 _BOOL = "bool"
@@ -68,6 +68,11 @@ class TreeCheck:
 
     def _broken(self, what: str) -> ProtocolError:
         return ProtocolError(RULE, "rule {}: {}".format(self._rule_id, what))
+
+    def _too_many(self, what: str, found: int) -> ProtocolError:
+        return ProtocolError(
+            TOO_LARGE, "rule {}: {} {} exceed {}".format(self._rule_id, found, what, operands_max)
+        )
 
     def _statement(self, node) -> int:
         if not isinstance(node, list) or not node or not is_int(node[0], g.SET, g.ACT):
@@ -185,6 +190,8 @@ class TreeCheck:
 
     def _arity(self, node, least: int, most) -> None:
         found = len(node) - 1
+        if most is None and found > operands_max:
+            raise self._too_many("operands", found)
         if found < least or (most is not None and found > most):
             raise self._broken("operator {} has {} operands".format(node[0], found))
 
@@ -201,6 +208,8 @@ class TreeCheck:
         members = node[2]
         if not isinstance(members, list) or not members:
             raise self._broken("in: the members are not a list of one or more constants")
+        if len(members) > operands_max:
+            raise self._too_many("members of a list", len(members))
         for member in members:
             if not is_int(member, -value_max, value_max):
                 raise self._broken("in: a member is no constant within +-{}".format(value_max))

@@ -129,6 +129,9 @@ def _expressions() -> list:
         _refuse("a constant beyond the bound", _expression(value_max + 1), errors.RULE),
         _refuse("a truth where a number is needed", _expression(True), errors.RULE),
         _refuse("a sum of one", _expression([g.ADD, 1]), errors.RULE),
+        _refuse("a sum of 33", _expression([g.ADD] + [1] * 33), errors.TOO_LARGE),
+        _refuse("a greatest of 33", _expression([g.GREATEST] + [1] * 33), errors.TOO_LARGE),
+        _refuse("in a list of 33", _expression([g.CHOOSE, [g.IN_LIST, 1, [1] * 33], 1, 0]), errors.TOO_LARGE),
         _refuse("a difference of three", _expression([g.SUBTRACT, 1, 1, 1]), errors.RULE),
         _refuse("a sum with a truth", _expression([g.ADD, 1, True]), errors.RULE),
         _refuse(

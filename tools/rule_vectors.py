@@ -197,6 +197,12 @@ def limits() -> list:
             [g.GREATEST, 0, [g.MULTIPLY, at_bound, -at_bound - 1]],
             [FAULT_PRODUCT],
         ),
+        value("a sum of 32", [g.ADD, *range(32)], 496),
+        value("a least of 32", [g.LEAST, *range(32)], 0),
+        value("a greatest of 32", [g.GREATEST, *range(32)], 31),
+        truth("and of 32", [g.AND, *[True] * 31, False], False),
+        truth("or of 32", [g.OR, *[False] * 31, True], True),
+        truth("in a list of 32", [g.IN_LIST, 31, list(range(32))], True),
         value("a square of the largest value", [g.REMAINDER, [g.MULTIPLY, BIG, BIG], 7], [FAULT_PRODUCT]),
         run("a requested value beyond the bound", [act(1, [g.ADD, BIG, 1])], FAULT_VALUE),
         run(
