@@ -5,9 +5,11 @@ import subprocess
 import pytest
 
 from protocol.errors import RULE, ProtocolError
+from protocol.event import DECISION, encode_events
+from protocol.limits import events_bytes_max
 from rules import guard
 from rules.bundle import read_bundle
-from rules.engine import D_ACTS, D_AFTER, Engine
+from rules.engine import D_ACTS, D_AFTER, D_AGES, Engine
 from rules.limits import value_max
 from tools.demo_rules import SAMPLE_TICKS, demo_bundle
 from tools.rule_tree import NOW, act, bundle, gate, reading, rule, set_register
@@ -180,3 +182,16 @@ def test_a_sample_without_a_decision_takes_no_heap_on_micropython():
 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 1000
+
+
+def test_the_largest_decision_fits_a_segment_alone():
+    """8 channels, 8 registers, 4 requests, every integer at its longest: the event fits beside a digest."""
+    gates = [gate(action, -value_max, value_max, 0) for action in range(252, 256)]
+    body = [act(action, -value_max) for action in range(252, 256)]
+    engine = Engine(read_bundle(bundle([rule(65535, [-value_max] * 8, body)], gates, channels=8)))
+    engine.sample(0, [-value_max] * 8, 0xFF, trusted_time=True, online=True)
+    decision = engine.sample(value_max, [None] * 8, 0, trusted_time=True, online=True)[0]
+    fields = (value_max, decision[0], decision[1], b"\0" * 32, *decision[2:])
+
+    assert [value_max] * 8 == decision[D_AGES]
+    assert len(encode_events(value_max, [(value_max, value_max, DECISION, fields)])) <= events_bytes_max
