@@ -8,7 +8,7 @@ Source: SPEC.md sections 5 and 6; RFC 9052 section 6.3.
 from protocol.cbor import dumps, loads
 from protocol.errors import MALFORMED, SEAL, TOO_LARGE, VERSION, ProtocolError
 from protocol.limits import answer_bytes_max, message_bytes_max, receipts_max, uint32_max, wants_max
-from protocol.mac import equal, hmac_sha256
+from protocol.mac import hmac_sha256, is_equal
 
 _MAC64 = b"\xa1\x01\x04"
 _TAG_BYTES = 8
@@ -33,7 +33,7 @@ class Message:
 
     def verify(self, key: bytes) -> None:
         """Check the tag. Raises ProtocolError(SEAL)."""
-        if not equal(_tag(self.kind, self._payload, key), self._tag):
+        if not is_equal(_tag(self.kind, self._payload, key), self._tag):
             raise ProtocolError(SEAL, "the seal of a {} does not fit".format(self.kind.decode()))
 
 
@@ -221,21 +221,38 @@ class Answer:
 
 
 def encode_answer(answer: Answer) -> bytes:
-    """Return an answer of at most answer_bytes_max: wants, then receipts beyond their limits are left for the next."""
+    """Return an answer of at most answer_bytes_max.
+
+    What does not fit is left for the next: the last wants first, then the last receipts.
+    Raises ProtocolError(TOO_LARGE) if even the rest does not fit.
+    """
+    wants = len(answer.wants[:wants_max])
+    receipts = len(answer.receipts[:receipts_max])
+    while True:
+        encoded = dumps(_answer_items(answer, wants, receipts))
+        if len(encoded) <= answer_bytes_max:
+            return encoded
+        if wants:
+            wants -= 1
+        elif receipts:
+            receipts -= 1
+        else:
+            break
+    raise ProtocolError(TOO_LARGE, "answer of {} bytes exceeds {}".format(len(encoded), answer_bytes_max))
+
+
+def _answer_items(answer: Answer, wants: int, receipts: int) -> dict:
     items = {}
     if answer.custody:
         items[0] = [list(entry) for entry in answer.custody[:4]]
-    if answer.wants:
-        items[1] = [list(entry) for entry in answer.wants[:wants_max]]
-    if answer.receipts:
-        items[2] = list(answer.receipts[:receipts_max])
+    if wants:
+        items[1] = [list(entry) for entry in answer.wants[:wants]]
+    if receipts:
+        items[2] = list(answer.receipts[:receipts])
     for key, value in ((3, answer.time_token), (4, answer.release), (5, answer.command)):
         if value is not None:
             items[key] = value
-    encoded = dumps(items)
-    if len(encoded) > answer_bytes_max:
-        raise ProtocolError(TOO_LARGE, "answer of {} bytes exceeds {}".format(len(encoded), answer_bytes_max))
-    return encoded
+    return items
 
 
 def _tuples(value, most: int, widths: tuple) -> list:

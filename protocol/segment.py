@@ -13,7 +13,7 @@ from protocol.cbor import dumps, loads
 from protocol.errors import BODY, CHAIN, MALFORMED, SEAL, TOMBSTONE, TOO_LARGE, VERSION, ProtocolError
 from protocol.keys import CLEAR, LANES, OFFICE
 from protocol.limits import segment_bytes_max, segment_events_max, uint32_max
-from protocol.mac import equal, hmac_sha256
+from protocol.mac import hmac_sha256, is_equal
 
 _ALG_A128CTR = -65534
 _MAC256 = b"\xa1\x01\x05"
@@ -113,7 +113,7 @@ class Segment:
 
     def verify(self, tag_key: bytes) -> None:
         """Check the seal with the tag key of the header's generation. Raises ProtocolError(SEAL)."""
-        if not equal(_tag(tag_key, self._payload), self._tag):
+        if not is_equal(_tag(tag_key, self._payload), self._tag):
             raise ProtocolError(SEAL, "the seal of segment {} does not fit".format(self.header.number))
 
     def open_body(self, body_key: bytes, iv_key: bytes, ctr) -> bytes:
@@ -123,9 +123,11 @@ class Segment:
         Raises ProtocolError(BODY) on a wrong key or changed bytes, or if the body is a tombstone.
         """
         if self.tombstone is not None:
-            raise ProtocolError(BODY, "segment {} is a tombstone, not a sealed body".format(self.header.number))
+            raise ProtocolError(
+                BODY, "segment {} is a tombstone, not a sealed body".format(self.header.number)
+            )
         plaintext = ctr(body_key, self._iv, self._ciphertext)
-        if not equal(_synthetic_iv(iv_key, dumps(self.header.as_list()), plaintext), self._iv):
+        if not is_equal(_synthetic_iv(iv_key, dumps(self.header.as_list()), plaintext), self._iv):
             raise ProtocolError(BODY, "the body of segment {} does not open".format(self.header.number))
         return plaintext
 
@@ -135,7 +137,9 @@ def genesis(device: bytes, lane: int, epoch: int) -> bytes:
     return hashlib.sha256(b"outstation genesis v1" + dumps([device, lane, epoch])).digest()
 
 
-def seal_segment(header: Header, plaintext: bytes, tag_key: bytes, body_key: bytes, iv_key: bytes, ctr) -> bytes:
+def seal_segment(
+    header: Header, plaintext: bytes, tag_key: bytes, body_key: bytes, iv_key: bytes, ctr
+) -> bytes:
     """Return one sealed segment, ready to be written, sent and stored as it is.
 
     header: every field as in SPEC.md section 3.2, view_class SITE or OFFICE. plaintext: `event.encode_events`.
@@ -162,7 +166,8 @@ def _seal(header: bytes, body: bytes, tag_key: bytes) -> bytes:
     segment = dumps([_MAC256, {}, payload, _tag(tag_key, payload)])
     if len(segment) > segment_bytes_max:
         raise ProtocolError(
-            TOO_LARGE, "segment of {} bytes exceeds segment_bytes_max ({})".format(len(segment), segment_bytes_max)
+            TOO_LARGE,
+            "segment of {} bytes exceeds segment_bytes_max ({})".format(len(segment), segment_bytes_max),
         )
     return segment
 
@@ -182,7 +187,8 @@ def parse_segment(raw: bytes) -> Segment:
     """
     if len(raw) > segment_bytes_max:
         raise ProtocolError(
-            TOO_LARGE, "segment of {} bytes exceeds segment_bytes_max ({})".format(len(raw), segment_bytes_max)
+            TOO_LARGE,
+            "segment of {} bytes exceeds segment_bytes_max ({})".format(len(raw), segment_bytes_max),
         )
     items = loads(raw)
     if not _is_list(items, 4) or items[0] != _MAC256 or items[1] != {} or not _is_bytes(items[2]):
@@ -259,9 +265,7 @@ def _parse_tombstone(body, header: Header) -> Tombstone:
     if not shaped:
         raise ProtocolError(MALFORMED, "a clear body is not a tombstone")
     if not items[0] <= items[1] < header.number or header.count != 1:
-        raise ProtocolError(
-            TOMBSTONE, "tombstone {} covers {}..{}".format(header.number, items[0], items[1])
-        )
+        raise ProtocolError(TOMBSTONE, "tombstone {} covers {}..{}".format(header.number, items[0], items[1]))
     return Tombstone(*items)
 
 
