@@ -1,21 +1,45 @@
 """The journal: events become sealed segments in a ring of raw flash sectors, two lanes, and survive every power cut.
 
-SKELETON: signatures are final, bodies follow. Typical use:
-
     flash = FileFlash(path, sectors, on_cut=...)            # agent.flash
-    cell = Cell(flash, 0); cell.load()                      # agent.cell
-    keystore = Keystore(flash, 2); keystore.open()          # agent.keystore
+    cell = Cell(flash, 0); cell.load(); cell.store(boot=cell.boot + 1)
+    keystore = Keystore(flash, 2); keystore.open()
     journal = Journal(flash, cell, keystore, device, (OFFICE, SITE), ctr, point=point)
     reason = journal.open()                                 # None, or why a new epoch has to start
     for number, boot, event in journal.replay_critical(): fold(event)
     if reason is not None: journal.start_epoch(reason, tick_ms)
     journal.write_checkpoint = callback                     # () -> None: appends checkpoint parts to CRITICAL and seals
-    ... append boot event, write a checkpoint, journal.seal(CRITICAL)
+    ... append the boot event, write a checkpoint, journal.seal(CRITICAL)
+
+An event is open (in memory) after append, durable after seal: programmed and read back. Only then is its segment offered, and only
+after the 32nd of a generation does the seal key move on. What is where in this package: `run` what is open, `ring` the
+sectors, `prune` whose turn it is when room is needed, `recovery` what happens at boot.
+
+The priorities and the tombstone's room are explained in `prune`.
 """
 
+from agent import prune, recovery
+from agent.pages import FlashFault
+from agent.prune import NoRoom  # noqa: F401  callers catch it from here
+from agent.ring import Ring, pages_of
+from agent.run import Lane
+from protocol._const import const
+from protocol.event import CHECKPOINT, EPOCH_START
+from protocol.keys import CRITICAL, LANES, ROUTINE, body_keys, heartbeat_key, tag_key, view_key
+from protocol.limits import generation_ahead_max, generation_segments, segment_bytes_max
+from protocol.segment import Header, seal_segment
 
-class NoRoom(Exception):
-    """Nothing may be pruned for this lane now: the caller thins (`Journal.thin`), records that, and tries later."""
+# Reasons of an epoch's start, as in wire.cddl.
+FIRST = const(0)
+RESTORED = const(1)
+UNREADABLE = const(3)
+
+# Orders reserved in the cell at once: one store each so many events.
+_ORDERS_AHEAD = const(65536)
+# Framing at its longest (SPEC.md section 3.3): whether a plaintext will need one page or two.
+_FRAMING_BYTES = const(151)
+_PROGRAM_TRIES = const(3)
+# Segments of the critical lane after which a new checkpoint is due.
+_CHECKPOINT_SEGMENTS = const(64)
 
 
 class Journal:
@@ -23,67 +47,334 @@ class Journal:
 
     point(name): called at the named kill points. The ring lies in sectors first_sector .. flash.sectors - 1.
     cell.boot must already be this boot's count (store it before open()).
+    write_checkpoint: called before the newest whole checkpoint would be pruned; at most 6 parts fit then.
     """
 
     def __init__(self, flash, cell, keystore, device, classes, ctr, point=None, first_sector=4):
-        """Attributes others read: epoch, boot, torn_pages, period, checkpoint_due, segments_since_checkpoint."""
+        assert len(device) == 8 and flash.sectors - first_sector >= 4, "a ring has at least 4 sectors"
+        self.cell = cell
+        self.keystore = keystore
+        self.device = device
+        self.classes = classes
+        self.ctr = ctr
+        self.point = point if point is not None else _no_point
+        self.ring = Ring(flash, first_sector, self.point)
+        self.write_checkpoint = None
+        self.lanes = []
+        self.order = 0
+        # First number of the newest whole checkpoint, or None; and how far the one being written has come.
+        self.checkpoint = None
+        self._parts = None
+        self.old_receipts = {}
+        self._keys = {}
+        self.room_mode = prune.NORMAL
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in which is recorded."""
+        return self.cell.epoch
+
+    @property
+    def period(self) -> int:
+        """The view period in which is sealed."""
+        return self.keystore.boot_periods()[-1]
+
+    @property
+    def torn_pages(self) -> int:
+        """Torn pages met at boot (health counter 8)."""
+        return self.ring.torn_pages
+
+    @property
+    def segments_since_checkpoint(self) -> int:
+        """Critical segments since the newest whole checkpoint began; all of them when there is none."""
+        return self.lanes[CRITICAL].next_number - (self.checkpoint or 0)
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether to write a checkpoint soon: 64 critical segments, or a third of the ring, since the newest."""
+        if self.checkpoint is None or self.segments_since_checkpoint >= _CHECKPOINT_SEGMENTS:
+            return True
+        sectors = self.ring.sectors
+        since = [i for i in self.ring.of(CRITICAL, self.epoch) if sectors[i].last >= self.checkpoint]
+        return len(since) > max(2, len(sectors) // 3)
 
     def open(self):
         """Recover. Return None, or an epoch reason (0 first, 1 restored, 3 unreadable): call start_epoch with it before recording."""
+        return recovery.recover(self)
 
     def start_epoch(self, reason: int, tick_ms: int, generation_above: int = -1) -> None:
-        """Begin an epoch (reason 0 or an interrupted start: only record its first event). Seals the epoch_start event."""
+        """Begin an epoch and seal its first event, epoch_start, with the heads of the old one.
+
+        reason: what open() returned, or RESTORED after note_receipt said so, with the receipt's generation.
+        An epoch whose start was cut off by the power is not begun twice: only its event is recorded.
+        Raises KeyFault if generation_above is 4,096 or more above this lane's own generation.
+        """
+        starts_here = self.lanes[CRITICAL].next_number == 0 and recovery.keys_fit(self)
+        if reason != FIRST and not (starts_here and self.cell.epoch_start and self.cell.epoch_start[0] == reason):
+            self._move_to_next_epoch(reason, generation_above)
+        fields = self.cell.epoch_start or [FIRST, None, None, None]
+        self.append(CRITICAL, (self.next_order(), tick_ms, EPOCH_START, tuple(fields)))
+        self.seal(CRITICAL)
+
+    def _move_to_next_epoch(self, reason: int, generation_above: int) -> None:
+        heads = []
+        for lane in self.lanes:
+            held = lane.next_number > 0
+            heads.append([lane.next_number - 1, lane.previous, lane.next_sequence] if held else None)
+        old = self.epoch
+        bases = self._skip_keys(generation_above)
+        # The keys move first: a cut in between leaves keys that do not fit the epoch, and boot starts another one.
+        self.cell.store(
+            epoch=old + 1,
+            critical_base=bases[CRITICAL],
+            routine_base=bases[ROUTINE],
+            epoch_start=[reason, old, heads[CRITICAL], heads[ROUTINE]],
+        )
+        self._keys = {}
+        self.checkpoint = None
+        runs = [lane.run for lane in self.lanes]
+        for lane in LANES:
+            self.old_receipts[(lane, old)] = self.lanes[lane].receipt
+        self.lanes = [Lane(self.device, lane, self.epoch) for lane in LANES]
+        for lane in LANES:
+            self.lanes[lane].run = runs[lane]
+
+    def _skip_keys(self, above: int) -> list:
+        """Move both seal chains above every generation that either lane is known to have used; return where they are."""
+        highest = max([above] + [self.keystore.seal_key(lane)[0] for lane in LANES])
+        bases = []
+        for lane in LANES:
+            # The office follows at most generation_ahead_max steps; half of it, as its own view may be older.
+            reach = self.keystore.seal_key(lane)[0] + generation_ahead_max // 2
+            self.keystore.skip_seal(lane, min(highest + 1, reach) if above < reach else above + 1)
+            bases.append(self.keystore.seal_key(lane)[0])
+        return bases
 
     def next_order(self) -> int:
         """Return the next order, unique in the life of the device."""
+        order = self.order
+        if order >= self.cell.order_reserved:
+            self.cell.store(order_reserved=order + _ORDERS_AHEAD)
+        self.order += 1
+        return order
 
     def append(self, lane: int, event: tuple) -> bool:
-        """Add event (order, tick_ms, kind, fields) to the open run. True: the run is full, call seal_full(lane) now."""
+        """Add event (order, tick_ms, kind, fields) to the open run. True: the run is full, call seal_full(lane) now.
+
+        Raises RunFull if the caller goes on without thinning.
+        """
+        return self.lanes[lane].run.add(event, self.cell.boot)
 
     def seal_full(self, lane: int) -> list:
-        """Seal the largest run that fits one segment, leave the rest open. Return numbers. Raises NoRoom."""
+        """Seal the largest run that fits one segment, leave the rest open. Return as seal does. Raises NoRoom."""
+        first = self.lanes[lane].next_number
+        if self.lanes[lane].run.events:
+            self._seal_once(lane)
+        return list(range(first, self.lanes[lane].next_number))
 
     def seal(self, lane: int) -> list:
-        """Seal all that is open: program, read back. Return the numbers; on return they are durable. Raises NoRoom."""
+        """Seal all that is open: program, read back; on return it is durable. Raises NoRoom.
+
+        Return the numbers that came into the lane: the events', and those of tombstones and checkpoints that made room.
+        """
+        first = self.lanes[lane].next_number
+        while self.lanes[lane].run.events:
+            self._seal_once(lane)
+        return list(range(first, self.lanes[lane].next_number))
+
+    def _seal_once(self, lane: int) -> None:
+        state = self.lanes[lane]
+        while True:
+            count, plaintext = state.run.longest(self.cell.boot)
+            before = (state.next_number, len(state.run.events))
+            index = prune.place(self, lane, pages_of(min(len(plaintext) + _FRAMING_BYTES, segment_bytes_max)))
+            # Making room may have sealed a tombstone or a checkpoint in this very lane.
+            if before == (state.next_number, len(state.run.events)):
+                break
+            if not state.run.events:
+                return
+        self.point("before_seal")
+        header = self.header(lane, count, self.classes[lane])
+        keys = self.view_keys(header.view_class, header.period)
+        raw = seal_segment(header, plaintext, self.tag_key(lane), keys[0], keys[1], self.ctr)
+        self.point("after_seal")
+        self.commit(lane, index, raw, header)
+        self._follow_checkpoint(lane, state.run.events[:count], header)
+        state.run.drop_first(count)
+
+    def header(self, lane: int, count: int, view_class: int) -> Header:
+        """Return the header of the segment that comes next in a lane."""
+        state = self.lanes[lane]
+        generation = self.keystore.seal_key(lane)[0]
+        place = (self.device, lane, self.epoch, state.next_number, state.next_sequence, count, state.previous)
+        return Header(*(place + (generation, view_class, self.period)))
+
+    def tag_key(self, lane: int) -> bytes:
+        """Return the tag key of a lane's current generation."""
+        return tag_key(self.keystore.seal_key(lane)[1])
+
+    def view_keys(self, view_class: int, period: int) -> tuple:
+        """Return (body key, iv key). Raises KeyFault if the period's ratchet is not held any more."""
+        keys = self._keys.get((view_class, period))
+        if keys is None:
+            keys = body_keys(view_key(self.keystore.ratchet(view_class, period)[1]))
+            self._keys[(view_class, period)] = keys
+        return keys
+
+    def commit(self, lane: int, index: int, raw: bytes, header: Header) -> None:
+        """Program a sealed segment and read it back, then let it be the lane's head and move the key on if it is due."""
+        state = self.lanes[lane]
+        index = self._program(lane, index, raw)
+        sector = self.ring.sectors[index]
+        sector.last = header.number
+        segment_digest = recovery.digest(raw)
+        if (header.number + 1) % generation_segments == 0:
+            self.keystore.advance_seal(lane)
+        state.previous = segment_digest
+        state.next_number = header.number + 1
+        state.next_sequence = header.next_sequence()
+
+    def _program(self, lane: int, index: int, raw: bytes) -> int:
+        for _ in range(_PROGRAM_TRIES):
+            if self.ring.room(index) < pages_of(len(raw)):
+                if not self.ring.free():
+                    break
+                index = prune.take(self, lane)
+            if self.ring.program(index, raw):
+                return index
+        raise FlashFault("{} pages in turn do not keep a segment's bytes".format(_PROGRAM_TRIES))
+
+    def _follow_checkpoint(self, lane: int, events: list, header: Header) -> None:
+        if lane != CRITICAL:
+            return
+        for event in events:
+            if event[2] != CHECKPOINT:
+                continue
+            index, of = event[3][0], event[3][1]
+            if index == 0:
+                self._parts = (header.number, header.period, 0, of)
+            elif self._parts is not None and self._parts[2:] == (index - 1, of):
+                self._parts = self._parts[:2] + (index, of)
+            else:
+                self._parts = None
+            if self._parts is not None and index == of - 1:
+                self._take_checkpoint()
+
+    def _take_checkpoint(self) -> None:
+        number, period = self._parts[:2]
+        self._parts = None
+        self.checkpoint = number
+        if len(self.keystore.boot_periods()) == 2 and period == self.period:
+            # State no longer needs the period before: its ratchets, and keys that come from them, end here.
+            self.keystore.finish_period()
+            self._keys = {}
 
     def thin(self, lane: int) -> int:
         """Drop every second open sample and return how many; the caller records a thinning event."""
+        return self.lanes[lane].run.thin()
 
     def open_events(self, lane: int) -> int:
         """Return how many events are open (recorded, not yet sealed)."""
+        return len(self.lanes[lane].run.events)
 
     def oldest_open_tick(self, lane: int):
         """Return tick_ms of the oldest open event, or None."""
+        events = self.lanes[lane].run.events
+        return events[0][1] if events else None
 
     def read(self, lane: int, number: int, epoch=None):
         """Return the bytes of one segment (current epoch by default), or None when it is not on flash."""
+        return self.ring.read(lane, self.epoch if epoch is None else epoch, number)
+
+    def kept_from(self, lane: int) -> int:
+        """Return the lowest number of a lane still on flash; its next number when there is none."""
+        held = self.ring.of(lane, self.epoch)
+        return self.ring.sectors[held[0]].first if held else self.lanes[lane].next_number
 
     def offer(self) -> tuple:
         """Return the heads (critical, routine), each (kept_from, number, digest) or None: what a heartbeat carries."""
+        heads = []
+        for lane in LANES:
+            state = self.lanes[lane]
+            held = state.next_number > 0
+            heads.append((self.kept_from(lane), state.next_number - 1, state.previous) if held else None)
+        return tuple(heads)
 
     def unacknowledged(self, lane: int):
         """Return the lowest number on flash not in custody and not receipted, or None: what to send next."""
+        state = self.lanes[lane]
+        from_number = max(state.custody, state.receipt + 1)
+        for index in self.ring.of(lane, self.epoch):
+            if self.ring.sectors[index].last >= from_number:
+                return max(from_number, self.ring.sectors[index].first)
+        return None
 
     def pending(self, lane: int) -> int:
         """Return how many sealed segments are not yet in custody (health counter 7)."""
+        first = self.unacknowledged(lane)
+        return 0 if first is None else self.lanes[lane].next_number - first
 
     def is_receipted(self) -> bool:
         """Return whether the office's receipts cover everything sealed, both lanes."""
+        return all([lane.receipt + 1 >= lane.next_number for lane in self.lanes])
 
     def older(self) -> list:
         """Return [(lane, epoch, first, last)] of segments of earlier epochs still on flash and not receipted."""
+        ranges = []
+        for sector in self.ring.sectors:
+            if sector.lane is not None and sector.epoch != self.epoch:
+                first = max(sector.first, self.old_receipts.get((sector.lane, sector.epoch), -1) + 1)
+                if first <= sector.last:
+                    ranges.append((sector.lane, sector.epoch, first, sector.last))
+        ranges.sort(key=lambda entry: (entry[1], entry[0], entry[2]))
+        return ranges
 
     def note_custody(self, lane: int, epoch: int, watermark: int) -> None:
         """Take a gateway's custody watermark (it may go back when a gateway is replaced)."""
+        if epoch == self.epoch:
+            self.lanes[lane].custody = min(watermark, self.lanes[lane].next_number)
 
     def note_receipt(self, receipt) -> str:
-        """Take a verified protocol.messages.Receipt. Return "ok", or "restored": call start_epoch(1, tick_ms, receipt.generation)."""
+        """Take a verified protocol.messages.Receipt. Return "ok", or "restored": call start_epoch(RESTORED, tick_ms, receipt.generation).
+
+        Restored: the office holds more of this device than the device itself, so this flash is an older copy or a clone.
+        """
+        if receipt.epoch > self.epoch or receipt.generation > self.keystore.seal_key(receipt.lane)[0]:
+            return "restored"
+        if receipt.epoch < self.epoch:
+            key = (receipt.lane, receipt.epoch)
+            self.old_receipts[key] = max(receipt.number, self.old_receipts.get(key, -1))
+            return "ok"
+        state = self.lanes[receipt.lane]
+        if receipt.number >= state.next_number:
+            return "restored"
+        raw = self.read(receipt.lane, receipt.number)
+        if raw is not None and recovery.digest(raw) != receipt.digest:
+            return "restored"
+        state.receipt = max(state.receipt, receipt.number)
+        return "ok"
 
     def replay_critical(self):
-        """Yield (number, boot, event) of the critical lane from the newest whole checkpoint on."""
+        """Yield (number, boot, event) of the critical lane from the newest whole checkpoint on; all that opens if there is none."""
+        return recovery.replay(self)
 
     def switch_period(self, write_checkpoint) -> None:
-        """Seal both lanes, step to the next view period, call write_checkpoint(), then forget the old ratchets."""
+        """Seal both lanes, step to the next view period, call write_checkpoint(), then forget the old ratchets.
+
+        A switch that a cut ended is taken up at boot: both periods are held, sealing goes on in the new one, and the first whole
+        checkpoint ends it. Raises NoRoom before anything moved; the caller thins and tries again.
+        """
+        for lane in (ROUTINE, CRITICAL):
+            self.seal(lane)
+        self.keystore.prepare_period()
+        write_checkpoint()
+        assert len(self.keystore.boot_periods()) == 1, "write_checkpoint() left no whole checkpoint"
 
     def heartbeat_key(self) -> tuple:
         """Return (generation, key) with which a heartbeat is sealed now."""
+        generation, key = self.keystore.seal_key(CRITICAL)
+        return generation, heartbeat_key(key)
+
+
+def _no_point(name: str) -> None:
+    """Be called at a kill point and do nothing."""

@@ -56,7 +56,10 @@ class Keystore:
         """Recover: finish a move, choose the newest of each chain, zero the rest. Raises KeyFault if a chain is missing."""
         found = [self._scan(self._first), self._scan(self._first + 1)]
         newest = _newest(found)
-        kept = 0 if _is_whole(found[0], newest) else 1
+        # The fuller one: of a source that was half erased within a period switch only an older ratchet may be missing.
+        kept = 0 if len(found[0]) >= len(found[1]) else 1
+        if not _is_whole(found[kept], newest):
+            kept = 1 - kept
         if not _is_whole(found[kept], newest):
             raise KeyFault("the key sector lacks a key of chain {}".format(_lacking(found, newest)))
         self._sector = self._first + kept
@@ -138,18 +141,22 @@ class Keystore:
         self._flash.erase(other)
         page = 0
         moved = [[] for _ in range(_CHAINS)]
+        # Chain by chain: the downlink key, last, tells at boot that everything before it was copied.
         for chain in range(_CHAINS):
             for step, key, _ in self._live[chain]:
-                data = encode_page(_LABEL, [chain, step, key])
-                offset = page_offset(other, page)
-                self._flash.program(offset, data)
-                if self._flash.read(offset, PAGE_BYTES) != data:
-                    raise FlashFault("key page {} of sector {} does not keep its bytes".format(page, other))
+                page = self._copy(other, page, encode_page(_LABEL, [chain, step, key]))
                 moved[chain].append((step, key, page))
                 page += 1
         self._flash.erase(old)
         self._sector = other
         self._live = moved
+
+    def _copy(self, sector: int, page: int, data: bytes) -> int:
+        for at in range(page, PAGES_PER_SECTOR):
+            self._flash.program(page_offset(sector, at), data)
+            if self._flash.read(page_offset(sector, at), PAGE_BYTES) == data:
+                return at
+        raise FlashFault("no page of key sector {} keeps its bytes".format(sector))
 
     def _replace(self, chain: int, step: int, key: bytes) -> None:
         page = self._write(chain, step, key)

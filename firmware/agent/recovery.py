@@ -1,0 +1,218 @@
+"""What the journal does at boot: from raw flash back to lanes, heads, tombstones and the newest checkpoint.
+
+Seals of the current generation are checked; older segments, whose keys are gone, were read back before their key was given up and
+are held by the chain: each is named by the digest in the one after it. A segment of a later generation than the
+keystore's cannot be this device's. Costs one pass over the ring, whatever the journal's age.
+"""
+
+import hashlib
+
+from agent.keystore import KeyFault
+from agent.pages import PAGES_PER_SECTOR
+from agent.run import Lane
+from protocol.errors import ProtocolError
+from protocol.event import CHECKPOINT, decode_events
+from protocol.keys import CLEAR, CRITICAL, LANES, ROUTINE, generation_of
+from protocol.limits import generation_segments
+from protocol.segment import parse_segment
+
+_FIRST = 0
+_RESTORED = 1
+_UNREADABLE = 3
+
+
+def digest(raw: bytes) -> bytes:
+    """Return the digest of a segment."""
+    return hashlib.sha256(raw).digest()
+
+
+def recover(journal):
+    """Rebuild a journal's state from flash and finish what a cut interrupted. Return None or the reason for a new epoch."""
+    journal.lanes = [Lane(journal.device, lane, journal.epoch) for lane in LANES]
+    found = journal.ring.scan(lambda segment: _is_good(journal, segment))
+    for lane in LANES:
+        _recover_lane(journal, lane, found)
+    reason = _reason(journal)
+    journal.order = _next_order(journal)
+    if reason is not None:
+        journal.order = max(journal.order, journal.cell.order_reserved)
+    if reason is None:
+        _finish_generations(journal)
+        for lane in LANES:
+            _finish_prune(journal, lane)
+        journal.checkpoint = _newest_checkpoint(journal)[0]
+        if _is_stuck(journal):
+            reason = _UNREADABLE
+    return reason
+
+
+def _is_good(journal, segment) -> bool:
+    header = segment.header
+    generation = journal.keystore.seal_key(header.lane)[0]
+    if header.device != journal.device or header.generation > generation or header.epoch > journal.epoch:
+        return False
+    if header.generation < generation:
+        return True
+    try:
+        segment.verify(journal.tag_key(header.lane))
+    except ProtocolError:
+        return False
+    return True
+
+
+def _recover_lane(journal, lane: int, found: dict) -> None:
+    ring = journal.ring
+    held = ring.of(lane, journal.epoch)
+    if not held:
+        return
+    upper = held[-1]
+    for index in held[-2::-1]:
+        if _fit(ring.sectors[index], found[index], ring.sectors[upper]):
+            upper = index
+    state = journal.lanes[lane]
+    top = held[-1]
+    head = found[top].last
+    state.next_number = head.header.number + 1
+    state.next_sequence = head.header.next_sequence()
+    state.previous = head.digest
+    state.sector = top if ring.sectors[top].page < PAGES_PER_SECTOR else None
+    ring.mark_newest(top)
+    for index in held:
+        for number, tombstone in found[index].tombstones:
+            if number <= ring.sectors[index].last:
+                state.tombstone = tombstone
+
+
+def _fit(lower, lower_found, upper) -> bool:
+    """Shorten the lower sector's run where its last record was torn and sealed again in the upper one; whether it then fits."""
+    if lower.last == upper.first and lower.last > lower.first:
+        lower.last -= 1
+        lower_found.last = lower_found.before_last
+    if lower.last >= upper.first:
+        # Numbers that are held twice: what comes later in the ring of one lane stands.
+        lower.free(False)
+        return False
+    return True
+
+
+def keys_fit(journal) -> bool:
+    """Return whether both seal chains stand where the next numbers of this epoch need them."""
+    return all([_expected(journal, lane) for lane in LANES])
+
+
+def _base(journal, lane: int) -> int:
+    return journal.cell.routine_base if lane == ROUTINE else journal.cell.critical_base
+
+
+def _expected(journal, lane: int) -> bool:
+    number = journal.lanes[lane].next_number
+    generation = journal.keystore.seal_key(lane)[0]
+    if generation == generation_of(_base(journal, lane), number):
+        return True
+    # The 32nd of a generation is durable, and the cut came before its key moved on.
+    return number > 0 and generation == generation_of(_base(journal, lane), number - 1)
+
+
+def _finish_generations(journal) -> None:
+    for lane in LANES:
+        number = journal.lanes[lane].next_number
+        if journal.keystore.seal_key(lane)[0] < generation_of(_base(journal, lane), number):
+            assert number % generation_segments == 0
+            journal.keystore.advance_seal(lane)
+
+
+def _reason(journal):
+    if journal.cell.is_new and (_holds_any(journal) or journal.keystore.seal_key(CRITICAL)[0]):
+        return _RESTORED
+    if not keys_fit(journal):
+        return _UNREADABLE
+    if journal.lanes[CRITICAL].next_number:
+        return None
+    if journal.lanes[ROUTINE].next_number:
+        return _UNREADABLE
+    return journal.cell.epoch_start[0] if journal.cell.epoch_start else _FIRST
+
+
+def _holds_any(journal) -> bool:
+    return any([sector.lane is not None for sector in journal.ring.sectors])
+
+
+def _finish_prune(journal, lane: int) -> None:
+    tombstone = journal.lanes[lane].tombstone
+    if tombstone is None:
+        return
+    for index in journal.ring.of(lane, journal.epoch)[:-1]:
+        if journal.ring.sectors[index].last <= tombstone.last:
+            journal.ring.erase(index)
+
+
+def _is_stuck(journal) -> bool:
+    """Return whether no sector is free and the critical lane has no page left for a tombstone."""
+    return journal.ring.free() == 0 and journal.lanes[CRITICAL].sector is None
+
+
+def open_events(journal, raw: bytes):
+    """Return (boot, events) of a segment, ([] for a tombstone), or None if its view key is gone."""
+    segment = parse_segment(raw)
+    header = segment.header
+    if header.view_class == CLEAR:
+        return 0, []
+    try:
+        keys = journal.view_keys(header.view_class, header.period)
+    except KeyFault:
+        return None
+    return decode_events(segment.open_body(keys[0], keys[1], journal.ctr), header.count)
+
+
+def _next_order(journal) -> int:
+    """Return the highest durable order + 1 over both lanes.
+
+    A lane whose newest events no longer open lies before the other's: the checkpoint of a period's start has a higher
+    order than anything of the period before. When neither opens, the cell's reservation is above all.
+    """
+    highest = -1
+    for lane in LANES:
+        for number in range(journal.lanes[lane].next_number - 1, journal.kept_from(lane) - 1, -1):
+            raw = journal.read(lane, number)
+            opened = open_events(journal, raw) if raw is not None else None
+            if opened is None:
+                break
+            if opened[1]:
+                highest = max(highest, opened[1][-1][0])
+                break
+    return highest + 1 if highest >= 0 else journal.cell.order_reserved
+
+
+def _newest_checkpoint(journal) -> tuple:
+    """Return (number, order) of the first part of the newest whole checkpoint, or (None, None)."""
+    wanted = None
+    for number in range(journal.lanes[CRITICAL].next_number - 1, journal.kept_from(CRITICAL) - 1, -1):
+        raw = journal.read(CRITICAL, number)
+        opened = open_events(journal, raw) if raw is not None else None
+        if opened is None:
+            break
+        for event in opened[1][::-1]:
+            if event[2] != CHECKPOINT:
+                continue
+            index, of = event[3][0], event[3][1]
+            if index == of - 1 or wanted == (index, of):
+                wanted = (index - 1, of)
+                if index == 0:
+                    return number, event[0]
+            else:
+                wanted = None
+    return None, None
+
+
+def replay(journal):
+    """Yield (number, boot, event) of the critical lane from the newest whole checkpoint's first part on."""
+    start, order = _newest_checkpoint(journal)
+    first = journal.kept_from(CRITICAL) if start is None else start
+    for number in range(first, journal.lanes[CRITICAL].next_number):
+        raw = journal.read(CRITICAL, number)
+        opened = open_events(journal, raw) if raw is not None else None
+        if opened is None:
+            continue
+        for event in opened[1]:
+            if order is None or event[0] >= order:
+                yield number, opened[0], event
