@@ -94,7 +94,9 @@ class Keystore:
                 self._connection.execute("INSERT INTO seal_keys VALUES (?, ?, 0, ?)", (device, lane, first))
             for view_class in (keys.SITE, keys.OFFICE):
                 first = keys.view_start(view_root, view_class)
-                self._connection.execute("INSERT INTO ratchets VALUES (?, ?, 0, ?)", (device, view_class, first))
+                self._connection.execute(
+                    "INSERT INTO ratchets VALUES (?, ?, 0, ?)", (device, view_class, first)
+                )
 
     def devices(self) -> list[bytes]:
         """Return the identities that have keys here, in order."""
@@ -144,7 +146,8 @@ class Keystore:
         Raises KeyUnknown; ProtocolError(PERIOD) more than PERIODS_AHEAD_MAX above the ratchet.
         """
         row = self._connection.execute(
-            "SELECT vk FROM view_keys WHERE device = ? AND class = ? AND period = ?", (device, view_class, period)
+            "SELECT vk FROM view_keys WHERE device = ? AND class = ? AND period = ?",
+            (device, view_class, period),
         ).fetchone()
         if row is not None:
             return row[0]
@@ -156,7 +159,9 @@ class Keystore:
         if period < ratchet[0]:
             return None
         if period - ratchet[0] > PERIODS_AHEAD_MAX:
-            raise ProtocolError(PERIOD, f"period {period} is more than {PERIODS_AHEAD_MAX} above {ratchet[0]}")
+            raise ProtocolError(
+                PERIOD, f"period {period} is more than {PERIODS_AHEAD_MAX} above {ratchet[0]}"
+            )
         return self._advance(device, view_class, ratchet[0], ratchet[1], period)
 
     def erase_period(self, device: bytes, view_class: int, period: int) -> None:
@@ -164,7 +169,8 @@ class Keystore:
         self.view_key(device, view_class, period)
         with self._writing():
             self._connection.execute(
-                "DELETE FROM view_keys WHERE device = ? AND class = ? AND period = ?", (device, view_class, period)
+                "DELETE FROM view_keys WHERE device = ? AND class = ? AND period = ?",
+                (device, view_class, period),
             )
 
     def _advance(self, device: bytes, view_class: int, at: int, r: bytes, period: int) -> bytes:

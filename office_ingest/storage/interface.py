@@ -102,8 +102,8 @@ class Store(Protocol):
     def add_segment(self, segment: Segment, arrival: Arrival, committed_ms: int) -> None:
         """Keep a verified segment in its place, which must be free; it leaves quarantine if it was there."""
 
-    def has_fork(self, digest: bytes) -> bool:
-        """Say whether these bytes are kept as evidence."""
+    def has_fork(self, digest: bytes, lane: int) -> bool:
+        """Say whether these bytes are kept as evidence about this lane."""
 
     def add_fork(
         self, place: Place, number: int, contested: int, kind: str, raw: bytes, arrival: Arrival
@@ -121,6 +121,9 @@ class Store(Protocol):
     def heartbeat_digest(self, device: bytes, boot: int, counter: int) -> bytes | None:
         """Return the digest of a heartbeat that is still kept."""
 
+    def heartbeat_raw(self, device: bytes, boot: int, counter: int) -> bytes | None:
+        """Return the bytes of a heartbeat that is still kept."""
+
     def add_heartbeat(self, heartbeat: Heartbeat, raw: bytes, arrival: Arrival) -> None:
         """Keep a verified heartbeat, and forget the eldest beyond those kept for each device."""
 
@@ -131,7 +134,12 @@ class Store(Protocol):
         """Keep the newest receipt of a lane and epoch."""
 
     def put_gaps(
-        self, place: Place, gone: set[GapRow], new: set[GapRow], filled: list[tuple[int, int]] | None, now_ms: int
+        self,
+        place: Place,
+        gone: set[GapRow],
+        new: set[GapRow],
+        filled: list[tuple[int, int]] | None,
+        now_ms: int,
     ) -> None:
         """Replace gap rows; filled: all filled ranges of the lane and epoch, None if they did not change."""
 

@@ -38,7 +38,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "devices": ("id",),
     "gateways": ("id",),
     "segments": ("device", "lane", "epoch", "number"),
-    "forks": ("digest",),
+    "forks": ("digest", "lane"),
     "quarantine": ("digest",),
     "heartbeats": ("device", "boot", "counter"),
     "heads": ("device", "lane", "epoch"),

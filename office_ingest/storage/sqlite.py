@@ -145,7 +145,11 @@ class SqliteStore:
             self._tombstones(place),
             self._one(f"SELECT min(contested) FROM forks WHERE {_LANE}", *place)[0],  # noqa: S608
             Head(*head) if head else None,
-            [GapRow(state, start, stop, bool(pruned)) for state, start, stop, pruned in gaps if state != "filled"],
+            [
+                GapRow(state, start, stop, bool(pruned))
+                for state, start, stop, pruned in gaps
+                if state != "filled"
+            ],
             [(start, stop) for state, start, stop, _ in gaps if state == "filled"],
             self._one(f"SELECT number, generation, raw FROM receipts WHERE {_LANE}", *place),  # noqa: S608
         )
@@ -179,7 +183,15 @@ class SqliteStore:
         h = segment.header
         values = (
             *(h.device, h.lane, h.epoch, h.number, h.first_sequence, h.count, segment.digest, h.previous),
-            *(h.generation, h.view_class, h.period, segment.raw, arrival.gateway, arrival.received_ms, committed_ms),
+            *(
+                h.generation,
+                h.view_class,
+                h.period,
+                segment.raw,
+                arrival.gateway,
+                arrival.received_ms,
+                committed_ms,
+            ),
         )
         plain_insert = _PUT["segments"].replace("INSERT OR REPLACE", "INSERT", 1)
         self.connection.execute(plain_insert, (*values, row_digest(values)))
@@ -187,9 +199,9 @@ class SqliteStore:
 
     # evidence
 
-    def has_fork(self, digest: bytes) -> bool:
-        """Say whether these bytes are kept as evidence."""
-        return self._one("SELECT 1 FROM forks WHERE digest = ?", digest) is not None
+    def has_fork(self, digest: bytes, lane: int) -> bool:
+        """Say whether these bytes are kept as evidence about this lane."""
+        return self._one("SELECT 1 FROM forks WHERE digest = ? AND lane = ?", digest, lane) is not None
 
     def add_fork(
         self, place: Place, number: int, contested: int, kind: str, raw: bytes, arrival: Arrival
@@ -216,7 +228,10 @@ class SqliteStore:
     def add_finding(self, device: bytes, kind: str, place: str, text: str, now_ms: int) -> None:
         """Record something for a person, or count it once more and open it again."""
         before = self._one(
-            "SELECT first_ms, times FROM findings WHERE device = ? AND kind = ? AND place = ?", device, kind, place
+            "SELECT first_ms, times FROM findings WHERE device = ? AND kind = ? AND place = ?",
+            device,
+            kind,
+            place,
         )
         first_ms, times = before or (now_ms, 0)
         self._put("findings", device, kind, place, text, "open", first_ms, now_ms, times + 1)
@@ -236,13 +251,24 @@ class SqliteStore:
     def newest_heartbeat(self, device: bytes) -> tuple[int, int] | None:
         """Return (boot, counter) of the newest heartbeat taken."""
         return self._one(
-            "SELECT boot, counter FROM heartbeats WHERE device = ? ORDER BY boot DESC, counter DESC LIMIT 1", device
+            "SELECT boot, counter FROM heartbeats WHERE device = ? ORDER BY boot DESC, counter DESC LIMIT 1",
+            device,
         )
 
     def heartbeat_digest(self, device: bytes, boot: int, counter: int) -> bytes | None:
         """Return the digest of a heartbeat that is still kept."""
         row = self._one(
-            "SELECT digest FROM heartbeats WHERE device = ? AND boot = ? AND counter = ?", device, boot, counter
+            "SELECT digest FROM heartbeats WHERE device = ? AND boot = ? AND counter = ?",
+            device,
+            boot,
+            counter,
+        )
+        return row[0] if row else None
+
+    def heartbeat_raw(self, device: bytes, boot: int, counter: int) -> bytes | None:
+        """Return the bytes of a heartbeat that is still kept."""
+        row = self._one(
+            "SELECT raw FROM heartbeats WHERE device = ? AND boot = ? AND counter = ?", device, boot, counter
         )
         return row[0] if row else None
 

@@ -45,7 +45,7 @@ CREATE INDEX segments_clear ON segments (device, lane, epoch, number) WHERE clas
 -- its neighbour ('chain'), or a heartbeat whose head is not what is held ('head'; raw is the heartbeat).
 -- contested: the lowest number that is in doubt; receipts stop below it.
 CREATE TABLE forks (
-    digest BLOB PRIMARY KEY,
+    digest BLOB NOT NULL,
     device BLOB NOT NULL,
     lane INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
@@ -55,7 +55,8 @@ CREATE TABLE forks (
     raw BLOB NOT NULL,
     gateway TEXT NOT NULL,
     received_ms INTEGER NOT NULL,
-    row_digest BLOB NOT NULL
+    row_digest BLOB NOT NULL,
+    PRIMARY KEY (digest, lane)
 ) STRICT;
 CREATE INDEX forks_lane ON forks (device, lane, epoch);
 

@@ -1,0 +1,181 @@
+"""Starts and stops the office: the only place where its parts meet."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+import ssl
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+import uvicorn
+
+from office_ingest import points
+from office_ingest.clock import SystemClock
+from office_ingest.config import Configuration
+from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable
+from office_ingest.overview import devices_overview
+from office_ingest.receive.api import build_api
+from office_ingest.receive.ingest import Ingest
+from office_ingest.receive.keystore import Keystore
+from office_ingest.receive.registry import Registry
+from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.watch.silence import SilenceWatch
+from protocol.diagnostic import UNREACHABLE, Diagnostic, DiagnosticError
+
+# Silence is looked for this often within the expected interval.
+_CHECKS_PER_INTERVAL = 2
+
+
+class Office:
+    """The parts of one office, wired. Everything that touches its files runs in one worker thread."""
+
+    def __init__(self, configuration: Configuration, clock: SystemClock):
+        settings, files = configuration
+        self.settings = settings
+        self.files = files
+        self._clock = clock
+        self.worker: Executor = ThreadPoolExecutor(1, "office")
+        try:
+            self.store = SqliteStore.open(files.database)
+            self.keystore = Keystore.open(files.keystore)
+        except NotAnOfficeDatabase as error:
+            raise not_ours(error) from None
+        self.watch = SilenceWatch(
+            interval_s=settings.heartbeat.interval_s,
+            grace_s=settings.heartbeat.grace_s,
+            monotonic=clock.monotonic,
+        )
+        self._reach = points.armed(os.environ.get(points.VARIABLE))
+        self.ingest = Ingest(
+            self.store,
+            self.keystore,
+            wall_ms=clock.wall_ms,
+            clock_error_ms=settings.clock.error_ms,
+            heard=self.watch.heard,
+            reach=self._reach,
+        )
+        self.api = build_api(
+            take=self.ingest.take,
+            gateway_of=Registry(self.store).gateway_of,
+            devices=lambda: devices_overview(self.store.connection),
+            is_ready=self._is_ready,
+            worker=self.worker,
+            reach=self._reach,
+        )
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.store.connection.execute("SELECT count(*) >= 0 FROM devices").fetchone() == (1,)
+        except sqlite3.Error:
+            return False
+
+    def check_silence(self) -> None:
+        """Record which devices fell silent or are heard again since the last call."""
+        fallen, again = self.watch.check(self.store.device_ids())
+        if not fallen and not again:
+            return
+        now_ms = self._clock.wall_ms()
+        text = f"no heartbeat for {self.watch.limit_s:g} s"
+        with self.store.transaction():
+            for device in fallen:
+                self.store.add_finding(device, "silence", "", text, now_ms)
+            for device in again:
+                self.store.clear_finding(device, "silence", "", now_ms)
+
+    async def watch_silence(self) -> None:
+        """Check again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(self.settings.heartbeat.interval_s / _CHECKS_PER_INTERVAL)
+            # A full disk is said by the uplink; the next check tries again.
+            with contextlib.suppress(StoreUnavailable):
+                await asyncio.get_running_loop().run_in_executor(self.worker, self.check_silence)
+
+    def close(self) -> None:
+        """Wait for the batch at work, then close the files."""
+        self.worker.shutdown(wait=True)
+        self.store.close()
+        self.keystore.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, less its own signal handling: ours ends the process with exit code 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def port(self) -> int:
+        return self.servers[0].sockets[0].getsockname()[1]
+
+
+def run_office(configuration: Configuration) -> None:
+    """Serve until SIGINT or SIGTERM; then finish what is at work and return."""
+    office = Office(configuration, SystemClock())
+    try:
+        asyncio.run(_serve(office))
+    finally:
+        office.close()
+
+
+async def _serve(office: Office) -> None:
+    listen = office.settings.listen
+    server = _Server(_uvicorn_config(office))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _ask_to_stop, server)
+    serving = asyncio.create_task(server.serve())
+    silence = asyncio.create_task(office.watch_silence())
+    try:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if server.started:
+            print(f"serving on https://{listen.host}:{server.port()}", flush=True)  # noqa: T201 - the ready line
+        await serving
+    except SystemExit:
+        # uvicorn ends so when it cannot bind, and has said why on standard error.
+        raise _cannot_listen(listen.host, listen.port) from None
+    finally:
+        silence.cancel()
+
+
+def _ask_to_stop(server: uvicorn.Server) -> None:
+    server.should_exit = True
+
+
+def _uvicorn_config(office: Office) -> uvicorn.Config:
+    listen = office.settings.listen
+    options: dict[str, Any] = {"access_log": False, "log_level": "warning", "timeout_graceful_shutdown": 10}
+    try:
+        config = uvicorn.Config(
+            office.api,
+            host=listen.host,
+            port=listen.port,
+            ssl_certfile=office.files.certificate,
+            ssl_keyfile=office.files.key,
+            lifespan="off",
+            **options,
+        )
+        config.load()
+    except (ssl.SSLError, OSError) as error:
+        message = f"the certificate or its key cannot be used: {error}"
+        diagnostic = Diagnostic(
+            "office-tls", message, str(office.files.certificate), fix="outstation office init makes both"
+        )
+        raise DiagnosticError([diagnostic]) from None
+    config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2  # type: ignore[union-attr]
+    return config
+
+
+def _cannot_listen(host: str, port: int) -> DiagnosticError:
+    message = f"the office cannot listen on {host}:{port}"
+    fix = "another process has the port, or the address is not this machine's: change [listen] in office.toml"
+    return DiagnosticError([Diagnostic("office-listen", message, fix=fix)], UNREACHABLE)
+
+
+def not_ours(error: NotAnOfficeDatabase) -> DiagnosticError:
+    """Return what a person is told about a file that is no database or keystore of ours (exit 2)."""
+    fix = "check the path; a file from a newer version needs that version"
+    return DiagnosticError([Diagnostic("office-not-a-database", str(error), fix=fix)])

@@ -1,0 +1,224 @@
+"""The commands `outstation office ...` and `outstation verify`."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from protocol.diagnostic import FINDING, INTERRUPTED, OK, DiagnosticError, show
+from protocol.report import emit
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("office.toml"),
+    show_default=True,
+    help="The office's settings.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@click.group()
+def office() -> None:
+    """Run and look into the office."""
+
+
+@office.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--name", default="office", show_default=True, help="Name of the office.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8443, show_default=True, help="Port to listen on."
+)
+@_JSON
+def init(folder: Path, name: str, host: str, port: int, as_json: bool) -> None:
+    """Make FOLDER the folder of a new office: settings, TLS, empty database, empty keystore."""
+    from office_ingest.founding import found_office
+
+    settings = found_office(folder, now_ms=time.time_ns() // 1_000_000, name=name, host=host, port=port)
+    if as_json:
+        emit("outstation.office-init", 1, {"settings": str(settings)})
+    else:
+        click.echo(f"wrote {settings}; next: outstation office serve --config {settings}")
+
+
+@office.command()
+@_CONFIG
+def serve(config: Path) -> None:
+    """Serve gateways until interrupted."""
+    from office_ingest.config import check_files, read_office
+    from protocol.installation import check_installation
+
+    check_installation()
+    configuration = read_office(config)
+    check_files(configuration.files)
+    from office_ingest.app import run_office
+
+    run_office(configuration)
+
+
+@office.command()
+@_CONFIG
+@_JSON
+def devices(config: Path, as_json: bool) -> None:
+    """Show each device: last heard, what is held, what is missing or in doubt."""
+    from office_ingest.overview import devices_overview
+
+    rows = devices_overview(_database(config))
+    if as_json:
+        emit("outstation.office-devices", 1, {"devices": rows})
+    else:
+        _print_devices(rows)
+
+
+@office.command()
+@_CONFIG
+@click.option("--all", "cleared", is_flag=True, help="Also those that are over.")
+@_JSON
+def findings(config: Path, cleared: bool, as_json: bool) -> int:
+    """Show what a person should look at, and what lies in quarantine. Exit code 1 if a finding is open."""
+    from office_ingest.overview import findings_overview, quarantine_overview
+
+    connection = _database(config)
+    rows, refused = findings_overview(connection, cleared=cleared), quarantine_overview(connection)
+    if as_json:
+        emit("outstation.office-findings", 1, {"findings": rows, "quarantine": refused})
+    else:
+        for row in rows:
+            where = " ".join(part for part in (row["name"] or row["device"], row["place"]) if part)
+            click.echo(f"{row['state']:7} {row['kind']:10} {where}: {row['text']} ({row['times']} times)")
+        for row in refused:
+            click.echo(f"refused {row['digest'][:16]} of {row['device'] or 'nobody known'}: {row['text']}")
+        click.echo(f"{len(rows)} findings, {len(refused)} in quarantine")
+    return FINDING if any(row["state"] == "open" for row in rows) else OK
+
+
+@office.command()
+@click.argument("device")
+@click.argument("order", type=click.IntRange(0))
+@_CONFIG
+@_JSON
+def explain(device: str, order: int, config: Path, as_json: bool) -> int:
+    """Show the decision that DEVICE (16 hex digits or its name) took at ORDER: inputs, registers, rule, verdicts, replay."""
+    from office_ingest.config import read_office
+    from office_ingest.prove.explain import explain_decision, explanation_lines
+    from office_ingest.receive.keystore import Keystore
+
+    connection = _database(config)
+    keystore = Keystore.open(read_office(config).files.keystore, read_only=True)
+    explanation = explain_decision(connection, keystore, device, order)
+    if as_json:
+        emit("outstation.office-explanation", 1, explanation)
+    else:
+        click.echo("\n".join(explanation_lines(explanation)))
+    return OK if explanation["replay"] == [] else FINDING
+
+
+@click.command()
+@click.argument("database", type=click.Path(path_type=Path))
+@click.option("--keystore", type=click.Path(path_type=Path), help="Also check seals, bodies and decisions.")
+@_JSON
+def verify(database: Path, keystore: Path | None, as_json: bool) -> int:
+    """Check an office DATABASE without the service, changing nothing. Exit code 1 if anything does not agree."""
+    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.overview import open_read_only
+    from office_ingest.prove.progress import shown_progress
+    from office_ingest.prove.verify import verify_database
+    from office_ingest.receive.keystore import Keystore
+
+    try:
+        connection = open_read_only(database)
+        keys = Keystore.open(keystore, read_only=True) if keystore else None
+    except NotAnOfficeDatabase as error:
+        raise _not_ours(error) from None
+    with shown_progress(quiet=as_json) as progress:
+        report = verify_database(connection, keys, progress)
+    if as_json:
+        emit("outstation.verify", 1, report.as_json())
+    else:
+        click.echo("\n".join(report.lines()))
+    return FINDING if report.findings else OK
+
+
+def _database(config: Path) -> "sqlite3.Connection":
+    from office_ingest.config import read_office
+    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.overview import open_read_only
+
+    try:
+        return open_read_only(read_office(config).files.database)
+    except NotAnOfficeDatabase as error:
+        raise _not_ours(error) from None
+
+
+def _not_ours(error: Exception) -> DiagnosticError:
+    from protocol.diagnostic import Diagnostic
+
+    fix = "name the office.db (or keystore.db) of an office; a file from a newer version needs that version"
+    return DiagnosticError([Diagnostic("office-not-a-database", str(error), fix=fix)])
+
+
+def _print_devices(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in (
+        "device",
+        "site",
+        "heard",
+        "critical",
+        "routine",
+        "events",
+        "decisions",
+        "open",
+        "lost",
+        "forks",
+        "findings",
+    ):
+        table.add_column(name, justify="left" if name in ("device", "site", "heard") else "right")
+    for row in rows:
+        lanes = {lane["lane"]: lane for lane in row["lanes"]}
+        table.add_row(
+            *(row["name"], row["site"], _ago(row["last_heard_ms"])),
+            *(_lane(lanes.get(name)) for name in ("critical", "routine")),
+            *(
+                str(row[name])
+                for name in ("events", "decisions", "gaps_open", "gaps_lost", "forks", "findings")
+            ),
+        )
+    Console().print(table)
+
+
+def _lane(lane: dict[str, Any] | None) -> str:
+    """Return "held / head" of the newest epoch."""
+    if lane is None:
+        return "-"
+    return f"{lane['held']} / {'?' if lane['head'] is None else lane['head']}"
+
+
+def _ago(heard_ms: int | None) -> str:
+    if heard_ms is None:
+        return "never"
+    return f"{max(0, time.time_ns() // 1_000_000 - heard_ms) // 1000} s ago"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `python -m office_ingest` and end the process with its exit code."""
+    try:
+        result = office.main(arguments, prog_name="office", standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else OK)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except DiagnosticError as error:
+        show(error.diagnostics)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,109 @@
+"""The office's settings: `office.toml`. Relative paths are relative to the file."""
+
+import stat
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
+from protocol.settings import read_settings
+
+
+class OfficeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who this office is, and its files."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64, description="name of this office")]
+    database: Path | None = None
+    keystore: Path | None = None
+
+
+class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where gateways reach the office over HTTPS. Port 0: any free one."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8443
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class HeartbeatSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a device counts as silent: no heartbeat for two intervals and the grace."""
+
+    interval_s: Annotated[float, Meta(ge=0.1, le=86400)] = 10.0
+    grace_s: Annotated[float, Meta(ge=0, le=86400)] = 5.0
+
+
+class ClockSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far this machine's wall clock may be wrong: devices are told."""
+
+    error_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 100
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file office.toml."""
+
+    office: OfficeSection
+    listen: ListenSection = ListenSection()
+    heartbeat: HeartbeatSection = HeartbeatSection()
+    clock: ClockSection = ClockSection()
+
+
+class Files(NamedTuple):
+    """The files that office.toml names, or their defaults beside it."""
+
+    database: Path
+    keystore: Path
+    certificate: Path
+    key: Path
+
+
+class Configuration(NamedTuple):
+    """All that the office is told."""
+
+    settings: Settings
+    files: Files
+
+
+def read_office(path: Path) -> Configuration:
+    """Return the settings and where its files are, none of them opened. Raises DiagnosticError with every mistake."""
+    settings = read_settings(path, Settings)
+    folder = path.parent
+    files = Files(
+        settings.office.database or folder / "office.db",
+        settings.office.keystore or folder / "keystore.db",
+        settings.listen.certificate or folder / "tls" / "office.pem",
+        settings.listen.key or folder / "tls" / "office.key",
+    )
+    return Configuration(settings, files)
+
+
+def check_files(files: Files) -> None:
+    """Check what `serve` needs, all at once. Raises DiagnosticError: missing (exit 2), open to others (exit 4)."""
+    missing = [
+        Diagnostic(
+            "file-unusable",
+            f"{what} is not there",
+            str(path),
+            fix="outstation office init DIR makes all of them",
+        )
+        for what, path in zip(
+            ("the database", "the keystore", "the certificate", "its key"), files, strict=True
+        )
+        if not path.is_file()
+    ]
+    if missing:
+        raise DiagnosticError(missing)
+    exposed = [
+        Diagnostic(
+            "file-open-to-others",
+            f"the file holds secrets and has mode {stat.S_IMODE(path.stat().st_mode):04o}, so others can reach it",
+            str(path),
+            fix=f"chmod 600 {path}",
+        )
+        for path in (files.keystore, files.key)
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    ]
+    if exposed:
+        raise DiagnosticError(exposed, NOT_ALLOWED)

@@ -1,0 +1,66 @@
+"""Makes the folder of a new office: settings, TLS, an empty database and an empty keystore."""
+
+import json
+from pathlib import Path
+
+from office_ingest.certificates import make_certificates
+from office_ingest.receive.keystore import Keystore
+from office_ingest.storage.sqlite import SqliteStore
+from protocol.diagnostic import Diagnostic, DiagnosticError
+
+# JSON strings without control characters are TOML strings.
+_SETTINGS = """\
+[office]
+name = {name}
+database = "office.db"
+keystore = "keystore.db"
+
+[listen]
+host = {host}
+port = {port}
+certificate = "tls/office.pem"
+key = "tls/office.key"
+
+[heartbeat]
+# Silence is a finding after two intervals and the grace.
+interval_s = {interval_s}
+grace_s = {grace_s}
+"""
+
+
+def found_office(
+    folder: Path,
+    *,
+    now_ms: int,
+    name: str = "office",
+    host: str = "127.0.0.1",
+    port: int = 8443,
+    interval_s: float = 10.0,
+    grace_s: float = 5.0,
+) -> Path:
+    """Make the folder of a new office and return the path of its office.toml. now_ms: wall time, for the certificates.
+
+    The certificate names 127.0.0.1, localhost and host. Raises DiagnosticError if any of its files is there already.
+    """
+    settings = folder / "office.toml"
+    names = ("office.toml", "office.db", "keystore.db", "tls/office.key")
+    there = [folder / at for at in names if (folder / at).exists()]
+    if there:
+        fix = "name another folder; an office is never made over another"
+        raise DiagnosticError(
+            [Diagnostic("office-exists", "there is an office already", str(at), fix=fix) for at in there]
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    hosts = list(dict.fromkeys(["127.0.0.1", "localhost", host]))
+    make_certificates(folder / "tls", hosts=hosts, now_ms=now_ms)
+    SqliteStore.create(folder / "office.db").close()
+    Keystore.create(folder / "keystore.db").close()
+    written = _SETTINGS.format(
+        name=json.dumps(name),
+        host=json.dumps(host),
+        port=port,
+        interval_s=float(interval_s),
+        grace_s=float(grace_s),
+    )
+    settings.write_text(written)
+    return settings

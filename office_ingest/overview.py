@@ -1,0 +1,91 @@
+"""The state of the office at a glance: plain dictionaries for a table, for --json and for GET /v1/devices. Read only."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from office_ingest.storage.sqlite import check_database
+from protocol.keys import LANE_NAMES
+
+Rows = list[dict[str, Any]]
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Open a database so that nothing can be changed. Raises NotAnOfficeDatabase."""
+    check_database(path)
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA busy_timeout = 5000")
+    return connection
+
+
+def devices_overview(connection: sqlite3.Connection) -> Rows:
+    """Return for each registered device: when it was heard, what is held, what is missing or in doubt, what it decided."""
+    rows = connection.execute("SELECT id, name, site FROM devices ORDER BY site, name, id").fetchall()
+    return [_device(connection, *row) for row in rows]
+
+
+def _device(connection: sqlite3.Connection, device: bytes, name: str, site: str) -> dict[str, Any]:
+    def count(sql: str) -> int:
+        return connection.execute(sql, (device,)).fetchone()[0]
+
+    tally = connection.execute(
+        "SELECT segments, events, decisions, duplicates FROM tallies WHERE device = ?", (device,)
+    ).fetchone() or (0, 0, 0, 0)
+    return {
+        "device": device.hex(),
+        "name": name,
+        "site": site,
+        "last_heard_ms": count("SELECT max(received_ms) FROM heartbeats WHERE device = ?"),
+        "lanes": _lanes(connection, device),
+        **dict(zip(("segments", "events", "decisions", "duplicates"), tally, strict=True)),
+        "gaps_open": count(
+            "SELECT coalesce(sum(stop - start), 0) FROM gaps WHERE device = ? AND state = 'open'"
+        ),
+        "gaps_lost": count(
+            "SELECT coalesce(sum(stop - start), 0) FROM gaps WHERE device = ? AND state = 'lost'"
+        ),
+        "forks": count("SELECT count(*) FROM forks WHERE device = ?"),
+        "quarantined": count("SELECT count(*) FROM quarantine WHERE device = ?"),
+        "findings": count("SELECT count(*) FROM findings WHERE device = ? AND state = 'open'"),
+    }
+
+
+def _lanes(connection: sqlite3.Connection, device: bytes) -> Rows:
+    """Return lane and epoch, newest number held, number receipted and number of the newest sealed head."""
+    rows = connection.execute(
+        "SELECT s.lane, s.epoch, max(s.number),"
+        " (SELECT number FROM receipts r WHERE r.device = s.device AND r.lane = s.lane AND r.epoch = s.epoch),"
+        " (SELECT number FROM heads h WHERE h.device = s.device AND h.lane = s.lane AND h.epoch = s.epoch)"
+        " FROM segments s WHERE s.device = ? GROUP BY s.lane, s.epoch ORDER BY s.lane, s.epoch",
+        (device,),
+    )
+    names = ("lane", "epoch", "held", "receipted", "head")
+    return [dict(zip(names, (LANE_NAMES[row[0]], *row[1:]), strict=True)) for row in rows]
+
+
+def findings_overview(connection: sqlite3.Connection, *, cleared: bool) -> Rows:
+    """Return the findings, oldest first; cleared ones too if asked for."""
+    rows = connection.execute(
+        "SELECT f.device, d.name, f.kind, f.place, f.text, f.state, f.first_ms, f.last_ms, f.times FROM findings f"
+        " LEFT JOIN devices d ON d.id = f.device WHERE f.state = 'open' OR ? ORDER BY f.first_ms, f.kind, f.place",
+        (cleared,),
+    )
+    names = ("device", "name", "kind", "place", "text", "state", "first_ms", "last_ms", "times")
+    return [{**dict(zip(names, row, strict=True)), "device": row[0].hex()} for row in rows]
+
+
+def quarantine_overview(connection: sqlite3.Connection) -> Rows:
+    """Return what lies in quarantine, without the bytes."""
+    rows = connection.execute(
+        "SELECT digest, device, code, text, gateway, received_ms, times FROM quarantine ORDER BY received_ms, digest"
+    )
+    names = ("digest", "device", "code", "text", "gateway", "received_ms", "times")
+    return [
+        {
+            **dict(zip(names, row, strict=True)),
+            "digest": row[0].hex(),
+            "device": row[1].hex() if row[1] else None,
+        }
+        for row in rows
+    ]

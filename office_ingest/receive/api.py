@@ -1,0 +1,181 @@
+"""What gateways call over HTTPS, and what machines may ask about the office.
+
+Judging is quick and needs the processor, so that one worker thread does all of it and the event loop stays free to answer.
+Errors are problem details (RFC 9457). The OpenAPI document is served; its usual page is not, since it loads scripts from elsewhere.
+
+Source: SPEC.md section 7.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from office_ingest import VERSION
+from office_ingest.errors import StoreUnavailable
+from office_ingest.points import Reach, pass_by
+from protocol.errors import TOO_LARGE, ProtocolError
+from protocol.limits import message_bytes_max, segment_bytes_max, uplink_heartbeats_max, uplink_segments_max
+from protocol.uplink import UplinkAnswer, encode_uplink_answer, parse_request
+
+CBOR = "application/cbor"
+PROBLEM = "application/problem+json"
+# Each string has at most three bytes of head, the map and its two arrays eight.
+REQUEST_BYTES_MAX = (
+    uplink_segments_max * (segment_bytes_max + 3) + uplink_heartbeats_max * (message_bytes_max + 3) + 8
+)
+RETRY_AFTER_S = 2
+
+Take = Callable[[str, list[bytes], list[bytes]], UplinkAnswer]
+TOKENS = {"type": "http", "scheme": "bearer"}
+
+
+class Problem(Exception):
+    """An answer that says what is wrong. title: a short sentence, always the same for a status; detail: this case."""
+
+    def __init__(self, status: int, title: str, detail: str = "", headers: dict[str, str] | None = None):
+        super().__init__(detail or title)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = headers or {}
+
+    def response(self) -> JSONResponse:
+        """Return the problem as RFC 9457 has it."""
+        body = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail or self.title,
+        }
+        return JSONResponse(body, self.status, self.headers, PROBLEM)
+
+
+def build_api(
+    *,
+    take: Take,
+    gateway_of: Callable[[str], str | None],
+    devices: Callable[[], list[dict[str, Any]]],
+    is_ready: Callable[[], bool],
+    worker: Executor,
+    reach: Reach = pass_by,
+) -> FastAPI:
+    """Return the office's HTTP interface. take, gateway_of, devices run in worker, which must have one thread."""
+    api = FastAPI(
+        title="Outstation office",
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+
+    async def in_worker(call: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(worker, call, *arguments)
+
+    async def gateway(request: Request) -> str:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        known = await in_worker(gateway_of, token.strip()) if scheme.lower() == "bearer" else None
+        if known is None:
+            detail = "send Authorization: Bearer with the token from provisioning"
+            raise Problem(401, "No gateway with this token", detail, {"WWW-Authenticate": "Bearer"})
+        return known
+
+    @api.post("/v1/uplink", openapi_extra=_uplink_words(), response_class=Response)
+    async def uplink(request: Request) -> Response:
+        """Take segments and heartbeats; answer after they are committed."""
+        name = await gateway(request)
+        if request.headers.get("content-type", "").split(";")[0].strip().lower() != CBOR:
+            raise Problem(415, "Not CBOR", f"the body of an uplink is {CBOR}")
+        segments, heartbeats = _parse(await _read(request))
+        answer = await in_worker(take, name, segments, heartbeats)
+        after = BackgroundTask(reach, "after_receipt")
+        return Response(encode_uplink_answer(answer), 200, media_type=CBOR, background=after)
+
+    @api.get("/v1/devices")
+    async def list_devices(request: Request) -> JSONResponse:
+        """Return what the office knows of each device."""
+        await gateway(request)
+        return JSONResponse({"devices": await in_worker(devices)})
+
+    @api.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Say that the process runs."""
+        return {"status": "alive"}
+
+    @api.get("/readyz")
+    async def readyz() -> dict[str, str]:
+        """Say that the database can be used."""
+        if not await in_worker(is_ready):
+            raise _unavailable("the database does not answer")
+        return {"status": "ready"}
+
+    _answer_errors(api)
+    return api
+
+
+def _answer_errors(api: FastAPI) -> None:
+    @api.exception_handler(Problem)
+    async def problem(_request: Request, error: Problem) -> JSONResponse:
+        return error.response()
+
+    @api.exception_handler(StoreUnavailable)
+    async def unavailable(_request: Request, error: StoreUnavailable) -> JSONResponse:
+        return _unavailable(str(error)).response()
+
+    @api.exception_handler(HTTPException)
+    async def other(_request: Request, error: HTTPException) -> JSONResponse:
+        return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {})).response()
+
+
+def _unavailable(detail: str) -> Problem:
+    return Problem(503, "Try again", detail, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+async def _read(request: Request) -> bytes:
+    too_large = Problem(413, "Too large", f"an uplink request has at most {REQUEST_BYTES_MAX} bytes")
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > REQUEST_BYTES_MAX:
+        raise too_large
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > REQUEST_BYTES_MAX:
+                raise too_large
+    except ClientDisconnect:
+        raise Problem(400, "Malformed", "the request ended too early") from None
+    return bytes(body)
+
+
+def _parse(body: bytes) -> tuple[list[bytes], list[bytes]]:
+    try:
+        return parse_request(body)
+    except ProtocolError as error:
+        status, title = (413, "Too large") if error.code == TOO_LARGE else (400, "Malformed")
+        raise Problem(status, title, str(error)) from None
+
+
+def _uplink_words() -> dict[str, Any]:
+    cbor = {CBOR: {"schema": {"type": "string", "format": "binary"}}}
+    problem = {PROBLEM: {"schema": {"type": "object"}}}
+    refused = {
+        "400": "not an uplink request",
+        "401": "unknown gateway",
+        "413": "too large",
+        "415": "not CBOR",
+        "503": "try again",
+    }
+    return {
+        "requestBody": {"required": True, "content": cbor, "description": "uplink_request of wire.cddl"},
+        "security": [{"bearer": []}],
+        "responses": {
+            "200": {"description": "uplink_answer of wire.cddl, after the commit", "content": cbor},
+            **{status: {"description": words, "content": problem} for status, words in refused.items()},
+        },
+    }

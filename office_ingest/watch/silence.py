@@ -1,0 +1,33 @@
+"""Notices devices that fell silent: no heartbeat for two intervals and a grace, on a clock that never goes back.
+
+At start every device counts as heard just now: what was before the office ran is not the device's fault.
+"""
+
+from collections.abc import Callable, Iterable
+
+INTERVALS_MISSED = 2
+
+
+class SilenceWatch:
+    """Remembers when each device was heard, and which are silent now.
+
+    interval_s: expected between heartbeats; grace_s: what the way may add. monotonic: seconds that never go back.
+    """
+
+    def __init__(self, *, interval_s: float, grace_s: float, monotonic: Callable[[], float]):
+        self.limit_s = INTERVALS_MISSED * interval_s + grace_s
+        self._monotonic = monotonic
+        self._heard: dict[bytes, float] = {}
+        self._silent: set[bytes] = set()
+
+    def heard(self, device: bytes) -> None:
+        """Take note of a fresh heartbeat."""
+        self._heard[device] = self._monotonic()
+
+    def check(self, devices: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """Return (those that fell silent, those that are heard again) since the last check, of all registered devices."""
+        now = self._monotonic()
+        silent = {device for device in devices if now - self._heard.setdefault(device, now) > self.limit_s}
+        fallen, again = sorted(silent - self._silent), sorted(self._silent - silent)
+        self._silent = silent
+        return fallen, again
