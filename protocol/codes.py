@@ -16,6 +16,11 @@ class Explanation(NamedTuple):
 
 
 CODES = {
+    "address-unusable": Explanation(
+        "A service cannot listen on its address",
+        "Another process listens there, the address is not one of this machine, or the port needs more rights.",
+        "Stop the other process, or change host and port under [listen].",
+    ),
     "command-failed": Explanation(
         "A command met a fault of its own",
         "The command reached a state that it does not know. This is our mistake, not yours.",
@@ -110,6 +115,16 @@ CODES = {
         "A process of a site on this machine failed",
         "An office, gateway or device that the command started ended early or did not become ready in time.",
         "The message ends with the last lines of its log, and names the file that holds the rest.",
+    ),
+    "store-in-use": Explanation(
+        "Another process runs on this store",
+        "Two gateways on one store would each give custody without knowing of the other.",
+        "Stop the other one, or give this one a database of its own.",
+    ),
+    "store-newer": Explanation(
+        "A store was written by a newer version",
+        "Its schema has migrations that this version does not know. They only go forward.",
+        "Install that version again, or restore the backup that was made before it.",
     ),
     "usage-missing": Explanation(
         "A command lacks an argument or option",

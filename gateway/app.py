@@ -1,0 +1,168 @@
+"""Builds the gateway and runs it: the only place where its parts meet.
+
+Order of the start: settings, store, sessions, socket, uplink; of the end: the socket first, so that nothing new comes,
+then what waits for the disk, then one last word about health, then the store.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gateway.clock import SystemClock
+from gateway.collector import Collector
+from gateway.config import Configuration, read_configuration, read_links
+from gateway.downlink import Downlink
+from gateway.errors import StoreFailed, StoreFull
+from gateway.health import Health
+from gateway.links import udp
+from gateway.outbox import Outbox
+from gateway.points import VARIABLE, KillPoint, read_kill_point
+from gateway.sessions import Sessions
+from gateway.store import connect, open_store
+from gateway.uplink import Backoff, Office, Uplink
+from protocol.diagnostic import DiagnosticError, show
+from protocol.installation import check_installation
+
+_log = logging.getLogger("gateway.app")
+
+# How old what `status` reads may be. Each save is one commit, and only when something changed.
+HEALTH_INTERVAL_S = 2.0
+
+
+class Gateway:
+    """One running gateway. clock, rng, point and connection are handed in; see run_gateway for the real ones."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        clock: Any,
+        rng: random.Random,
+        point: KillPoint,
+        connection: Callable[[str], sqlite3.Connection] = connect,
+    ):
+        settings, files, links, token = configuration
+        self._configuration = configuration
+        self._clock = clock
+        self._office = Office(
+            settings.uplink.url, ca=files.ca, token=token, timeout_s=settings.uplink.timeout_s
+        )
+        self.health = Health()
+        self.store = open_store(
+            files.database,
+            bytes_max=settings.store.bytes_max,
+            clock=clock,
+            rng=rng,
+            point=point,
+            connect=connection,
+        )
+        self.sessions = Sessions(self.store, links, secret=rng.randbytes(32), clock=clock)
+        self.downlink = Downlink()
+        self.collector = Collector(self.store, self.downlink, self.health, point=point)
+        self._site = udp.Site(self.sessions, self.collector, self.health, point=point)
+        outbox = Outbox(self.store, self.downlink, self.health, is_known=self.sessions.is_known)
+        self.uplink = Uplink(
+            outbox,
+            self.health,
+            self._office.post,
+            backoff=Backoff(least_s=settings.uplink.retry_min_s, most_s=settings.uplink.retry_max_s, rng=rng),
+            clock=clock,
+            batch_segments=settings.uplink.batch_segments,
+            point=point,
+        )
+        self.collector.arrived = self.uplink.wake
+        self._saved = ""
+        self._tasks: list[asyncio.Task[None]] = []
+        self.link: udp.UdpLink | None = None
+
+    async def start(self) -> udp.UdpLink:
+        """Bind the socket, start the uplink and return the link. Raises DiagnosticError."""
+        self.health.load(await self.store.load_health())
+        self.downlink.load_receipts(await self.store.receipts())
+        listen = self._configuration.settings.listen
+        self.link = await udp.listen(self._site, listen.host, listen.port)
+        self._tasks = [asyncio.create_task(self.uplink.run()), asyncio.create_task(self._keep_health())]
+        return self.link
+
+    def reload_links(self) -> None:
+        """Read links.toml again; if it has mistakes they are said and the devices stay as they were."""
+        try:
+            links = read_links(self._configuration.files.links)
+        except DiagnosticError as error:
+            show(error.diagnostics)
+            return
+        self.sessions.reload(links)
+        _log.info("links.toml read again: %d devices", len(links))
+
+    async def wait(self) -> None:
+        """Return never; raise what ended one of the tasks, which is a fault of ours."""
+        await asyncio.gather(*self._tasks)
+
+    async def stop(self) -> None:
+        """Stop taking requests, finish what waits for the disk, and close everything."""
+        if self.link is not None:
+            await self.link.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.health.is_running = False
+        await self._save_health()
+        await self._office.close()
+        await self.store.close()
+
+    async def _keep_health(self) -> None:
+        while True:
+            await self._save_health()
+            await self._clock.sleep(HEALTH_INTERVAL_S)
+
+    async def _save_health(self) -> None:
+        self.health.store_fault = self.store.fault()
+        self.health.counts["store_reopened"] = max(self.health.counts["store_reopened"], self.store.reopened)
+        body = self.health.body()
+        if body == self._saved:
+            return
+        try:
+            await self.store.save_health(body)
+            self._saved = body
+        except (StoreFull, StoreFailed) as error:
+            _log.error("health not saved: %s", error)
+
+
+async def serve(configuration: Configuration, say: Callable[[str], None], point: KillPoint) -> None:
+    """Run the gateway until SIGTERM or SIGINT. say: told the one line that it is ready. Raises DiagnosticError."""
+    # Seeded by the system: ordinary random numbers would repeat Echo secrets.
+    gateway = Gateway(configuration, clock=SystemClock(), rng=secrets.SystemRandom(), point=point)
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload_links)
+    try:
+        link = await gateway.start()
+        say(f"listening on coap://{link.host}:{link.port}")
+        running = asyncio.create_task(gateway.wait())
+        asked = asyncio.create_task(ended.wait())
+        await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if running.done():
+            running.result()
+        else:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    finally:
+        await gateway.stop()
+
+
+def run_gateway(path: Path, say: Callable[[str], None]) -> None:
+    """Read gateway.toml at path and run until told to stop. Raises DiagnosticError with every mistake."""
+    check_installation()
+    point = read_kill_point(os.environ.get(VARIABLE))
+    configuration = read_configuration(path)
+    asyncio.run(serve(configuration, say, point))

@@ -1,0 +1,238 @@
+"""The commands `outstation gateway ...`: run, status, devices, gaps.
+
+`status`, `devices` and `gaps` read the store only, so they answer while the gateway runs, stands, or is stopped.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from protocol.diagnostic import FINDING, INTERRUPTED, OK, USAGE, Diagnostic, DiagnosticError, show
+from protocol.report import emit
+
+STATUS_SCHEMA = "outstation.gateway-status"
+DEVICES_SCHEMA = "outstation.gateway-devices"
+GAPS_SCHEMA = "outstation.gateway-gaps"
+VERSION = 1
+
+_config = click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("gateway.toml"),
+    show_default=True,
+    help="The settings file.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def gateway() -> None:
+    """Run and look into a site's gateway."""
+
+
+@gateway.command()
+@_config
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Log every exchange that was refused, not only what needs somebody."
+)
+def run(config: Path, verbose: bool) -> None:
+    """Collect from the site's devices and forward to the office until stopped.
+
+    Prints one line when it is ready. SIGTERM or Ctrl-C ends it in order; SIGHUP reads links.toml again.
+    """
+    import logging
+
+    from gateway.app import run_gateway
+
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    # aiocoap and httpx speak of every message; what matters of it is said by ours.
+    for name in ("coap-server", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    run_gateway(config, lambda line: print(line, flush=True))  # noqa: T201 - the line that says it is ready
+
+
+@gateway.command()
+@_config
+@_json
+def status(config: Path, as_json: bool) -> int:
+    """Show what the gateway holds, what waits for the office, and what is missing.
+
+    Exit code 1 if there is a finding: a gap, a fork, a failing store, or an office that refuses.
+    """
+    document = read_status(config)
+    if as_json:
+        emit(STATUS_SCHEMA, VERSION, document)
+    else:
+        click.echo(_status_text(document))
+    return FINDING if document["findings"] else OK
+
+
+@gateway.command()
+@_config
+@_json
+def devices(config: Path, as_json: bool) -> int:
+    """List the devices that were ever heard, and what each newest heartbeat said."""
+    with _view(config) as view:
+        rows = view.devices()
+    now_ms = _wall_ms()
+    for row in rows:
+        row["heard_ago_s"] = _ago_s(row["heard_ms"], now_ms)
+    if as_json:
+        emit(DEVICES_SCHEMA, VERSION, {"devices": rows})
+        return OK
+    columns = [("device", "device"), ("heard_ago_s", "heard s ago"), ("epoch", "epoch"), ("boot", "boot")]
+    click.echo(_table(rows, [*columns, ("counter", "heartbeat")]) if rows else "no device was heard yet")
+    return OK
+
+
+@gateway.command()
+@_config
+@_json
+def gaps(config: Path, as_json: bool) -> int:
+    """List the segments that are known to exist and not held. Exit code 1 if there are any."""
+    with _view(config) as view:
+        rows = [
+            {
+                "device": lane["device"],
+                "lane": lane["lane"],
+                "epoch": lane["epoch"],
+                "start": start,
+                "stop": stop,
+            }
+            for lane in view.lanes()
+            for start, stop in lane["gap_ranges"]
+        ]
+    if as_json:
+        emit(GAPS_SCHEMA, VERSION, {"gaps": rows})
+    elif rows:
+        click.echo(_table(rows, [(name, name) for name in ("device", "lane", "epoch", "start", "stop")]))
+    else:
+        click.echo("no gaps")
+    return FINDING if rows else OK
+
+
+def read_status(config: Path) -> dict[str, Any]:
+    """Return the status document of the gateway that config names. Raises DiagnosticError."""
+    from gateway.config import read_gateway
+
+    settings, files = read_gateway(config)
+    with _open_view(files.database) as view:
+        health = view.health()
+        lanes = view.lanes()
+        heard = {row["device"]: row["heard_ms"] for row in view.devices()}
+        size = view.store_size()
+        heartbeats = view.heartbeats_waiting()
+    now_ms = _wall_ms()
+    per_device: dict[str, dict[str, Any]] = {}
+    for name in sorted(heard | {lane["device"]: 0 for lane in lanes}):
+        heard_ago_s = _ago_s(heard[name], now_ms) if name in heard else None
+        per_device[name] = {"device": name, "heard_ago_s": heard_ago_s, "lanes": []}
+    for lane in lanes:
+        per_device[lane["device"]]["lanes"].append({k: v for k, v in lane.items() if k != "device"})
+    uplink = health.get("uplink", {"state": "never ran"})
+    return {
+        "site": settings.gateway.site,
+        "name": settings.gateway.name,
+        "running": health.get("running", False),
+        "said_ago_s": _ago_s(health["saved_ms"], now_ms) if health else None,
+        "uplink": uplink,
+        "waiting": {"segments": sum(lane["waiting"] for lane in lanes), "heartbeats": heartbeats},
+        "store": {**size, "bytes_max": settings.store.bytes_max, "fault": health.get("store_fault", "")},
+        "counts": health.get("counts", {}),
+        "devices": list(per_device.values()),
+        "findings": _findings(lanes, uplink, health),
+    }
+
+
+def _findings(lanes: list[dict[str, Any]], uplink: dict[str, Any], health: dict[str, Any]) -> list[str]:
+    found = []
+    for lane in lanes:
+        where = f"device {lane['device']} {lane['lane']} epoch {lane['epoch']}"
+        if lane["gaps"]:
+            found.append(f"{where}: {lane['gaps']} segments are missing")
+        if lane["forks"]:
+            found.append(f"{where}: {lane['forks']} forks")
+    if health.get("store_fault"):
+        found.append(health["store_fault"])
+    if uplink["state"] in ("refused", "confused"):
+        found.append(f"the office is {uplink['state']}: {uplink.get('reason', '')}")
+    return found
+
+
+def _status_text(document: dict[str, Any]) -> str:
+    uplink, store, waiting = document["uplink"], document["store"], document["waiting"]
+    state = uplink["state"] + (f" ({uplink['reason']})" if uplink.get("reason") else "")
+    lines = [
+        f"gateway {document['name']} at {document['site']}: {'running' if document['running'] else 'stopped'}",
+        f"uplink  {state}",
+        f"waiting {waiting['segments']} segments, {waiting['heartbeats']} heartbeats",
+        f"store   {store['used_bytes']} of {store['bytes_max']} bytes",
+        "",
+    ]
+    rows = [
+        {"device": device["device"], "heard": device["heard_ago_s"], **lane}
+        for device in document["devices"]
+        for lane in device["lanes"]
+    ]
+    names = ("device", "lane", "epoch", "custody", "receipted", "waiting", "gaps", "forks")
+    columns = [*((name, name) for name in names), ("heard", "heard s ago")]
+    lines.append(_table(rows, columns) if rows else "no segment was taken yet")
+    lines += [f"finding: {finding}" for finding in document["findings"]]
+    return "\n".join(lines)
+
+
+def _table(rows: list[dict[str, Any]], columns: list[tuple[str, str]]) -> str:
+    cells = [[title for _, title in columns]]
+    cells += [["-" if row[key] is None else str(row[key]) for key, _ in columns] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def _view(config: Path) -> Any:
+    from gateway.config import read_gateway
+
+    return _open_view(read_gateway(config)[1].database)
+
+
+def _open_view(database: Path) -> Any:
+    from gateway.store_view import StoreView
+
+    return StoreView(database)
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _ago_s(then_ms: int, now_ms: int) -> float:
+    return max(0.0, round((now_ms - then_ms) / 1000, 1))
+
+
+def main() -> None:
+    """Run `python -m gateway` and end the process with its exit code."""
+    words = sys.argv[1:]
+    try:
+        result = gateway.main(words, prog_name="python -m gateway", standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else OK)
+    except click.ClickException as error:
+        message = error.format_message().rstrip(".")
+        show(
+            [Diagnostic("usage-wrong", message, fix="see python -m gateway --help")],
+            as_json="--json" in words,
+        )
+        sys.exit(USAGE)
+    except DiagnosticError as error:
+        show(error.diagnostics, as_json="--json" in words)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,206 @@
+"""The gateway's settings: `gateway.toml` and, beside it, `links.toml` with the devices' link secrets.
+
+Every mistake of both files is named at once. Paths are relative to the file that names them.
+"""
+
+import stat
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
+from protocol.limits import uplink_segments_max
+from protocol.settings import read_settings
+
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who this gateway is, and its files."""
+
+    site: Annotated[str, Meta(min_length=1, max_length=64, description="name of the site")]
+    name: Annotated[str, Meta(min_length=1, max_length=64, description="name of this gateway")]
+    database: Path | None = None
+    links: Path | None = None
+
+
+class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where devices reach the gateway over UDP. Port 0: any free one."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 5683
+
+
+class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the gateway reaches the office."""
+
+    url: Annotated[str, Meta(pattern=r"^https://[^/\s?#@]+/?$", description="address of the office")]
+    ca: Path | None = None
+    token: Path | None = None
+    batch_segments: Annotated[int, Meta(ge=1, le=uplink_segments_max)] = 256
+    retry_min_s: Annotated[float, Meta(ge=0.05, le=3600)] = 0.5
+    retry_max_s: Annotated[float, Meta(ge=0.05, le=86400)] = 60.0
+    timeout_s: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
+
+    def __post_init__(self) -> None:
+        if self.retry_min_s > self.retry_max_s:
+            raise ValueError(f"retry_min_s is {self.retry_min_s}, above retry_max_s ({self.retry_max_s})")
+
+
+class StoreSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much the store may hold; above it custody is refused."""
+
+    bytes_max: Annotated[int, Meta(ge=1 << 20)] = 1 << 30
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file gateway.toml."""
+
+    gateway: GatewaySection
+    uplink: UplinkSection
+    listen: ListenSection = ListenSection()
+    store: StoreSection = StoreSection()
+
+
+class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One device of links.toml, as provisioning wrote it."""
+
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="identity of the device")]
+    kid: Annotated[str, Meta(pattern="^([0-9a-f]{2}){1,7}$", description="sender ID of the device")]
+    secret: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="link secret")]
+
+
+class LinksFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file links.toml."""
+
+    device: list[LinkEntry] = []
+
+
+class Link(NamedTuple):
+    """What the gateway shares with one device: identity (8 bytes), OSCORE sender ID (1..7), master secret (16)."""
+
+    device: bytes
+    kid: bytes
+    secret: bytes
+
+
+class Files(NamedTuple):
+    """The files that gateway.toml names, or their defaults beside it."""
+
+    database: Path
+    links: Path
+    ca: Path
+    token: Path
+
+
+class Configuration(NamedTuple):
+    """All that the gateway is told: settings, files, devices and its token for the office."""
+
+    settings: Settings
+    files: Files
+    links: list[Link]
+    token: str
+
+
+def read_configuration(path: Path) -> Configuration:
+    """Return all that the gateway is told. Raises DiagnosticError with every mistake of all files together."""
+    settings, files = read_gateway(path)
+    mistakes: list[Diagnostic] = []
+    links: list[Link] = []
+    token = ""
+    try:
+        links = read_links(files.links)
+    except DiagnosticError as error:
+        mistakes += error.diagnostics
+    try:
+        token = _read_token(files.token)
+    except DiagnosticError as error:
+        mistakes += error.diagnostics
+    if not files.ca.is_file():
+        mistakes.append(_missing(files.ca, "the office's certificate authority"))
+    if mistakes:
+        raise DiagnosticError(mistakes)
+    return Configuration(settings, files, links, token)
+
+
+def read_gateway(path: Path) -> tuple[Settings, Files]:
+    """Return gateway.toml and its files, no secret read. Raises DiagnosticError with every mistake in it."""
+    settings = read_settings(path, Settings)
+    folder = path.parent
+    files = Files(
+        settings.gateway.database or folder / "gateway.db",
+        settings.gateway.links or folder / "links.toml",
+        settings.uplink.ca or folder / "office-ca.pem",
+        settings.uplink.token or folder / "token",
+    )
+    return settings, files
+
+
+def read_links(path: Path) -> list[Link]:
+    """Return the devices of links.toml. Raises DiagnosticError: unreadable, readable by others, wrong, or twice the same."""
+    refuse_if_open_to_others(path)
+    entries = read_settings(path, LinksFile).device
+    mistakes = _doubles(path, [entry.id for entry in entries], "id")
+    mistakes += _doubles(path, [entry.kid for entry in entries], "kid")
+    if mistakes:
+        raise DiagnosticError(mistakes)
+    return [
+        Link(bytes.fromhex(entry.id), bytes.fromhex(entry.kid), bytes.fromhex(entry.secret))
+        for entry in entries
+    ]
+
+
+def refuse_if_open_to_others(path: Path) -> None:
+    """Raise DiagnosticError (exit 4) if anybody but the owner may read a file that holds a secret."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # Whoever reads it says what is wrong with it.
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise DiagnosticError(
+            Diagnostic(
+                "file-open-to-others",
+                f"the file holds a secret and has mode {stat.S_IMODE(mode):04o}, so others can reach it",
+                str(path),
+                fix=f"chmod 600 {path}",
+            ),
+            NOT_ALLOWED,
+        )
+
+
+def _doubles(path: Path, values: list[str], key: str) -> list[Diagnostic]:
+    seen: set[str] = set()
+    twice = []
+    for index, value in enumerate(values):
+        if value in seen:
+            message = f"device[{index + 1}].{key} is {value}, which an entry above has too"
+            fix = "each device has its own; provision it again"
+            twice.append(Diagnostic("settings-refused", message, str(path), fix=fix))
+        seen.add(value)
+    return twice
+
+
+def _read_token(path: Path) -> str:
+    refuse_if_open_to_others(path)
+    try:
+        token = path.read_text("utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise DiagnosticError(_missing(path, "the token for the office", str(error))) from None
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise DiagnosticError(
+            Diagnostic(
+                "settings-refused", "the token file holds no token: one line of printable ASCII", str(path)
+            )
+        )
+    return token
+
+
+def _missing(path: Path, what: str, reason: str = "no such file") -> Diagnostic:
+    return Diagnostic(
+        "file-unusable",
+        f"{what} cannot be read: {reason}",
+        str(path),
+        fix="check the path, or provision the gateway again",
+    )

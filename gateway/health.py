@@ -1,0 +1,57 @@
+"""Counters, and the document that `status` shows. A rising counter never falls, also over restarts."""
+
+import json
+from typing import Any
+
+COUNTERS = {
+    "segments": "segments stored",
+    "duplicates": "segments that came again with the same digest",
+    "forks": "segments with another digest than the one held",
+    "malformed": "requests that were no segment or heartbeat",
+    "wrong_device": "requests that spoke for another device",
+    "oversized": "requests above the size limit",
+    "unauthenticated": "requests without an authenticated claim",
+    "custody_refused": "segments refused for want of room or a working disk",
+    "heartbeats": "heartbeats taken",
+    "heartbeats_dropped": "heartbeats that a newer one of the same device replaced in the queue",
+    "forwarded": "segments that the office answered",
+    "released": "segments given up after a receipt or as evidence in the office",
+    "quarantined": "segments that the office put in quarantine",
+    "uplink_failures": "attempts to reach the office that failed",
+    "uplink_garbage": "answers of the office that were not well-formed",
+    "store_reopened": "times the store was opened again after a failure of the disk",
+}
+
+
+class Health:
+    """What the gateway counts and says of itself. uplink: state word, seconds until the next attempt, reason."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(COUNTERS, 0)
+        self.uplink: dict[str, Any] = {"state": "starting", "failures": 0, "retry_in_s": 0.0, "reason": ""}
+        self.store_fault = ""
+        self.is_running = True
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Count an event. An unknown name is our own mistake."""
+        self.counts[name] += by
+
+    def load(self, body: str | None) -> None:
+        """Go on from the counters that the gateway saved before it stopped."""
+        if body is not None:
+            saved = json.loads(body).get("counts", {})
+            for name in self.counts:
+                self.counts[name] += int(saved.get(name, 0))
+
+    def document(self) -> dict[str, Any]:
+        """Return what is saved for `status`."""
+        return {
+            "running": self.is_running,
+            "uplink": dict(self.uplink),
+            "store_fault": self.store_fault,
+            "counts": dict(self.counts),
+        }
+
+    def body(self) -> str:
+        """Return the document as JSON."""
+        return json.dumps(self.document(), sort_keys=True)

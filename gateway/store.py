@@ -1,0 +1,646 @@
+"""The SQLite store: the gateway's only state, and the only module with SQL.
+
+WAL and synchronous=FULL: what a method returned is on the disk (2,924 simulated power cuts lost nothing; NORMAL loses
+rows). Writers share transactions (`group_commit`). The connection is used by one thread at a time, under a lock.
+
+When the disk fails (an fsync that fails may have dropped what it was asked to write, and the kernel then calls those pages
+clean), nothing is acknowledged any more. The connection is closed, opened again, everything in the WAL is written anew
+into the database by a checkpoint with its own fsync, and the file is checked; only then custody is given again.
+
+Read by others while the gateway runs: `store_view`.
+"""
+
+import fcntl
+import os
+import random
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlite_utils
+
+from gateway.errors import GatewayError, StoreFailed, StoreFull, TooManyForks
+from gateway.group_commit import GroupCommit
+from gateway.reconcile import Lane
+from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, Diagnostic, DiagnosticError
+from protocol.keys import CRITICAL
+from protocol.messages import Message
+from protocol.ranges import Ranges
+from protocol.segment import Segment
+from protocol.uplink import FORK
+
+SCHEMA_FOLDER = Path(__file__).parent / "schema"
+
+# Above this share of bytes_max the routine lane is refused: what is left is for the critical one.
+ROUTINE_SHARE = 0.9
+# A row costs its bytes, its index entries and its share of a page.
+ROW_BYTES_MAX = 1024
+# Digests kept for one number. Two are a fork; more say nothing new and must not fill the disk.
+DIGESTS_PER_NUMBER_MAX = 8
+# Heartbeats of one device that wait for the office; each newer one says more than the one before.
+HEARTBEATS_PER_DEVICE_MAX = 16
+# How often one segment is put back into the outbox because the office asks for it again.
+REQUEUE_TIMES_MAX = 3
+# Forks listed for people; the segments themselves are forwarded whatever this says.
+FORKS_LISTED_MAX = 10_000
+# Seconds between two attempts to open a store that failed.
+REOPEN_INTERVAL_S = 1.0
+# A new context starts its sender sequence somewhere below: a gateway that lost its store does not meet the old numbers.
+SEQUENCE_START_MAX = 1 << 38
+
+STORED = "stored"
+DUPLICATE = "duplicate"
+FORKED = "fork"
+
+LaneKey = tuple[bytes, int, int]
+Connect = Callable[[str], sqlite3.Connection]
+
+
+class Batch(NamedTuple):
+    """What to send next: (id, raw) of segments, and of heartbeats."""
+
+    segments: list[tuple[int, bytes]]
+    heartbeats: list[tuple[int, bytes]]
+
+
+class Settlement(NamedTuple):
+    """What an answer of the office did here.
+
+    released: segments whose bytes were given up. missing: (device, lane, epoch, start, stop) that the office lacks and we too.
+    """
+
+    released: int
+    missing: list[tuple[bytes, int, int, int, int]]
+
+
+class SessionRow(NamedTuple):
+    """One OSCORE context that a device used. state: "current", "unconfirmed" or "retired"."""
+
+    device: bytes
+    context: bytes
+    state: str
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Return a connection whose transactions are ours to begin and end."""
+    return sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+
+
+class Store:
+    """Opened by open_store; see the module's docstring. `lanes`: what is held, always as durable."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        bytes_max: int,
+        clock: Any,
+        rng: random.Random,
+        point: Callable[[str], None],
+        connect: Connect,
+    ):
+        self._path = path
+        self._bytes_max = bytes_max
+        self._clock = clock
+        self._random = rng
+        self._point = point
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._guard = _lock_file(path)
+        self._failed_at: float | None = None
+        self._fault = ""
+        self.lanes: dict[LaneKey, Lane] = {}
+        self.reopened = 0
+        self._open()
+        self.commits = GroupCommit(self._run_batch)
+
+    # ---- opening, failing, opening again
+
+    def _open(self) -> None:
+        self._connection = self._connect(str(self._path))
+        self._connection.execute("PRAGMA secure_delete = ON")
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        migrate(sqlite_utils.Database(self._connection), self._clock.wall_ms())
+        self.lanes = load_lanes(self._connection)
+
+    def _reopen(self) -> None:
+        """Open again after a failure, or raise StoreFailed. Runs before the first operation that follows one."""
+        assert self._failed_at is not None
+        if self._clock.monotonic() - self._failed_at < REOPEN_INTERVAL_S:
+            raise StoreFailed(self._fault)
+        try:
+            self._connection.close()
+            self._open()
+            # Writes what the failed fsync may have lost a second time, into the database itself.
+            busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            verdict = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.Error as error:
+            self._note_failure(error)
+            raise StoreFailed(self._fault) from error
+        if busy or verdict != "ok":
+            self._note_failure(f"the check after the failure says {'busy' if busy else verdict}")
+            raise StoreFailed(self._fault)
+        self._failed_at = None
+        self._fault = ""
+        self.reopened += 1
+
+    def _note_failure(self, error: object) -> None:
+        self._failed_at = self._clock.monotonic()
+        self._fault = f"the store failed: {error}"
+
+    def fault(self) -> str:
+        """Return what is wrong with the store, or an empty text."""
+        return self._fault
+
+    async def close(self) -> None:
+        """Finish what waits and close the file."""
+        await self.commits.close()
+        with self._lock:
+            self._connection.close()
+        os.close(self._guard)
+
+    # ---- transactions
+
+    def _run_batch(self, operations: list[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+        with self._lock:
+            return self._transact(operations, self._point)
+
+    def _transact(
+        self, operations: list[Callable[[sqlite3.Connection], Any]], point: Callable[[str], None]
+    ) -> list[Any]:
+        if self._failed_at is not None:
+            self._reopen()
+        results: list[Any] = []
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._room = self._free_bytes()
+            for operation in operations:
+                try:
+                    results.append(operation(self._connection))
+                except GatewayError as refusal:
+                    results.append(refusal)
+            point("before_commit")
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._give_up(error) from error
+        except Exception as error:
+            # A fault of ours: what the transaction holds is unknown, so it is thrown away with the connection.
+            self._note_failure(error)
+            raise
+        point("after_commit")
+        return results
+
+    def _give_up(self, error: sqlite3.Error) -> GatewayError:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            try:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                return StoreFull(f"the disk of {self._path} is full")
+            except sqlite3.Error as worse:
+                error = worse
+        self._note_failure(error)
+        return StoreFailed(self._fault)
+
+    def _free_bytes(self) -> int:
+        return self._bytes_max - used_bytes(self._connection)
+
+    def _take_room(self, size: int, *, reserve: int) -> None:
+        """Raise StoreFull unless size bytes fit and leave reserve; a refusal writes nothing."""
+        if self._room - size < reserve:
+            raise StoreFull(
+                f"the store holds {self._bytes_max - self._room} of bytes_max ({self._bytes_max})"
+            )
+        self._room -= size
+
+    # ---- what devices send
+
+    async def add_segment(
+        self,
+        segment: Segment,
+        *,
+        lost: Iterable[tuple[int, int]] = (),
+        is_wanted: bool = False,
+    ) -> str:
+        """Store a segment and put it in the outbox, in one transaction. Return STORED, DUPLICATE or FORKED.
+
+        When this returns, the segment survives a power cut (synchronous=FULL, WAL). A segment already held with the same
+        digest changes nothing; with another digest it is kept beside the first as a fork, and both are forwarded.
+
+        lost: ranges that this segment, a tombstone, covers and we lack. is_wanted: the office asks for this number again.
+        Raises StoreFull, StoreFailed or TooManyForks: nothing was written, the caller must refuse custody.
+        """
+        header = segment.header
+        ranges = list(lost)
+        now_ms = self._clock.wall_ms()
+
+        def insert(connection: sqlite3.Connection) -> str:
+            reserve = 0 if header.lane == CRITICAL else round(self._bytes_max * (1 - ROUTINE_SHARE))
+            kind = self._insert(connection, segment, now_ms, reserve=reserve, is_wanted=is_wanted)
+            connection.executemany(
+                "INSERT OR IGNORE INTO lost VALUES (?, ?, ?, ?, ?)",
+                [(header.device, header.lane, header.epoch, start, stop) for start, stop in ranges],
+            )
+            _heard(connection, header.device, now_ms)
+            return kind
+
+        kind = await self.commits.submit(insert)
+        lane = self.lane(header.device, header.lane, header.epoch)
+        lane.held.add(header.number, header.number + 1)
+        for start, stop in ranges:
+            lane.lost.add(start, stop)
+        return kind
+
+    def _insert(
+        self, connection: sqlite3.Connection, segment: Segment, now_ms: int, *, reserve: int, is_wanted: bool
+    ) -> str:
+        place = segment.header.key()
+        held = self._digests_at(connection, place)
+        if segment.digest in held:
+            if is_wanted:
+                self._take_room(ROW_BYTES_MAX, reserve=reserve)
+                connection.execute(
+                    "UPDATE segments SET raw = ?, outcome = NULL, times = times + 1 WHERE device = ? AND lane = ? "
+                    "AND epoch = ? AND number = ? AND digest = ? AND raw IS NULL AND times < ?",
+                    (segment.raw, *place, segment.digest, REQUEUE_TIMES_MAX),
+                )
+            return DUPLICATE
+        if len(held) >= DIGESTS_PER_NUMBER_MAX:
+            raise TooManyForks(f"segment {place[3]} came with more than {DIGESTS_PER_NUMBER_MAX} digests")
+        self._take_room(ROW_BYTES_MAX, reserve=reserve)
+        connection.execute(
+            "INSERT INTO segments (device, lane, epoch, number, digest, raw, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*place, segment.digest, segment.raw, now_ms),
+        )
+        if not held:
+            return STORED
+        connection.execute(
+            "INSERT OR IGNORE INTO forks SELECT ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM forks) < ?",
+            (*place, segment.digest, now_ms, FORKS_LISTED_MAX),
+        )
+        return FORKED
+
+    def _digests_at(self, connection: sqlite3.Connection, place: tuple[Any, ...]) -> set[bytes]:
+        rows = connection.execute(
+            "SELECT digest FROM segments WHERE device = ? AND lane = ? AND epoch = ? AND number = ?", place
+        )
+        held = {digest for (digest,) in rows}
+        # The row of a receipted segment is gone; its receipt still says the digest of the newest one.
+        rows = connection.execute(
+            "SELECT digest FROM lanes WHERE device = ? AND lane = ? AND epoch = ? AND receipted = ? + 1",
+            place,
+        )
+        return held | {digest for (digest,) in rows if digest is not None}
+
+    async def add_heartbeat(self, heartbeat: Message) -> int:
+        """Store a heartbeat as the device's newest and queue it for the office; return how many older ones were dropped.
+
+        Raises StoreFull or StoreFailed: nothing was written.
+        """
+        fields = heartbeat.fields
+        now_ms = self._clock.wall_ms()
+        kept = [(lane, head[0]) for lane, head in enumerate((fields.critical, fields.routine)) if head]
+
+        def insert(connection: sqlite3.Connection) -> int:
+            self._take_room(2 * ROW_BYTES_MAX, reserve=0)
+            connection.execute(
+                "INSERT INTO devices VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET "
+                "heard_ms = excluded.heard_ms, boot = excluded.boot, counter = excluded.counter, epoch = excluded.epoch, "
+                "heartbeat = excluded.heartbeat, heartbeat_ms = excluded.heartbeat_ms",
+                (fields.device, now_ms, fields.boot, fields.counter, fields.epoch, heartbeat.raw, now_ms),
+            )
+            connection.execute(
+                "INSERT INTO heartbeat_queue (device, raw) VALUES (?, ?)", (fields.device, heartbeat.raw)
+            )
+            connection.executemany(
+                "INSERT INTO lanes (device, lane, epoch, kept_from) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "kept_from = max(kept_from, excluded.kept_from)",
+                [(fields.device, lane, fields.epoch, kept_from) for lane, kept_from in kept],
+            )
+            return connection.execute(
+                "DELETE FROM heartbeat_queue WHERE device = ? AND id NOT IN "
+                "(SELECT id FROM heartbeat_queue WHERE device = ? ORDER BY id DESC LIMIT ?)",
+                (fields.device, fields.device, HEARTBEATS_PER_DEVICE_MAX),
+            ).rowcount
+
+        dropped = await self.commits.submit(insert)
+        for lane, kept_from in kept:
+            known = self.lane(fields.device, lane, fields.epoch)
+            known.kept_from = max(known.kept_from, kept_from)
+        return dropped
+
+    def lane(self, device: bytes, lane: int, epoch: int) -> Lane:
+        """Return what is known of a lane; an empty one if nothing is."""
+        return self.lanes.setdefault((device, lane, epoch), Lane())
+
+    async def digests_of(self, device: bytes, lane: int, epoch: int, number: int) -> frozenset[bytes]:
+        """Return the digests held for one number. Raises StoreFailed."""
+        place = (device, lane, epoch, number)
+        return frozenset(await self._read(lambda connection: self._digests_at(connection, place)))
+
+    # ---- what the office takes
+
+    async def next_batch(self, segments_max: int, heartbeats_max: int) -> Batch:
+        """Return what waits for the office: critical lane before routine, oldest first. Raises StoreFailed."""
+        return await self._read(
+            lambda connection: Batch(
+                connection.execute(
+                    "SELECT id, raw FROM segments WHERE outcome IS NULL ORDER BY lane, id LIMIT ?",
+                    (segments_max,),
+                ).fetchall(),
+                connection.execute(
+                    "SELECT id, raw FROM heartbeat_queue ORDER BY id LIMIT ?", (heartbeats_max,)
+                ).fetchall(),
+            )
+        )
+
+    async def settle(
+        self,
+        outcomes: list[tuple[int, int]],
+        heartbeats: list[int],
+        receipts: list[Message],
+        wants: list[tuple[bytes, int, int, int, int]],
+    ) -> Settlement:
+        """Carry out an answer of the office in one transaction: outcomes, receipts, what they release, what is wanted again.
+
+        outcomes: (id, outcome) of segments; heartbeats: ids that were answered. A segment's bytes are given up when the
+        office told an outcome for that very digest and a receipt covers its number, or when that outcome says that the
+        evidence lies there. Raises StoreFull or StoreFailed: nothing changed, the batch is sent again.
+        """
+
+        def settle(connection: sqlite3.Connection) -> Settlement:
+            connection.executemany(
+                "UPDATE segments SET outcome = ?1, raw = CASE WHEN ?1 >= ?3 THEN NULL ELSE raw END WHERE id = ?2",
+                [(outcome, row, FORK) for row, outcome in outcomes],
+            )
+            connection.executemany("DELETE FROM heartbeat_queue WHERE id = ?", [(row,) for row in heartbeats])
+            for receipt in receipts:
+                _put_receipt(connection, receipt)
+            given_up = sum(outcome >= FORK for _, outcome in outcomes)
+            released = given_up + _release(connection)
+            return Settlement(released, [hole for want in wants for hole in _requeue(connection, want)])
+
+        settlement = await self.commits.submit(settle)
+        for receipt in receipts:
+            fields = receipt.fields
+            known = self.lane(fields.device, fields.lane, fields.epoch)
+            known.receipted = max(known.receipted, fields.number + 1)
+        return settlement
+
+    async def receipts(self) -> list[bytes]:
+        """Return the newest receipt of every lane, for the devices. Raises StoreFailed."""
+        rows = await self._read(
+            lambda connection: connection.execute(
+                "SELECT receipt FROM lanes WHERE receipt IS NOT NULL"
+            ).fetchall()
+        )
+        return [raw for (raw,) in rows]
+
+    async def _read(self, query: Callable[[sqlite3.Connection], Any]) -> Any:
+        def work() -> Any:
+            with self._lock:
+                if self._failed_at is not None:
+                    self._reopen()
+                try:
+                    return query(self._connection)
+                except sqlite3.Error as error:
+                    self._note_failure(error)
+                    raise StoreFailed(self._fault) from error
+
+        return await self.commits.run(work)
+
+    # ---- OSCORE contexts: rare and needed at once, so they run in the caller's thread
+
+    def session_rows(self, device: bytes | None = None) -> list[SessionRow]:
+        """Return every context that a device, or all of them, ever used with this gateway. Raises StoreFailed."""
+        rows = self._at_once(
+            lambda connection: connection.execute(
+                "SELECT device, context, state FROM sessions WHERE ?1 IS NULL OR device = ?1", (device,)
+            ).fetchall()
+        )
+        return [SessionRow(*row) for row in rows]
+
+    def reserve_sequence(self, device: bytes, context: bytes, count: int) -> int:
+        """Return the first of count sender sequence numbers that nobody used or will use under these keys.
+
+        They are reserved durably before this returns. Raises StoreFull or StoreFailed.
+        """
+
+        def reserve(connection: sqlite3.Connection) -> int:
+            row = connection.execute(
+                "SELECT reserved FROM sessions WHERE device = ? AND context = ?", (device, context)
+            ).fetchone()
+            start: int = row[0] if row else self._random.randrange(SEQUENCE_START_MAX)
+            connection.execute(
+                "INSERT INTO sessions VALUES (?, ?, 'unconfirmed', ?) ON CONFLICT DO UPDATE SET reserved = excluded.reserved",
+                (device, context, start + count),
+            )
+            return start
+
+        return self._at_once(reserve)
+
+    def confirm_session(self, device: bytes, context: bytes) -> None:
+        """Make a context the device's current one; all its others are retired for good. Raises StoreFull or StoreFailed."""
+
+        def confirm(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE sessions SET state = CASE context WHEN ? THEN 'current' ELSE 'retired' END WHERE device = ?",
+                (context, device),
+            )
+
+        self._at_once(confirm)
+
+    def _at_once(self, operation: Callable[[sqlite3.Connection], Any]) -> Any:
+        # The lock is held for one commit by the writer; longer means it is opening a failed store again.
+        if not self._lock.acquire(timeout=1.0):
+            raise StoreFailed("the store is busy being opened again")
+        try:
+            return self._transact([operation], _no_point)[0]
+        finally:
+            self._lock.release()
+
+    # ---- health
+
+    async def save_health(self, body: str) -> None:
+        """Keep what the gateway says of itself, for `status`. Raises StoreFull or StoreFailed."""
+        row = (1, body, self._clock.wall_ms())
+        await self.commits.submit(
+            lambda connection: connection.execute("INSERT OR REPLACE INTO health VALUES (?, ?, ?)", row)
+        )
+
+    async def load_health(self) -> str | None:
+        """Return what the gateway last said of itself."""
+        row = await self._read(lambda connection: connection.execute("SELECT body FROM health").fetchone())
+        return row[0] if row else None
+
+
+def migrate(database: sqlite_utils.Database, now_ms: int) -> None:
+    """Bring the schema up to date: each file of schema/ once, in order, each in one transaction.
+
+    Raises DiagnosticError (exit 4) if the database was written by a newer program: there is no way back but a backup.
+    """
+    database.table("migrations").create({"name": str, "applied_ms": int}, pk="name", if_not_exists=True)
+    applied = {row["name"] for row in database.table("migrations").rows}
+    files = sorted(SCHEMA_FOLDER.glob("*.sql"))
+    newer = applied - {file.stem for file in files}
+    if newer:
+        raise DiagnosticError(
+            Diagnostic(
+                "store-newer",
+                f"the store was written by a newer gateway (it has {', '.join(sorted(newer))})",
+                fix="install that version again, or restore the backup made before it",
+            ),
+            NOT_ALLOWED,
+        )
+    for file in files:
+        if file.stem not in applied:
+            # One script, so that a cut leaves all of it or nothing.
+            stamp = f"INSERT INTO migrations VALUES ('{file.stem}', {now_ms:d});"  # noqa: S608 - our own file's name
+            database.conn.executescript(f"BEGIN IMMEDIATE;\n{file.read_text('utf-8')}\n{stamp}\nCOMMIT;")
+
+
+def load_lanes(connection: sqlite3.Connection) -> dict[LaneKey, Lane]:
+    """Return what is held, receipted and lost of every lane."""
+    held: dict[LaneKey, list[tuple[int, int]]] = {}
+    # Numbers that follow each other have one difference to their rank: each such island is one range.
+    for device, lane, epoch, start, stop in connection.execute(
+        "SELECT device, lane, epoch, min(number), max(number) + 1 FROM (SELECT device, lane, epoch, number, "
+        "number - dense_rank() OVER (PARTITION BY device, lane, epoch ORDER BY number) AS island FROM segments) "
+        "GROUP BY device, lane, epoch, island ORDER BY device, lane, epoch, min(number)"
+    ):
+        held.setdefault((device, lane, epoch), []).append((start, stop))
+    lanes = {key: Lane(pairs) for key, pairs in held.items()}
+    for device, lane, epoch, receipted, kept_from in connection.execute(
+        "SELECT device, lane, epoch, receipted, kept_from FROM lanes"
+    ):
+        known = lanes.setdefault((device, lane, epoch), Lane())
+        known.receipted, known.kept_from = receipted, kept_from
+    for device, lane, epoch, start, stop in connection.execute(
+        "SELECT device, lane, epoch, start, stop FROM lost"
+    ):
+        lanes.setdefault((device, lane, epoch), Lane()).lost.add(start, stop)
+    return lanes
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return how many bytes of the database file hold something."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+def _no_point(name: str) -> None:
+    """The kill points count transactions of the collector and the uplink only."""
+
+
+def _heard(connection: sqlite3.Connection, device: bytes, now_ms: int) -> None:
+    connection.execute(
+        "INSERT INTO devices (device, heard_ms) VALUES (?, ?) ON CONFLICT DO UPDATE SET heard_ms = excluded.heard_ms",
+        (device, now_ms),
+    )
+
+
+def _put_receipt(connection: sqlite3.Connection, receipt: Message) -> None:
+    fields = receipt.fields
+    connection.execute(
+        "INSERT INTO lanes (device, lane, epoch, receipted, digest, receipt) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET receipted = excluded.receipted, digest = excluded.digest, receipt = excluded.receipt "
+        "WHERE excluded.receipted >= receipted",
+        (fields.device, fields.lane, fields.epoch, fields.number + 1, fields.digest, receipt.raw),
+    )
+
+
+def _release(connection: sqlite3.Connection) -> int:
+    """Delete what a receipt covers and the office told of, and return how many still had their bytes.
+
+    A row that contradicts the receipt's own digest stays: one of the two is wrong, and this may be the only copy.
+    """
+    deleted = connection.execute(
+        "DELETE FROM segments WHERE id IN (SELECT s.id FROM lanes AS l JOIN segments AS s "
+        "ON s.device = l.device AND s.lane = l.lane AND s.epoch = l.epoch AND s.number < l.receipted "
+        "WHERE s.outcome IS NOT NULL AND (s.raw IS NULL OR s.number + 1 < l.receipted OR s.digest = l.digest)) "
+        "RETURNING raw IS NOT NULL"
+    ).fetchall()
+    connection.execute(
+        "DELETE FROM lost WHERE EXISTS (SELECT 1 FROM lanes AS l WHERE l.device = lost.device AND l.lane = lost.lane "
+        "AND l.epoch = lost.epoch AND lost.stop <= l.receipted)"
+    )
+    return sum(had_bytes for (had_bytes,) in deleted)
+
+
+def _requeue(
+    connection: sqlite3.Connection, want: tuple[bytes, int, int, int, int]
+) -> list[tuple[bytes, int, int, int, int]]:
+    """Put what the office asks for and we hold back into the outbox; return what we do not hold."""
+    device, lane, epoch, start, stop = want
+    held = Ranges()
+    rows = connection.execute(
+        "SELECT number FROM segments WHERE device = ? AND lane = ? AND epoch = ? AND number >= ? AND number < ? "
+        "AND raw IS NOT NULL ORDER BY number",
+        want,
+    )
+    for (number,) in rows:
+        held.add(number, number + 1)
+    connection.execute(
+        "UPDATE segments SET outcome = NULL, times = times + 1 WHERE device = ? AND lane = ? AND epoch = ? "
+        "AND number >= ? AND number < ? AND raw IS NOT NULL AND outcome IS NOT NULL AND times < ?",
+        (*want, REQUEUE_TIMES_MAX),
+    )
+    return [(device, lane, epoch, low, high) for low, high in held.missing(start, stop)]
+
+
+def _lock_file(path: Path) -> int:
+    """Return the descriptor of the lock that keeps a second gateway off this store. Raises DiagnosticError (exit 75)."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DiagnosticError(_unusable(path, error.strerror or str(error))) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise DiagnosticError(
+            Diagnostic(
+                "store-in-use",
+                "another gateway runs on this store",
+                str(path),
+                fix="stop it first, or give this one a database of its own",
+            ),
+            TRY_AGAIN,
+        ) from None
+    return descriptor
+
+
+def _unusable(path: Path, reason: str) -> Diagnostic:
+    return Diagnostic(
+        "file-unusable",
+        f"the store cannot be opened: {reason}",
+        str(path),
+        fix="check the path and its rights",
+    )
+
+
+def open_store(
+    path: Path,
+    *,
+    bytes_max: int,
+    clock: Any,
+    rng: random.Random,
+    point: Callable[[str], None],
+    connect: Connect = connect,
+) -> Store:
+    """Return the store at path, made if it is missing. Raises DiagnosticError: in use, newer, or not a database of ours."""
+    # The store holds journals of people's sites: nobody but the owner reads it.
+    old = os.umask(0o077)
+    try:
+        return Store(path, bytes_max=bytes_max, clock=clock, rng=rng, point=point, connect=connect)
+    except sqlite3.Error as error:
+        raise DiagnosticError(_unusable(path, str(error))) from error
+    finally:
+        os.umask(old)

@@ -1,0 +1,107 @@
+"""What `status`, `devices` and `gaps` show: read from the store by another process, while the gateway runs or not.
+
+Nothing is written and no lock is taken; WAL lets readers see one consistent moment.
+"""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any, Self
+
+import sqlite_utils
+
+from gateway.store import load_lanes, used_bytes
+from protocol.diagnostic import UNREACHABLE, USAGE, Diagnostic, DiagnosticError
+from protocol.keys import LANE_NAMES
+
+
+class StoreView:
+    """A read-only look at a store. Use as a context manager. Raises DiagnosticError if there is none, or it is not ours."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        if not path.is_file():
+            raise DiagnosticError(
+                Diagnostic(
+                    "file-unusable",
+                    "there is no store yet",
+                    str(path),
+                    fix="start the gateway once: outstation gateway run --config FILE",
+                ),
+                UNREACHABLE,
+            )
+        try:
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+            self._database = sqlite_utils.Database(connection)
+            if "migrations" not in self._database.table_names():
+                raise sqlite3.DatabaseError("it is not a gateway's store")
+            # One moment for all that follows.
+            connection.execute("BEGIN")
+        except sqlite3.Error as error:
+            raise DiagnosticError(
+                Diagnostic("file-unusable", f"the store cannot be read: {error}", str(path)), USAGE
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._database.conn.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return what the gateway last said of itself and when (saved_ms); empty before its first word."""
+        for row in self._database.query("SELECT body, saved_ms FROM health"):
+            return {**json.loads(row["body"]), "saved_ms": row["saved_ms"]}
+        return {}
+
+    def store_size(self) -> dict[str, int]:
+        """Return used bytes of the database, and bytes of its files on the disk."""
+        files = [self._path, Path(f"{self._path}-wal")]
+        on_disk = sum(file.stat().st_size for file in files if file.exists())
+        return {"used_bytes": used_bytes(self._database.conn), "disk_bytes": on_disk}
+
+    def lanes(self) -> list[dict[str, Any]]:
+        """Return one row a lane: custody, receipted, waiting (not yet told to the office), kept, gaps, forks."""
+        waiting = self._count(
+            "SELECT device, lane, epoch, count(*) AS n FROM segments WHERE outcome IS NULL GROUP BY 1, 2, 3"
+        )
+        kept = self._count(
+            "SELECT device, lane, epoch, count(*) AS n FROM segments WHERE raw IS NOT NULL GROUP BY 1, 2, 3"
+        )
+        forks = self._count("SELECT device, lane, epoch, count(*) AS n FROM forks GROUP BY 1, 2, 3")
+        return [
+            {
+                "device": device.hex(),
+                "lane": LANE_NAMES[lane],
+                "epoch": epoch,
+                "custody": known.watermark(),
+                "receipted": known.receipted,
+                "held_to": known.top(),
+                "waiting": waiting.get((device, lane, epoch), 0),
+                "kept": kept.get((device, lane, epoch), 0),
+                "gaps": sum(stop - start for start, stop in known.gaps()),
+                "gap_ranges": known.gaps(),
+                "forks": forks.get((device, lane, epoch), 0),
+            }
+            for (device, lane, epoch), known in sorted(load_lanes(self._database.conn).items())
+        ]
+
+    def _count(self, sql: str) -> dict[tuple[bytes, int, int], int]:
+        return {_key(row): row["n"] for row in self._database.query(sql)}
+
+    def devices(self) -> list[dict[str, Any]]:
+        """Return one row a device that was ever heard: when, and what its newest heartbeat said."""
+        return [
+            {**row, "device": row["device"].hex()}
+            for row in self._database.query(
+                "SELECT device, heard_ms, boot, counter, epoch, heartbeat_ms FROM devices ORDER BY device"
+            )
+        ]
+
+    def heartbeats_waiting(self) -> int:
+        """Return how many heartbeats wait for the office."""
+        return self._database["heartbeat_queue"].count
+
+
+def _key(row: dict[str, Any]) -> tuple[bytes, int, int]:
+    return row["device"], row["lane"], row["epoch"]
