@@ -1,0 +1,49 @@
+"""What the agent needs of the machine it runs on. Everything that could differ, or be faked, is handed in through here."""
+
+
+class Board:
+    """One machine.
+
+    flash: a window (agent.flash). link: moves datagrams. sensor: read() -> raw values. move(action, value): one actuator.
+    ticks_ms(), ticks_diff(new, old): the real clock, may wrap. sleep_ms(n): awaitable. random_bytes(n): unpredictable.
+    aes: makes the block cipher of protocol.aead from a key. schema, bundle: bytes. agent_digest: of the code that runs.
+    reset_cause: why this boot happened (POWER..UNKNOWN). free_heap(): bytes. feed(), starve(names): the watchdog.
+    point(name): kill points of tests. note(lane, order): told of each event as it is recorded, or None.
+    """
+
+    def __init__(
+        self, flash, link, sensor, move, ticks_ms, ticks_diff, sleep_ms, random_bytes, aes, schema, bundle
+    ):
+        self.flash = flash
+        self.link = link
+        self.sensor = sensor
+        self.move = move
+        self.ticks_ms = ticks_ms
+        self.ticks_diff = ticks_diff
+        self.sleep_ms = sleep_ms
+        self.random_bytes = random_bytes
+        self.aes = aes
+        self.schema = schema
+        self.bundle = bundle
+        self.agent_digest = bytes(32)
+        self.reset_cause = UNKNOWN
+        self.free_heap = _nothing
+        self.feed = _nothing
+        self.starve = _nothing_of
+        self.point = _nothing_of
+        self.note = None
+
+
+# reset causes, as a boot event names them
+POWER = 0
+WATCHDOG = 1
+SOFTWARE = 2
+UNKNOWN = 3
+
+
+def _nothing() -> int:
+    return 0
+
+
+def _nothing_of(_argument) -> None:
+    pass

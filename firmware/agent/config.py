@@ -1,0 +1,48 @@
+"""The settings of one device as the agent takes them: plain values, already checked by who wrote them.
+
+Times are milliseconds: *device* ones run on the device's clock, *real* ones on the wall of the machine room.
+"""
+
+from binascii import unhexlify
+
+from protocol.keys import OFFICE, SITE
+
+_CLASSES = {"site": SITE, "office": OFFICE}
+
+
+class Config:
+    """Settings of one device; see docs/operating/device.md for each.
+
+    device: identity, 8 bytes. kid, secret: of the link. classes: view class of (critical, routine).
+    sample_ms, routine_seal_ms, period_s: device clock. heartbeat_ms, exchange_idle_ms, ack_timeout_ms, drain_ms: real.
+    """
+
+    __slots__ = (
+        "ack_timeout_ms",
+        "classes",
+        "clock_scale",
+        "device",
+        "drain_ms",
+        "exchange_idle_ms",
+        "heartbeat_ms",
+        "kid",
+        "period_s",
+        "routine_seal_ms",
+        "sample_ms",
+        "secret",
+    )
+
+    def __init__(self, items: dict):
+        link = items["link"]
+        self.device = unhexlify(items["device"])
+        self.kid = unhexlify(link["kid"])
+        self.secret = unhexlify(link["secret"])
+        self.classes = tuple([_CLASSES[name] for name in items.get("class", ("office", "site"))])
+        self.sample_ms = items["sample_ms"]
+        self.clock_scale = items.get("clock_scale", 1)
+        self.heartbeat_ms = items.get("heartbeat_ms", 10000)
+        self.exchange_idle_ms = items.get("exchange_idle_ms", 100)
+        self.routine_seal_ms = items.get("routine_seal_ms", 600000)
+        self.period_s = items.get("period_s", 86400)
+        self.ack_timeout_ms = items.get("ack_timeout_ms", 2000)
+        self.drain_ms = items.get("drain_ms", 10000)

@@ -1,0 +1,144 @@
+"""Turns what happens on the device into events, in the one order that makes replay exact.
+
+A sample comes first, then what the rules made of it: faults, decisions; `back` of each is its order less the sample's. All
+decisions of a sample are durable before the first actuator moves; an action, or a refusal where the gate said no, follows with
+`back` to its decision. A decision carries the tick of its sample, an action the tick at which it was carried out.
+
+Routine events wait in memory until a segment is full or old enough. Critical ones never wait longer than the turn in which
+they were made.
+
+Source: SPEC.md sections 4.1 to 4.3.
+"""
+
+from agent.actuators import FAILED
+from agent.journal import NoRoom
+from agent.run import RunFull
+from protocol.event import ACTION, DECISION, GOOD, REFUSAL, RULE_FAULT, SAMPLE, THINNING
+from protocol.keys import CRITICAL, LANES, ROUTINE
+from rules.engine import D_ACTS
+from rules.guard import ALLOWED
+
+_NO_ROOM = 0
+_BUDGET = 1
+
+
+class Recorder:
+    """Appends events to the journal. note(lane, order): told of each, for measurement outside the journal, or None."""
+
+    def __init__(self, journal, clock, note=None):
+        self._journal = journal
+        self._clock = clock
+        self._note = note
+        self._dropped = {}
+        self.thinned = 0
+
+    def record(self, lane: int, tick_ms: int, kind: int, fields, order=None) -> int:
+        """Append one event and return its order. order: one taken before from journal.next_order(), or None."""
+        if order is None:
+            order = self._journal.next_order()
+        if self._note is not None:
+            self._note(lane, order)
+        try:
+            is_full = self._journal.append(lane, (order, tick_ms, kind, tuple(fields)))
+        except RunFull:
+            # Nothing could be sealed for long: this event is dropped, and counted.
+            self._drop(lane, 1, _NO_ROOM)
+            return order
+        if is_full:
+            self._seal(lane, self._journal.seal_full)
+        return order
+
+    def seal(self, lane: int) -> bool:
+        """Make all open events of a lane durable; return whether they are."""
+        return not self._journal.open_events(lane) or self._seal(lane, self._journal.seal)
+
+    def _seal(self, lane: int, seal) -> bool:
+        try:
+            seal(lane)
+        except NoRoom:
+            self._drop(lane, self._journal.thin(lane), _NO_ROOM)
+            return False
+        return True
+
+    def note_skipped(self, count: int) -> None:
+        """Count samples that were given up because the device could not keep pace."""
+        self._drop(ROUTINE, count, _BUDGET)
+
+    def _drop(self, lane: int, count: int, reason: int) -> None:
+        if count:
+            self.thinned += count
+            self._dropped[(lane, reason)] = self._dropped.get((lane, reason), 0) + count
+
+    def record_dropped(self) -> None:
+        """Record what was dropped since the last call: thinning is itself an event."""
+        for lane in LANES:
+            for reason in (_NO_ROOM, _BUDGET):
+                count = self._dropped.pop((lane, reason), 0)
+                if count:
+                    self.record(ROUTINE, self._clock.tick_ms(), THINNING, (lane, count, reason))
+
+
+class Decider:
+    """Runs the rules over samples and carries out what they decide. is_trusted(), is_online(): asked at each sample."""
+
+    def __init__(
+        self, recorder, journal, clock, engine, bundle_digest, actuators, is_trusted, is_online, point
+    ):
+        self._recorder = recorder
+        self._journal = journal
+        self._clock = clock
+        self._engine = engine
+        self._bundle_digest = bundle_digest
+        self._actuators = actuators
+        self._is_trusted = is_trusted
+        self._is_online = is_online
+        self._point = point
+
+    def take(self, tick_ms: int, values: list, qualities: list) -> None:
+        """Record one sample, decide, act, and make all that is critical about it durable."""
+        sample_order = self._recorder.record(ROUTINE, tick_ms, SAMPLE, (values, qualities))
+        decisions = self._decide(tick_ms, values, qualities)
+        for rule, _now, code in self._engine.faults:
+            order = self._journal.next_order()
+            self._recorder.record(CRITICAL, tick_ms, RULE_FAULT, (order - sample_order, rule, code), order)
+        made = [(self._record_decision(tick_ms, sample_order, decision), decision) for decision in decisions]
+        if made:
+            is_durable = self._recorder.seal(CRITICAL)
+            for order, decision in made:
+                self._act(order, decision, is_durable)
+        self._recorder.seal(CRITICAL)
+
+    def _decide(self, tick_ms: int, values: list, qualities: list) -> list:
+        good = 0
+        for channel in range(len(values)):
+            if qualities[channel] == GOOD:
+                good |= 1 << channel
+        return self._engine.sample(
+            self._clock.rule_tick(tick_ms),
+            values,
+            good,
+            trusted_time=self._is_trusted(),
+            online=self._is_online(),
+        )
+
+    def _record_decision(self, tick_ms: int, sample_order: int, decision: tuple) -> int:
+        order = self._journal.next_order()
+        fields = (order - sample_order,) + decision[:2] + (self._bundle_digest,) + decision[2:]
+        return self._recorder.record(CRITICAL, tick_ms, DECISION, fields, order)
+
+    def _act(self, decision_order: int, decision: tuple, is_durable: bool) -> None:
+        for action, value, verdict, _last in decision[D_ACTS]:
+            if verdict == ALLOWED:
+                self._point("before_actuate")
+                # Without room for the decision nothing moves: an act that nobody can explain later must not happen.
+                result = self._actuators.carry_out(action, value) if is_durable else FAILED
+                self._point("after_actuate")
+                self._follow(decision_order, ACTION, (action, value, result))
+            else:
+                self._follow(decision_order, REFUSAL, (action, value, verdict))
+
+    def _follow(self, decision_order: int, kind: int, fields: tuple) -> None:
+        order = self._journal.next_order()
+        self._recorder.record(
+            CRITICAL, self._clock.tick_ms(), kind, (order - decision_order,) + fields, order
+        )

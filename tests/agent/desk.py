@@ -1,0 +1,140 @@
+"""A device on the desk: the very agent, in virtual time, with flash in memory and a gateway in memory."""
+
+import hashlib
+
+from agent.app import Agent
+from agent.board import Board
+from agent.cell import Cell
+from agent.config import Config
+from agent.flash import PowerCut, RamFlash
+from agent.keystore import Keystore
+from protocol.aes_host import Aes128
+from protocol.cbor import dumps
+from protocol.keys import seal_start, view_start
+from tests.agent import virtual_time
+from tests.agent.model_gateway import ModelGateway
+from tools.demo_rules import demo_bundle
+
+DEVICE = b"device-1"
+KID = b"\x01"
+SECRET = bytes(range(16))
+DOWNLINK = bytes([7]) * 32
+SEAL_ROOT = bytes([8]) * 32
+VIEW_ROOT = bytes([9]) * 32
+SEAL_KEYS = (seal_start(SEAL_ROOT, 0), seal_start(SEAL_ROOT, 1))
+RATCHETS = (view_start(VIEW_ROOT, 1), view_start(VIEW_ROOT, 2))
+
+SCHEMA = dumps([1, [["flow", "l/s", -2, 0, 30000, 0], ["air", "Cel", -1, -400, 1400, 0]]])
+BUNDLE = demo_bundle(version=4, schema=hashlib.sha256(SCHEMA).digest()[:8])
+SAMPLE_MS = 36_000
+SCALE = 1000
+
+
+class Story:
+    """A sensor whose readings are a function of the sample's number: leaks and hot hours come and go."""
+
+    def __init__(self, start=0):
+        self.number = start
+
+    def read(self):
+        n = self.number
+        self.number += 1
+        flow = 8000 if n % 60 >= 30 else 12000 + n * 7 % 300
+        warmth = 720 if n % 50 >= 25 else 600 + n * 3 % 40
+        return [None if n % 17 == 5 else flow, warmth]
+
+
+class KillPoint(Exception):
+    """A named point was reached for the chosen time."""
+
+
+class Desk:
+    """One flash, one gateway, any number of boots in one virtual time. settings: of device.json, over the usual ones."""
+
+    def __init__(self, sectors=40, **settings):
+        self.clock = virtual_time.VirtualClock()
+        self.flash = RamFlash(sectors)
+        Keystore(self.flash, 2).provision(SEAL_KEYS, RATCHETS, DOWNLINK)
+        self.gateway = ModelGateway(self.clock, DEVICE, KID, SECRET, SEAL_KEYS, RATCHETS, DOWNLINK)
+        self.sensor = Story()
+        self.moves = []
+        self.points = {}
+        self.recorded = []
+        self.randoms = 0
+        self.agent = None
+        self.settings = {
+            "device": DEVICE.hex(),
+            "link": {"kid": KID.hex(), "secret": SECRET.hex()},
+            "sample_ms": SAMPLE_MS,
+            "clock_scale": SCALE,
+            "heartbeat_ms": 500,
+            "exchange_idle_ms": 20,
+            "routine_seal_ms": 600_000,
+            "period_s": 86_400,
+            "ack_timeout_ms": 200,
+            "drain_ms": 5000,
+            **settings,
+        }
+
+    def _random(self, n):
+        self.randoms += 1
+        return hashlib.sha256(b"%d" % self.randoms).digest()[:n]
+
+    def _reach(self, name):
+        if name in self.points:
+            self.points[name] -= 1
+            if self.points[name] <= 0:
+                del self.points[name]
+                self.flash.is_dead = True
+                raise KillPoint(name)
+
+    def _board(self):
+        # Power comes back: what is in the cells stays, the rest of the part is new.
+        self.flash = RamFlash(self.flash.sectors, self.flash.image)
+        board = Board(
+            self.flash,
+            self.gateway,
+            self.sensor,
+            lambda action, value: self.moves.append((action, value)),
+            self.clock.ticks_ms,
+            self.clock.ticks_diff,
+            virtual_time.sleep_ms,
+            self._random,
+            Aes128,
+            SCHEMA,
+            BUNDLE,
+        )
+        board.point = self._reach
+        board.note = lambda lane, order: self.recorded.append((lane, order))
+        return board
+
+    def boot(self):
+        """Start the agent; return it."""
+        self.agent = Agent(Config(self.settings), self._board())
+        return self.agent
+
+    def run(self, seconds, cut=None, late_s=0):
+        """Boot, hang for late_s, run for real seconds, stop in order. cut: (operations, mode) of flash until the power fails.
+
+        Returns the exception that ended it early: KillPoint, PowerCut or None.
+        """
+        try:
+            virtual_time.run(self.clock, self._run(seconds, cut, late_s))
+        except (KillPoint, PowerCut) as end:
+            return end
+        return None
+
+    async def _run(self, seconds, cut, late_s):
+        board = self._board()
+        if cut is not None:
+            self.flash.cut_after(*cut)
+        self.agent = Agent(Config(self.settings), board)
+        self.clock.now += late_s
+        virtual_time.call_later(seconds, self.agent.stop)
+        await self.agent.run()
+
+    def cell(self):
+        """Return the cell as it lies on flash."""
+        cell = Cell(RamFlash(self.flash.sectors, self.flash.image), 0)
+        cell.load()
+        return cell

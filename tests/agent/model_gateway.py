@@ -1,0 +1,204 @@
+"""A gateway and an office in memory, behind the same bytes as the real ones: what the agent is tested against.
+
+It is the device's link: what send() takes is decrypted, kept and answered. It verifies every segment with the device's own first
+keys, as the office does, and gives receipts and time tokens for what verified.
+"""
+
+import asyncio
+from collections import deque
+
+from protocol import coap
+from protocol.aead import ctr
+from protocol.aes_host import Aes128
+from protocol.errors import ProtocolError
+from protocol.event import decode_events
+from protocol.keys import body_keys, downlink_key, heartbeat_key, seal_ahead, tag_key, view_key, view_next
+from protocol.messages import (
+    Answer,
+    Receipt,
+    TimeToken,
+    encode_answer,
+    parse_heartbeat,
+    seal_receipt,
+    seal_time_token,
+)
+from protocol.oscore import OscoreContext, ReplayWindow, decode_option
+from protocol.segment import check_first, check_follows, parse_segment
+
+MAX_AGE_S = 7
+
+
+class ModelGateway:
+    """Attributes that tests set: is_down, lose_answers (that many next), refused_lanes, gives_receipts."""
+
+    def __init__(self, clock, device, kid, secret, seal_keys, ratchets, downlink):
+        self.clock = clock
+        self.device = device
+        self.kid = kid
+        self.secret = secret
+        self.seal_keys = seal_keys
+        self.ratchets = ratchets
+        self.downlink = downlink
+        self.is_down = False
+        self.lose_answers = 0
+        self.refused_lanes = ()
+        self.gives_receipts = True
+        self.segments = {}
+        self.received = []
+        self.heartbeats = []
+        self.duplicates = 0
+        self.unprotected = 0
+        self.refusals = []
+        self.contexts = {}
+        self.highest = {}
+        self.sent_answers = []
+        self.replayed_answer = None
+        self._numbers = 0
+        self.queue = deque()
+
+    # ---- the link
+
+    def send(self, datagram):
+        if self.is_down:
+            return
+        answer = self._serve(datagram)
+        if self.lose_answers:
+            self.lose_answers -= 1
+        elif answer is not None:
+            self.queue.append(answer)
+
+    async def recv(self, timeout_ms):
+        if not self.queue:
+            await asyncio.sleep(timeout_ms / 1000)
+        return self.queue.popleft() if self.queue else None
+
+    # ---- the gateway
+
+    def _serve(self, datagram):
+        message = coap.decode(datagram)
+        _, kid, id_context = decode_option(coap.option(message.options, coap.OSCORE))
+        assert kid == self.kid
+        if id_context not in self.contexts:
+            context = OscoreContext(Aes128, self.secret, b"", kid, self._next_sequence, id_context=id_context)
+            self.contexts[id_context] = (context, ReplayWindow(), {})
+        context, window, answered = self.contexts[id_context]
+        if datagram in answered:
+            # A retransmission: the same datagram gets the same answer (RFC 7252 section 4.2).
+            return answered[datagram]
+        try:
+            request, exchange = context.unprotect_request(message, window)
+        except ProtocolError:
+            self.unprotected += 1
+            return coap.encode(coap.Message(coap.ACK, coap.UNAUTHORIZED, message.message_id, message.token))
+        path = coap.option(request.options, coap.URI_PATH)
+        code, options, payload = self._answer(path, request.payload)
+        inner = coap.Message(coap.ACK, code, message.message_id, message.token, options, payload)
+        answered[datagram] = coap.encode(context.protect_response(inner, exchange))
+        return answered[datagram]
+
+    def _next_sequence(self):
+        self._numbers += 1
+        return self._numbers
+
+    def _answer(self, path, payload):
+        if path == b"h":
+            self._take_heartbeat(payload)
+        else:
+            segment = parse_segment(payload)
+            if segment.header.lane in self.refused_lanes:
+                self.refusals.append((self.clock.now, segment.header.lane))
+                return coap.SERVICE_UNAVAILABLE, [(coap.MAX_AGE, coap.uint_value(MAX_AGE_S))], b""
+            self._take_segment(segment)
+        encoded = encode_answer(self._make_answer(path == b"h"))
+        self.sent_answers.append(encoded)
+        if self.replayed_answer is not None:
+            encoded = self.replayed_answer
+        return coap.CHANGED, [], encoded
+
+    def _take_heartbeat(self, payload):
+        message = parse_heartbeat(payload)
+        key = seal_ahead(self.seal_keys[0], message.fields.generation)
+        message.verify(heartbeat_key(key))
+        self.heartbeats.append(message.fields)
+
+    def _take_segment(self, segment):
+        header = segment.header
+        segment.verify(tag_key(seal_ahead(self.seal_keys[header.lane], header.generation)))
+        key = header.lane, header.epoch, header.number
+        self.received.append(key)
+        if key in self.segments:
+            assert self.segments[key].digest == segment.digest, f"fork at {key}"
+            self.duplicates += 1
+        self.segments[key] = segment
+        self.highest[header.lane] = max(self.highest.get(header.lane, 0), header.generation)
+
+    def watermark(self, lane, epoch):
+        lost = self.lost(lane, epoch)
+        number = 0
+        while (lane, epoch, number) in self.segments or number in lost:
+            number += 1
+        return number
+
+    def lost(self, lane, epoch):
+        """Return the numbers that tombstones of a lane cover."""
+        covered = set()
+        for (of, in_epoch, _), segment in self.segments.items():
+            if (of, in_epoch) == (lane, epoch) and segment.tombstone is not None:
+                covered |= set(range(segment.tombstone.first, segment.tombstone.last + 1))
+        return covered
+
+    def _make_answer(self, is_to_heartbeat):
+        if not self.heartbeats:
+            return Answer()
+        beat = self.heartbeats[-1]
+        answer = Answer()
+        for lane in (0, 1):
+            mark = self.watermark(lane, beat.epoch)
+            answer.custody.append((lane, beat.epoch, mark))
+            head = beat.head(lane)
+            if is_to_heartbeat and head is not None and mark <= head[1]:
+                held = [n for n in range(mark, head[1] + 1) if (lane, beat.epoch, n) in self.segments]
+                top = max(held, default=mark)
+                missing = [n for n in range(max(mark, head[0]), top) if n not in held][:4]
+                answer.wants += [(lane, beat.epoch, n, n + 1) for n in missing]
+            if mark and self.gives_receipts and (lane, beat.epoch, mark - 1) in self.segments:
+                digest = self.segments[(lane, beat.epoch, mark - 1)].digest
+                generation = self.highest[lane]
+                receipt = Receipt(self.device, lane, beat.epoch, mark - 1, digest, generation)
+                answer.receipts.append(seal_receipt(receipt, downlink_key(self.downlink, "receipt")))
+        token = TimeToken(self.device, beat.boot, beat.counter, self.clock.wall_ms(), 5)
+        answer.time_token = seal_time_token(token, downlink_key(self.downlink, "time"))
+        return answer
+
+    # ---- the office
+
+    def check_chains(self):
+        """Check that what arrived of each lane and epoch is one chain from its genesis, tombstones aside."""
+        for lane, epoch in {key[:2] for key in self.segments}:
+            numbers = sorted(
+                number for of, of_epoch, number in self.segments if (of, of_epoch) == (lane, epoch)
+            )
+            for number in numbers:
+                header = self.segments[(lane, epoch, number)].header
+                if number == 0:
+                    check_first(header)
+                elif number - 1 in numbers:
+                    before = self.segments[(lane, epoch, number - 1)]
+                    check_follows(header, before.header, before.digest)
+
+    def events(self, lane=None, epoch=None):
+        """Return (boot, event) of all held segments, in the order of events."""
+        found = []
+        for (of, in_epoch, _), segment in self.segments.items():
+            if segment.tombstone is None and lane in (None, of) and epoch in (None, in_epoch):
+                boot, events = decode_events(self.open(segment), segment.header.count)
+                found += [(boot, event) for event in events]
+        return sorted(found, key=lambda item: item[1][0])
+
+    def open(self, segment):
+        """Return the plaintext of a held segment."""
+        ratchet = self.ratchets[segment.header.view_class - 1]
+        for _ in range(segment.header.period):
+            ratchet = view_next(ratchet)
+        body, iv = body_keys(view_key(ratchet))
+        return segment.open_body(body, iv, lambda key, block, text: ctr(Aes128(key), block, text))

@@ -1,0 +1,76 @@
+"""A checkpoint counts only when it is whole."""
+
+import pytest
+
+from agent.checkpoint import BOOT, Checkpoint, PartJoiner, cut_parts, decode_checkpoint, encode_checkpoint
+from protocol.cbor import dumps
+from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
+from protocol.limits import checkpoint_part_bytes_max
+
+D = bytes(range(32))
+STATE = [[[5, 7], None], [[1, [1, -1, 0]], [2, [n for n in range(120)]]], [[1, None, None], [2, 9, 1]]]
+
+
+def _point(**changes):
+    fields = {
+        "reason": BOOT,
+        "now": 12,
+        "bundle": (3, D),
+        "schema": D,
+        "agent": D,
+        "semantics": 1,
+        "engine": STATE,
+        "positions": {2: 1, 1: 0},
+        "period_start": 4,
+    }
+    return Checkpoint(**{**fields, **changes})
+
+
+def _as_dict(point):
+    return {name: getattr(point, name) for name in Checkpoint.__slots__}
+
+
+def test_checkpoint_reads_as_it_was_written():
+    """Every field comes back."""
+    assert _as_dict(decode_checkpoint(encode_checkpoint(_point()))) == _as_dict(_point())
+
+
+def test_parts_put_together_are_the_whole():
+    """A checkpoint of several parts is whole with its last, not before."""
+    data = encode_checkpoint(_point())
+    parts = cut_parts(data)
+    joiner = PartJoiner()
+    got = [joiner.add(part) for part in parts]
+
+    assert len(parts) > 1
+    assert got == [None] * (len(parts) - 1) + [data]
+    assert max(len(part[2]) for part in parts) <= checkpoint_part_bytes_max
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_checkpoint_that_lacks_a_part_does_not_count(missing):
+    """Cut between two parts, then written anew: only the second one counts."""
+    data = encode_checkpoint(_point())
+    parts = cut_parts(data)
+    joiner = PartJoiner()
+    for part in parts[:missing] + parts[missing + 1 :]:
+        assert joiner.add(part) is None
+
+    assert [joiner.add(part) for part in parts][-1] == data
+
+
+def test_checkpoint_beyond_sixteen_parts_is_refused():
+    """What does not fit is refused, never cut off."""
+    with pytest.raises(ProtocolError) as caught:
+        cut_parts(bytes(16 * checkpoint_part_bytes_max + 1))
+
+    assert caught.value.code == TOO_LARGE
+
+
+@pytest.mark.parametrize("data", [dumps([]), dumps({0: 2}), dumps({0: 1}), dumps({n: 1 for n in range(10)})])
+def test_bytes_that_are_no_checkpoint_are_refused(data):
+    """Nothing that lacks an item is taken for one."""
+    with pytest.raises(ProtocolError) as caught:
+        decode_checkpoint(data)
+
+    assert caught.value.code == MALFORMED
