@@ -32,6 +32,27 @@ CODES = {
         "Install the whole distribution into an environment of its own; radio and serial links need the extra links: "
         "pip install 'outstation[links]'.",
     ),
+    "decode-ambiguous": Explanation(
+        "Captured bytes fit several names",
+        "`outstation decode` found more than one rule of the grammar that the item fits.",
+        "Say which it is: outstation decode --as NAME FILE.",
+    ),
+    "decode-keystore": Explanation(
+        "The keystore for opening sealed bodies cannot be used",
+        "The file that --keystore names is missing, is no keystore, or is one of another version.",
+        "Name the keystore.db in the office's folder, with a user that may read it.",
+    ),
+    "decode-no-such-name": Explanation(
+        "The grammar has no rule of this name",
+        "--as takes a name from protocol/wire.cddl or rules/bundle.cddl, such as segment or heartbeat.",
+        "Check the spelling against the grammar.",
+    ),
+    "decode-not-known": Explanation(
+        "Captured bytes are nothing that devices, gateways or the office exchange",
+        "No rule of the grammar fits. The message names the nearest one, the first byte that breaks it and what should "
+        "stand there.",
+        "Check that the capture starts at the first byte of an item and is whole; say what it should be with --as NAME.",
+    ),
     "explain-unknown-code": Explanation(
         "No diagnostic has this code",
         "`outstation explain` was asked for a code that is not in its table.",

@@ -186,7 +186,7 @@ class Matcher:
         left = list(zip(item.children[::2], item.children[1::2], strict=True))
         found = []
         for entry in entries:
-            taken = []
+            taken: list[tuple[Item, Item]] = []
             for pair in left:
                 if len(taken) < entry.high and self._is_key(entry, pair[0]):
                     one = self._type(entry.type, pair[1])
