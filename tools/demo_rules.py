@@ -62,15 +62,15 @@ def leak() -> list:
 
 
 def over_temperature() -> list:
-    """Switch the relay on after 2 samples' time at 70.0 F or more; off after as long at 66.0 F or less."""
+    """Switch the relay on after 2 samples' time at 75.0 F or more; off after as long at 71.0 F or less."""
     temperature = reading(TEMPERATURE)
     return switch(
         2,
         TEMPERATURE,
         RELAY,
         0,
-        [g.AT_LEAST, temperature, 700],
-        [g.AT_MOST, temperature, 660],
+        [g.AT_LEAST, temperature, 750],
+        [g.AT_MOST, temperature, 710],
         2 * SAMPLE_TICKS,
     )
 

@@ -326,7 +326,7 @@ def engine_modes() -> list:
 def demo() -> dict:
     """Return the demo's bundle with a made-up day, and by sample number what is asked and answered."""
     flow = [10200] * 5 + [2426] * 16 + [9900] * 20
-    heat = [650] * 2 + [701] * 6 + [655] * 33
+    heat = [700] * 2 + [751] * 6 + [705] * 33
     return {
         "bundle": demo_bundle().hex(),
         "channels": [
