@@ -95,7 +95,8 @@ class Heartbeats:
             return
         place = (heartbeat.device, lane_index, heartbeat.epoch)
         lane = self._lanes.lane(place)
-        head = Head(*said, heartbeat.boot, heartbeat.counter)
+        kept_from, number, digest = said
+        head = Head(kept_from, number, digest, heartbeat.boot, heartbeat.counter)
         if lane.head is not None and head.number < lane.head.number:
             text = f"the head went back from {lane.head.number} to {head.number}: the device lost or hides segments"
             where = f"{LANE_NAMES[lane_index]} epoch {heartbeat.epoch}"

@@ -28,11 +28,11 @@ class Held(NamedTuple):
     digest: bytes
     previous: bytes
     first_sequence: int
-    count: int
+    events: int
 
     def next_sequence(self) -> int:
         """Return the first_sequence of the segment after this one."""
-        return self.first_sequence + self.count
+        return self.first_sequence + self.events
 
 
 class Head(NamedTuple):

@@ -3,6 +3,8 @@
 Schema steps are plain SQL in schema/, applied in order at start; PRAGMA user_version says how far a file is.
 """
 
+# ruff: noqa: S608 - tables and columns in SQL text are ours; every value is bound
+
 import hashlib
 import os
 import sqlite3
@@ -109,7 +111,7 @@ class SqliteStore:
         """Keep a bundle or a schema (table "bundles" or "schemas") by its digest, which is returned."""
         assert table in ("bundles", "schemas")
         digest = hashlib.sha256(body).digest()
-        self.connection.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (digest, body))  # noqa: S608
+        self.connection.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (digest, body))
         return digest
 
     # segments
@@ -126,16 +128,16 @@ class SqliteStore:
     def lane(self, place: Place) -> HeldLane:
         """Return all that ingest keeps in memory about a lane and epoch."""
         newest = self._one(
-            f"SELECT number, generation FROM segments WHERE {_LANE} ORDER BY number DESC LIMIT 1",  # noqa: S608
+            f"SELECT number, generation FROM segments WHERE {_LANE} ORDER BY number DESC LIMIT 1",
             *place,
         )
         number, generation = newest or (0, -1)
         head = self._one(
-            f"SELECT kept_from, number, digest, boot, counter FROM heads WHERE {_LANE}",  # noqa: S608
+            f"SELECT kept_from, number, digest, boot, counter FROM heads WHERE {_LANE}",
             *place,
         )
         gaps = self.connection.execute(
-            f"SELECT state, start, stop, pruned FROM gaps WHERE {_LANE} ORDER BY start",  # noqa: S608
+            f"SELECT state, start, stop, pruned FROM gaps WHERE {_LANE} ORDER BY start",
             place,
         ).fetchall()
         return HeldLane(
@@ -143,7 +145,7 @@ class SqliteStore:
             generation - number // generation_segments if newest else None,
             generation,
             self._tombstones(place),
-            self._one(f"SELECT min(contested) FROM forks WHERE {_LANE}", *place)[0],  # noqa: S608
+            self._one(f"SELECT min(contested) FROM forks WHERE {_LANE}", *place)[0],
             Head(*head) if head else None,
             [
                 GapRow(state, start, stop, bool(pruned))
@@ -151,20 +153,20 @@ class SqliteStore:
                 if state != "filled"
             ],
             [(start, stop) for state, start, stop, _ in gaps if state == "filled"],
-            self._one(f"SELECT number, generation, raw FROM receipts WHERE {_LANE}", *place),  # noqa: S608
+            self._one(f"SELECT number, generation, raw FROM receipts WHERE {_LANE}", *place),
         )
 
     def _ranges(self, place: Place) -> list[tuple[int, int]]:
         # Numbers of one run differ from their row number by the same amount.
         return self.connection.execute(
             "SELECT min(number), max(number) + 1 FROM (SELECT number, number - row_number() OVER (ORDER BY number) AS run"
-            f" FROM segments WHERE {_LANE}) GROUP BY run ORDER BY 1",  # noqa: S608
+            f" FROM segments WHERE {_LANE}) GROUP BY run ORDER BY 1",
             place,
         ).fetchall()
 
     def _tombstones(self, place: Place) -> list[tuple[int, bytes]]:
         return self.connection.execute(
-            f"SELECT number, raw FROM segments WHERE {_LANE} AND class = 0 ORDER BY number",  # noqa: S608
+            f"SELECT number, raw FROM segments WHERE {_LANE} AND class = 0 ORDER BY number",
             place,
         ).fetchall()
 
@@ -173,7 +175,7 @@ class SqliteStore:
         marks = ", ".join("?" * len(numbers))
         rows = self.connection.execute(
             "SELECT number, digest, previous, first_sequence, count FROM segments"
-            f" WHERE {_LANE} AND number IN ({marks})",  # noqa: S608
+            f" WHERE {_LANE} AND number IN ({marks})",
             (*place, *numbers),
         )
         return {row[0]: Held(*row) for row in rows}
@@ -302,14 +304,14 @@ class SqliteStore:
     ) -> None:
         """Replace gap rows; filled: all filled ranges of the lane and epoch, None if they did not change."""
         self.connection.executemany(
-            f"DELETE FROM gaps WHERE {_LANE} AND state = ? AND start = ?",  # noqa: S608
+            f"DELETE FROM gaps WHERE {_LANE} AND state = ? AND start = ?",
             [(*place, gap.state, gap.start) for gap in gone],
         )
         for gap in sorted(new):
             self._put("gaps", *place, gap.state, gap.start, gap.stop, int(gap.pruned), now_ms)
         if filled is None:
             return
-        self.connection.execute(f"DELETE FROM gaps WHERE {_LANE} AND state = 'filled'", place)  # noqa: S608
+        self.connection.execute(f"DELETE FROM gaps WHERE {_LANE} AND state = 'filled'", place)
         for start, stop in filled:
             self._put("gaps", *place, "filled", start, stop, 0, now_ms)
 

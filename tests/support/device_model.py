@@ -132,7 +132,7 @@ class DeviceModel:
 
     def seal_only(self, lane, events, **other):
         """Return the bytes of a segment that the next one could be, and forget it: for forks and lies."""
-        header = self.header(lane, len(events), self.view_class[lane], **other)
+        header = self.header(lane, other.pop("count", len(events)), self.view_class[lane], **other)
         tag_key = keys.tag_key(self.seal_key(lane, header.generation))
         body_key, iv_key = self.view_keys(header.view_class, header.period)
         return seal_segment(header, encode_events(self.boot, events), tag_key, body_key, iv_key, ctr)
