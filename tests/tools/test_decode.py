@@ -13,6 +13,7 @@ from tools import vector_reference as reference
 from tools.captured import TOP_RULES, grammars
 from tools.cddl import Box, Choice, Entry, Group, Name
 from tools.cli import run
+from tools.device_types import ROOT
 
 RULES = grammars()
 SEGMENTS = read_vectors("segment")["accept"]
@@ -98,6 +99,17 @@ def test_each_row_is_shown_by_the_fields_of_its_kind(capsys, tmp_path):
     assert "cause: watchdog (1)" in texts["boot"]
     assert "order 10, tick 500 ms: missing, missing" not in texts["boot"]
     assert "order 16, tick 360500 ms: 206, not_sampled" in texts["samples with outlier and every quality"]
+
+
+def test_bundle_is_shown_by_the_names_of_its_own_grammar(capsys, tmp_path):
+    """Rules, their modes and gates, as bundle.cddl calls them."""
+    text = (ROOT / "rules" / "vectors" / "demo_bundle.json").read_text()
+    code, out, _ = _decode(capsys, tmp_path, json.loads(text)["bundle"].encode())
+
+    assert code == 0
+    assert out.startswith("bundle at byte 0")
+    assert {"format", "version", "rules", "gates", "needs", "age_max", "safe"} <= set(re.findall(r"\w+", out))
+    assert "mode: on (2)" in out
 
 
 def test_hex_text_sequences_and_standard_input_are_read(capsys, tmp_path, monkeypatch):
