@@ -22,8 +22,9 @@ _NAMES = (
     "version_floor",
     "order_reserved",
     "epoch_start",
+    "is_begun",
 )
-_NEW = (0, 0, 0, 0, 0, None, 0, 0, 0, None)
+_NEW = (0, 0, 0, 0, 0, None, 0, 0, 0, None, False)
 
 
 class Cell:
@@ -34,7 +35,7 @@ class Cell:
     command_floor: highest command executed. version_floor: lowest release version still accepted.
     order_reserved: orders below it may have been used. epoch_start: fields of the epoch's first event
     [reason, old epoch, critical head, routine head], or None in the first epoch.
-    is_new: nothing was stored yet.
+    is_begun: an epoch was begun under this cell; not so in a cell never stored, or lost.
     """
 
     def __init__(self, flash, first_sector: int = 0):
@@ -42,7 +43,6 @@ class Cell:
         self._first = first_sector
         self._sector = first_sector
         self._serial = 0
-        self.is_new = True
         self._set(list(_NEW))
 
     def _set(self, fields: list) -> None:
@@ -58,7 +58,6 @@ class Cell:
                     self._serial = item[0]
                     self._sector = sector
                     self._set(item[1:] + list(_NEW[len(item) - 1 :]))
-        self.is_new = self._serial == 0
 
     def store(self, **changes) -> None:
         """Change fields; durable, and read back, when this returns. Raises FlashFault if no page keeps its bytes."""
@@ -67,7 +66,6 @@ class Cell:
         serial = self._serial + 1
         self._sector = self._program(encode_page(_LABEL, [serial] + fields))
         self._serial = serial
-        self.is_new = False
         self._set(fields)
 
     def _program(self, data: bytes) -> int:
@@ -77,7 +75,9 @@ class Cell:
             self._flash.program(offset, data)
             if self._flash.read(offset, PAGE_BYTES) == data:
                 return sector
-        raise FlashFault("no page of the cell in sectors {} and {} keeps its bytes".format(self._first, self._first + 1))
+        raise FlashFault(
+            "no page of the cell in sectors {} and {} keeps its bytes".format(self._first, self._first + 1)
+        )
 
     def _place(self) -> tuple:
         other = 2 * self._first + 1 - self._sector

@@ -44,8 +44,9 @@ class RamFlash:
         self.programmed = 0
         self.operations = 0
         self.is_dead = False
-        self._on_cut = on_cut
+        self.on_cut = on_cut
         self._left = -1
+        self._programs_only = False
         self._mode = "clean"
         self._seed = 1
 
@@ -59,10 +60,16 @@ class RamFlash:
     def _put(self, offset: int, data) -> None:
         self.image[offset : offset + len(data)] = data
 
-    def cut_after(self, operations: int, mode: str = "clean", seed: int = 1) -> None:
-        """Cut the power in the program or erase that follows `operations` more; seed chooses the part that is done."""
+    def cut_after(
+        self, operations: int, mode: str = "clean", seed: int = 1, programs_only: bool = False
+    ) -> None:
+        """Cut the power in the program or erase that follows `operations` more; seed chooses the part that is done.
+
+        programs_only: erases neither count nor are cut.
+        """
         assert mode in MODES
         self._left = operations
+        self._programs_only = programs_only
         self._mode = mode
         self._seed = seed * 2654435761 % 4294967296 or 1
 
@@ -76,7 +83,7 @@ class RamFlash:
         self._check(offset, len(data), PAGE_BYTES)
         old = self._get(offset, len(data))
         new = _and(old, data)
-        if self._is_cut():
+        if self._is_cut(True):
             self._put(offset, self._part_of_program(old, new))
             self._die()
         self._put(offset, new)
@@ -87,7 +94,7 @@ class RamFlash:
         """Set all bits of a sector. On return it is durable."""
         offset = sector * SECTOR_BYTES
         self._check(offset, SECTOR_BYTES, SECTOR_BYTES)
-        if self._is_cut():
+        if self._is_cut(False):
             self._put(offset, self._part_of_erase(self._get(offset, SECTOR_BYTES)))
             self._die()
         self._put(offset, b"\xff" * SECTOR_BYTES)
@@ -96,6 +103,7 @@ class RamFlash:
 
     def _check(self, offset: int, n: int, unit: int) -> None:
         if self.is_dead:
+            self.on_cut()
             raise PowerCut("the flash has no power")
         if offset < 0 or n <= 0 or offset + n > self.sectors * SECTOR_BYTES or offset % unit or n % unit:
             raise ValueError(
@@ -104,15 +112,15 @@ class RamFlash:
                 )
             )
 
-    def _is_cut(self) -> bool:
-        if self._left < 0:
+    def _is_cut(self, is_program: bool) -> bool:
+        if self._left < 0 or (self._programs_only and not is_program):
             return False
         self._left -= 1
         return self._left < 0
 
     def _die(self) -> None:
         self.is_dead = True
-        self._on_cut()
+        self.on_cut()
         raise PowerCut("power cut during a flash operation")
 
     def _random(self, below: int) -> int:

@@ -17,6 +17,7 @@ def halt(code: int, flash=None) -> None:
     """
     if flash is not None:
         flash.is_dead = True
+        flash.on_cut = lambda: sys.exit(code)
     if hasattr(os, "_exit"):
         os._exit(code)
     sys.exit(code)

@@ -110,8 +110,13 @@ class Journal:
         Raises KeyFault if generation_above is 4,096 or more above this lane's own generation.
         """
         starts_here = self.lanes[CRITICAL].next_number == 0 and recovery.keys_fit(self)
-        if reason != FIRST and not (starts_here and self.cell.epoch_start and self.cell.epoch_start[0] == reason):
+        if reason != FIRST and not (
+            starts_here and self.cell.epoch_start and self.cell.epoch_start[0] == reason
+        ):
             self._move_to_next_epoch(reason, generation_above)
+        if not self.cell.is_begun:
+            # Before the first segment: a cell without it beside segments is a cell that was lost.
+            self.cell.store(is_begun=True)
         fields = self.cell.epoch_start or [FIRST, None, None, None]
         self.append(CRITICAL, (self.next_order(), tick_ms, EPOCH_START, tuple(fields)))
         self.seal(CRITICAL)
@@ -125,7 +130,8 @@ class Journal:
         bases = self._skip_keys(generation_above)
         # The keys move first: a cut in between leaves keys that do not fit the epoch, and boot starts another one.
         self.cell.store(
-            epoch=old + 1,
+            epoch=1 + max([old] + [sector.epoch for sector in self.ring.sectors]),
+            is_begun=True,
             critical_base=bases[CRITICAL],
             routine_base=bases[ROUTINE],
             epoch_start=[reason, old, heads[CRITICAL], heads[ROUTINE]],
@@ -180,6 +186,7 @@ class Journal:
         first = self.lanes[lane].next_number
         while self.lanes[lane].run.events:
             self._seal_once(lane)
+        prune.keep_one_free(self)
         return list(range(first, self.lanes[lane].next_number))
 
     def _seal_once(self, lane: int) -> None:

@@ -78,7 +78,9 @@ class Keystore:
 
     def _choose(self, found: list, newest: list) -> None:
         for chain in range(_CHAINS):
-            self._live[chain] = [entry[1:] for entry in found if entry[0] == chain and entry[1] == newest[chain]]
+            self._live[chain] = [
+                entry[1:] for entry in found if entry[0] == chain and entry[1] == newest[chain]
+            ]
             self._live[chain] = self._live[chain][:1]
         # Both view chains have both steps, or the lower one of a switch that had not begun, or had ended, is dead.
         before = [_find(found, chain, newest[chain] - 1) for chain in _VIEWS]
@@ -177,7 +179,9 @@ class Keystore:
         now, key = self.seal_key(lane)
         steps = generation - now
         if not 0 < steps <= generation_ahead_max + 1:
-            raise KeyFault("generation {} is not 1..{} above {}".format(generation, generation_ahead_max + 1, now))
+            raise KeyFault(
+                "generation {} is not 1..{} above {}".format(generation, generation_ahead_max + 1, now)
+            )
         self._replace(lane, generation, seal_ahead(key, steps))
 
     def downlink(self) -> bytes:

@@ -56,6 +56,13 @@ def take(journal, lane: int) -> int:
     return state.sector
 
 
+def keep_one_free(journal) -> None:
+    """Prune at once where a cut ended the writing of a checkpoint in the last free sector: the state is in memory by now."""
+    if journal.room_mode == NORMAL and not journal.ring.free() and journal.write_checkpoint is not None:
+        if _choose(journal, CRITICAL) is not None:
+            _prune_one(journal, CRITICAL)
+
+
 def _prune_one(journal, lane: int) -> None:
     victim = _choose(journal, lane)
     if victim is None:
@@ -147,7 +154,9 @@ def _tombstone(journal, lane: int, victim: int) -> Tombstone:
     last = following.first - 1
     earlier = state.tombstone
     if earlier is not None and earlier.last > state.receipt and earlier.last + 1 == sector.first:
-        count = earlier.event_count + after.first_sequence - _header(journal, lane, sector.first).first_sequence
+        count = (
+            earlier.event_count + after.first_sequence - _header(journal, lane, sector.first).first_sequence
+        )
         return Tombstone(earlier.first, last, earlier.before, after.previous, count, _REASON_ROOM)
     first = max(state.receipt + 1, sector.first)
     start = _header(journal, lane, first)

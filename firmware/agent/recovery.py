@@ -49,7 +49,9 @@ def recover(journal):
 def _is_good(journal, segment) -> bool:
     header = segment.header
     generation = journal.keystore.seal_key(header.lane)[0]
-    if header.device != journal.device or header.generation > generation or header.epoch > journal.epoch:
+    if header.device != journal.device or header.generation > generation:
+        return False
+    if header.epoch > journal.epoch and journal.cell.is_begun:
         return False
     if header.generation < generation:
         return True
@@ -122,7 +124,7 @@ def _finish_generations(journal) -> None:
 
 
 def _reason(journal):
-    if journal.cell.is_new and (_holds_any(journal) or journal.keystore.seal_key(CRITICAL)[0]):
+    if not journal.cell.is_begun and (_holds_any(journal) or journal.keystore.seal_key(CRITICAL)[0]):
         return _RESTORED
     if not keys_fit(journal):
         return _UNREADABLE

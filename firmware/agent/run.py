@@ -53,7 +53,7 @@ class Run:
             return True
         self._fits = count
         left = events_bytes_max - size
-        self._check_at = count + max(1, left * count * 3 // (size * 4))
+        self._check_at = min(segment_events_max, count + max(1, left * count * 3 // (size * 4)))
         return left < _LEFT_BYTES or count == segment_events_max
 
     def longest(self, boot: int) -> tuple:

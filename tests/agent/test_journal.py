@@ -1,0 +1,215 @@
+"""Promises of firmware/agent/journal.py that need no power cut; tests/agent/test_power_cuts.py has the others."""
+
+import hashlib
+
+import pytest
+
+from agent.journal import FIRST, RESTORED, NoRoom
+from agent.run import RunFull
+from protocol.event import EPOCH_START, decode_events
+from protocol.keys import CRITICAL, LANES, ROUTINE
+from protocol.messages import Receipt
+from protocol.segment import parse_segment
+from tests.agent.power_cuts import fill
+from tests.both.flash_site import DEVICE, Site
+
+
+@pytest.fixture
+def site():
+    site = Site(ring_sectors=7)
+    site.boot()
+    return site
+
+
+def _events(site, lane, number):
+    segment = parse_segment(site.journal.read(lane, number))
+    keys = site.journal.view_keys(segment.header.view_class, segment.header.period)
+    return decode_events(segment.open_body(*keys, site.journal.ctr), segment.header.count)[1]
+
+
+def _head_receipt(site, lane, **changes):
+    _, number, digest = site.journal.offer()[lane]
+    fields = {"epoch": site.journal.epoch, "number": number, "digest": digest, "generation": 0, **changes}
+    return Receipt(DEVICE, lane, **fields)
+
+
+def test_first_event_of_the_first_epoch_is_its_start(site):
+    """A new device begins epoch 0 with reason `first` and no heads."""
+    event = _events(site, CRITICAL, 0)[0]
+
+    assert (site.reason, event[2], event[3]) == (FIRST, EPOCH_START, (FIRST, None, None, None))
+
+
+def test_what_is_open_is_not_offered(site):
+    """An event is offered after it was sealed, programmed and read back, not before."""
+    before = site.journal.offer()[ROUTINE]
+    site.sample(5)
+
+    assert (before, site.journal.offer()[ROUTINE], site.journal.open_events(ROUTINE)) == (None, None, 1)
+    assert site.journal.seal(ROUTINE) == [0]
+    assert site.journal.offer()[ROUTINE][:2] == (0, 0)
+
+
+def test_orders_rise_over_both_lanes_and_over_boots(site):
+    """No order is given twice, and after a boot they go on above the highest durable one."""
+    site.sample(1)
+    site.decide(1)
+    highest = site.journal.order
+    site.power_on()
+    site.boot()
+
+    assert _events(site, CRITICAL, site.journal.offer()[CRITICAL][1])[-1][0] > highest - 1
+
+
+def test_run_that_does_not_fit_is_cut(site):
+    """Events that need several segments are sealed as such, in order and whole."""
+    for i in range(5):
+        site.journal.append(ROUTINE, site.event(99, (bytes([i]) * 200,)))
+    numbers = site.journal.seal(ROUTINE)
+    fields = [event[3][0][0] for number in numbers for event in _events(site, ROUTINE, number)]
+
+    assert (len(numbers), fields) == (5, [0, 1, 2, 3, 4])
+
+
+def test_routine_never_displaces_critical_segments_without_receipt():
+    """With the ring full of critical segments, the routine lane is told to thin; no critical one is lost."""
+    site = Site(ring_sectors=4)
+    site.boot()
+    fill(site, 40)
+    kept = site.journal.kept_from(CRITICAL)
+    with pytest.raises(NoRoom, match="routine"):
+        for _ in range(60):
+            site.bulk()
+
+    assert site.journal.kept_from(CRITICAL) == kept
+    assert site.journal.thin(ROUTINE) == 0
+    site.power_on()
+    site.boot()
+    site.check_all()
+
+
+def test_critical_displaces_routine_before_anything_critical(site):
+    """Under the demand of the critical lane the oldest routine sector goes first."""
+    fill(site, 0, 30)
+    fill(site, 30)
+
+    assert site.journal.kept_from(ROUTINE) > 0
+    assert site.journal.kept_from(CRITICAL) == 0
+
+
+def test_receipted_sectors_go_first_and_without_a_word(site):
+    """A receipt puts even critical segments before unreceipted routine ones, and needs no tombstone."""
+    fill(site, 20)
+    site.acknowledge(CRITICAL, site.journal.offer()[CRITICAL][1])
+    fill(site, 0, 40)
+
+    assert site.journal.kept_from(CRITICAL) > 0
+    assert site.journal.lanes[CRITICAL].tombstone is None
+    site.check_all()
+
+
+def test_routine_in_custody_goes_before_routine_that_is_not(site):
+    """Among a lane's own sectors the order never changes: the oldest goes, whatever is in custody."""
+    fill(site, 0, 20)
+    site.journal.note_custody(ROUTINE, 0, 12)
+
+    assert site.journal.unacknowledged(ROUTINE) == 12
+    assert site.journal.pending(ROUTINE) == 8
+    site.journal.note_custody(ROUTINE, 0, 3)
+    assert site.journal.unacknowledged(ROUTINE) == 3
+
+
+def test_receipts_of_both_lanes_end_the_draining(site):
+    """Everything is receipted when each lane's head is, and not before."""
+    fill(site, 1, 1)
+    for lane in LANES:
+        assert not site.journal.is_receipted()
+        assert site.journal.note_receipt(_head_receipt(site, lane)) == "ok"
+
+    assert site.journal.is_receipted()
+    assert site.journal.unacknowledged(ROUTINE) is None
+
+
+@pytest.mark.parametrize(
+    "wrong", ["beyond the head", "another digest", "a later generation", "a later epoch"]
+)
+def test_receipt_for_what_this_flash_never_held_tells_that_it_was_restored(site, wrong):
+    """The office knows more of the device than its own flash: a copy of it lives, or lived, elsewhere."""
+    fill(site, 1, 1)
+    head = site.journal.offer()[CRITICAL][1]
+    changes = {
+        "beyond the head": {"number": head + 1},
+        "another digest": {"digest": bytes(32)},
+        "a later generation": {"generation": 1},
+        "a later epoch": {"epoch": 1},
+    }[wrong]
+
+    assert site.journal.note_receipt(_head_receipt(site, CRITICAL, **changes)) == "restored"
+
+
+def test_new_epoch_starts_above_every_generation_and_names_the_old_heads(site):
+    """Epoch, both bases and the first event carry on from what was, and the old segments can still be read."""
+    fill(site, 3, 2)
+    heads = site.journal.offer()
+    site.journal.start_epoch(RESTORED, site.tick, 40)
+    fields = _events(site, CRITICAL, 0)[0][3]
+
+    assert (site.journal.epoch, site.cell.critical_base, site.cell.routine_base) == (1, 41, 41)
+    assert fields[:2] == (RESTORED, 0)
+    assert [head[:2] for head in fields[2:]] == [list(head[1:]) for head in heads]
+    raw = site.journal.read(CRITICAL, heads[CRITICAL][1], epoch=0)
+    assert hashlib.sha256(raw).digest() == heads[CRITICAL][2]
+    assert [entry[:2] for entry in site.journal.older()] == [(CRITICAL, 0), (ROUTINE, 0)]
+
+
+def test_lane_that_cannot_be_read_at_all_starts_a_new_epoch(site):
+    """Where keys have moved on and their segments are gone, numbers are not used again."""
+    fill(site, 40)
+    for at in range(4 * 4096, len(site.flash.image)):
+        site.flash.image[at] = 0
+    site.may_give_up = True
+    site.power_on()
+    site.boot()
+
+    assert (site.reason, site.journal.epoch) == (3, 1)
+    assert site.journal.offer()[CRITICAL][0] == 0
+
+
+def test_device_whose_cell_is_lost_starts_a_new_epoch(site):
+    """Without its cell a device cannot know which epoch it was in: it starts another one."""
+    site.flash.image[: 2 * 4096] = b"\xff" * 8192
+    site.floor = {}
+    site.power_on()
+    site.boot()
+
+    assert (site.reason, site.journal.epoch) == (RESTORED, 1)
+
+
+def test_caller_that_never_thins_is_stopped():
+    """Memory for open events has a bound."""
+    site = Site(ring_sectors=4)
+    site.boot()
+    with pytest.raises(RunFull):
+        for _ in range(5000):
+            site.sample(1)
+
+
+def test_wear_is_even(site):
+    """Over many turns of the ring no sector is erased much more often than another."""
+    erased = [0] * site.flash.sectors
+    real = site.flash.erase
+
+    def erase(sector):
+        erased[sector] += 1
+        real(sector)
+
+    site.flash.erase = erase
+    for _ in range(40):
+        fill(site, 4, 12)
+        for lane in LANES:
+            site.acknowledge(lane, site.journal.offer()[lane][1])
+        site.checkpoint()
+    ring = erased[4:]
+
+    assert min(ring) >= 3
+    assert max(ring) <= 3 * min(ring)
