@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sqlite3
 import ssl
 from collections.abc import Iterator
@@ -107,8 +108,10 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    def port(self) -> int:
-        return self.servers[0].sockets[0].getsockname()[1]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        port = self.servers[0].sockets[0].getsockname()[1]
+        print(f"serving on https://{self.config.host}:{port}", flush=True)  # noqa: T201 - the ready line
 
 
 def run_office(configuration: Configuration) -> None:
@@ -126,14 +129,9 @@ async def _serve(office: Office) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask_to_stop, server)
-    serving = asyncio.create_task(server.serve())
     silence = asyncio.create_task(office.watch_silence())
     try:
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.01)
-        if server.started:
-            print(f"serving on https://{listen.host}:{server.port()}", flush=True)  # noqa: T201 - the ready line
-        await serving
+        await server.serve()
     except SystemExit:
         # uvicorn ends so when it cannot bind, and has said why on standard error.
         raise _cannot_listen(listen.host, listen.port) from None

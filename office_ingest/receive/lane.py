@@ -4,7 +4,7 @@ Everything here follows from the set of what was stored, whatever the order of i
 how far a receipt may reach are computed, not collected. So the office forgets it at will and reads it again.
 """
 
-from office_ingest.storage.interface import GapRow, Head, Held, HeldLane, Place
+from office_ingest.storage.interface import GapRow, Held, HeldLane, Place
 from protocol.limits import generation_segments
 from protocol.ranges import Ranges
 from protocol.segment import Tombstone, genesis, parse_segment

@@ -1,0 +1,275 @@
+"""Replays what a device decided, with the very files that ran on it.
+
+Two ways, each with its coverage:
+    step  every decision event, alone, from the inputs and registers that it carries;
+    run   from a whole checkpoint through every sample after it, in order, so that a decision that should be there and is
+          not is found too. It stops where an order is missing and at a boot, and starts again at the next whole checkpoint:
+          in between nobody can know the registers. A checkpoint that was written to make room may fall into the middle of
+          a sample's turn, before the rules saw it, so no run starts from one while a sample is open.
+
+Whether wall time was trusted and a gateway answered are inputs of the gates that only decisions record. Without a request
+no gate is asked, so samples without a decision need neither; those with one take them from it.
+
+Events are fed in the order of the device, both lanes together. Source: SPEC.md sections 4.3 and 4.4; rules/SPEC.md section 10.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from protocol.cbor import loads
+from protocol.errors import RULE, ProtocolError
+from protocol.event import BOOT, CHECKPOINT, DECISION, GOOD, RULE_FAULT, SAMPLE
+from rules.bundle import Bundle
+from rules.engine import Engine
+from rules.guard import ONLINE, TRUSTED_TIME
+from rules.replay import StepReplay
+
+Event = tuple[int, int, int, tuple[Any, ...]]  # order, tick_ms, kind, fields
+Found = Callable[[int, str], None]  # order, what
+
+# of a checkpoint's map, SPEC.md section 4.4
+_REASON, _NOW, _BUNDLE, _ENGINE = 1, 2, 3, 7
+_TO_MAKE_ROOM = 3
+RULE_TICK_MS = 100
+# of a decision's fields, wire.cddl
+_DECISION_FIELDS = 12
+
+
+class Decision(NamedTuple):
+    """A decision event taken apart: order of its cause, bundle digest, and the tuple that rules.engine makes."""
+
+    cause: int
+    bundle: bytes
+    made: tuple[Any, ...]
+
+
+class Counts:
+    """What was replayed, and of how much."""
+
+    def __init__(self) -> None:
+        self.decisions = 0
+        self.decisions_equal = 0
+        self.samples = 0
+        self.samples_run = 0
+        self.checkpoints = 0
+
+    def add(self, other: "Counts") -> None:
+        """Add another device's counts."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def coverage(self) -> float:
+        """Return the part of the samples held that run replay evaluated; 1.0 if there are none."""
+        return self.samples_run / self.samples if self.samples else 1.0
+
+
+class _Pending:
+    """A sample whose decisions are still being collected."""
+
+    def __init__(self, event: Event, boot: int):
+        self.order, self.tick_ms, _, (self.values, self.qualities) = event
+        self.boot = boot
+        self.decisions: list[Decision] = []
+        self.faults: list[tuple[Any, Any]] = []
+
+
+class DeviceReplay:
+    """Replays one device. bundle_of: digest -> Bundle, or None if the office does not hold it. found: told of each difference."""
+
+    def __init__(self, bundle_of: Callable[[bytes], Bundle | None], found: Found):
+        self.counts = Counts()
+        self._bundle_of = bundle_of
+        self._found = found
+        self._steps: dict[bytes, StepReplay] = {}
+        self._engine: Engine | None = None
+        self._engine_bundle = b""
+        self._now_base: int | None = None
+        self._last: tuple[int, int] | None = None  # order, boot
+        self._pending: _Pending | None = None
+        self._parts: list[bytes] = []
+        self._parts_start = 0
+
+    def feed(self, boot: int, event: Event) -> None:
+        """Take the next event of the device. Raises nothing for what an event holds."""
+        order, _, kind, fields = event
+        if self._last is not None and self._last != (order - 1, boot):
+            self._stop()
+        if self._last is None or self._last[1] != boot:
+            self._now_base = None
+        self._last = (order, boot)
+        if kind == SAMPLE:
+            self._settle(is_complete=True)
+            self.counts.samples += 1
+            self._pending = _Pending(event, boot)
+        elif kind == DECISION:
+            self._decision(order, fields)
+        elif kind == CHECKPOINT:
+            self._part(event)
+        elif kind == BOOT:
+            self._stop()
+            self._now_base = fields[1] if len(fields) == 2 and isinstance(fields[1], int) else None
+        elif kind == RULE_FAULT and self._pending is not None and len(fields) == 3:
+            if order - fields[0] == self._pending.order:
+                self._pending.faults.append((fields[1], fields[2]))
+
+    def finish(self) -> Counts:
+        """Settle what is still open and return the counts."""
+        self._stop()
+        return self.counts
+
+    def _stop(self) -> None:
+        self._settle(is_complete=False)
+        self._engine = None
+        self._parts = []
+
+    # step
+
+    def _decision(self, order: int, fields: tuple[Any, ...]) -> None:
+        self.counts.decisions += 1
+        decision = read_decision(order, fields)
+        if decision is None:
+            self._found(order, "the decision is not of the shape that wire.cddl gives it")
+            return
+        self._step(order, decision)
+        if self._pending is not None and self._pending.order == decision.cause:
+            self._pending.decisions.append(decision)
+        elif self._engine is not None:
+            self._found(
+                order, f"the decision names event {decision.cause} as its sample, and that is none before it"
+            )
+
+    def _step(self, order: int, decision: Decision) -> None:
+        if decision.bundle not in self._steps:
+            bundle = self._bundle_of(decision.bundle)
+            if bundle is None:
+                self._found(
+                    order, f"the office does not hold bundle {decision.bundle.hex()[:16]} of this decision"
+                )
+                return
+            self._steps[decision.bundle] = StepReplay(bundle)
+        differences = self._steps[decision.bundle].differences(decision.made)
+        if differences:
+            self._found(order, "step replay decides otherwise: " + describe(differences))
+        else:
+            self.counts.decisions_equal += 1
+
+    # run
+
+    def _settle(self, *, is_complete: bool) -> None:
+        """Evaluate the pending sample. is_complete: every event between it and the next is held."""
+        pending, self._pending = self._pending, None
+        engine, now_base = self._engine, self._now_base
+        if pending is None or engine is None:
+            return
+        if now_base is None:
+            self._engine = None
+            return
+        recorded = [decision.made for decision in pending.decisions]
+        flags = recorded[0][6] if recorded else 0
+        made = _evaluate(engine, pending, now_base + pending.tick_ms // RULE_TICK_MS, flags)
+        if made is None:
+            self._found(
+                pending.order, "run replay cannot evaluate this sample: its time or channels do not fit"
+            )
+            self._engine = None
+            return
+        faults = [(rule, code) for rule, _now, code in engine.faults]
+        is_equal = (
+            _plain(made) == _plain(recorded) and faults == pending.faults and self._same_bundle(pending)
+        )
+        if is_equal:
+            self.counts.samples_run += 1
+        elif is_complete or not _is_begun(made, recorded) or not _is_begun(faults, pending.faults):
+            self._found(pending.order, "run replay decides otherwise: " + _compare(made, recorded))
+            self._engine = None
+
+    def _same_bundle(self, pending: _Pending) -> bool:
+        return all(decision.bundle == self._engine_bundle for decision in pending.decisions)
+
+    def _part(self, event: Event) -> None:
+        order, tick_ms, _, fields = event
+        if len(fields) != 3 or not isinstance(fields[2], bytes):
+            self._found(order, "a checkpoint part is not [index, of, bytes]")
+            return
+        index, of, part = fields
+        if index == 0:
+            self._parts, self._parts_start = [], order
+        if index != len(self._parts) or order != self._parts_start + index:
+            self._parts = []
+            return
+        self._parts.append(part)
+        if len(self._parts) == of:
+            self._restore(b"".join(self._parts), tick_ms)
+            self._parts = []
+
+    def _restore(self, data: bytes, tick_ms: int) -> None:
+        order = self._parts_start
+        try:
+            items = loads(data)
+            if items[_REASON] == _TO_MAKE_ROOM and self._pending is not None:
+                return
+            digest, state = items[_BUNDLE][1], items[_ENGINE]
+            now_base = items[_NOW] - tick_ms // RULE_TICK_MS
+            bundle = self._bundle_of(digest)
+            if bundle is None:
+                raise ProtocolError(RULE, f"the office does not hold its bundle {digest.hex()[:16]}")
+            engine = Engine(bundle)
+            engine.restore(state)
+        except (ProtocolError, KeyError, IndexError, TypeError, AttributeError) as error:
+            self._found(order, f"the checkpoint cannot be taken up: {error}")
+            self._stop()
+            return
+        self._settle(is_complete=True)
+        if (
+            self._engine is not None
+            and self._engine_bundle == digest
+            and _plain(self._engine.state()) != state
+        ):
+            self._found(order, "the checkpoint's state is not the one that run replay comes to")
+        self._engine, self._engine_bundle, self._now_base = engine, digest, now_base
+        self.counts.checkpoints += 1
+
+
+def read_decision(order: int, fields: tuple[Any, ...]) -> Decision | None:
+    """Return a decision event taken apart, or None if it is no decision. Source: wire.cddl."""
+    if len(fields) != _DECISION_FIELDS:
+        return None
+    back, rule, mode, bundle, *rest = fields
+    if not isinstance(back, int) or not isinstance(bundle, bytes):
+        return None
+    return Decision(order - back, bundle, (rule, mode, *rest))
+
+
+def describe(differences: list[tuple[str, Any, Any]]) -> str:
+    """Return differences as one line: field, what was recorded, what replay gives."""
+    return "; ".join(f"{field} is {recorded}, not {replayed}" for field, recorded, replayed in differences)
+
+
+def _evaluate(engine: Engine, pending: _Pending, now: int, flags: int) -> list[Any] | None:
+    good_mask = sum(1 << at for at, quality in enumerate(pending.qualities) if quality == GOOD)
+    values = [0 if value is None else value for value in pending.values]
+    trusted_time, online = bool(flags & TRUSTED_TIME), bool(flags & ONLINE)
+    try:
+        return list(engine.sample(now, values, good_mask, trusted_time=trusted_time, online=online))
+    except ValueError:
+        return None
+
+
+def _is_begun(made: list[Any], recorded: list[Any]) -> bool:
+    """Say whether what is recorded is how what was made begins: the rest may lie in what is missing."""
+    return _plain(made[: len(recorded)]) == _plain(recorded)
+
+
+def _compare(made: list[Any], recorded: list[Any]) -> str:
+    if len(made) > len(recorded):
+        return f"{len(made)} decisions where {len(recorded)} are recorded; the first missing is of rule {made[len(recorded)][0]}"
+    if len(made) < len(recorded):
+        return f"{len(recorded)} decisions are recorded where it makes {len(made)}"
+    for one, other in zip(made, recorded, strict=True):
+        if _plain(one) != _plain(other):
+            return f"rule {other[0]} recorded {_plain(other)}, replay gives {_plain(one)}"
+    return "another fault of a rule, or another bundle than the checkpoint's"
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
