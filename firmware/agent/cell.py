@@ -24,7 +24,6 @@ _NAMES = (
     "epoch_start",
     "is_begun",
 )
-_NEW = (0, 0, 0, 0, 0, None, 0, 0, 0, None, False)
 
 
 class Cell:
@@ -43,7 +42,19 @@ class Cell:
         self._first = first_sector
         self._sector = first_sector
         self._serial = 0
-        self._set(list(_NEW))
+        (
+            self.boot,
+            self.epoch,
+            self.critical_base,
+            self.routine_base,
+            self.sender_reserved,
+            self.id_context,
+            self.command_floor,
+            self.version_floor,
+            self.order_reserved,
+            self.epoch_start,
+            self.is_begun,
+        ) = _new()
 
     def _set(self, fields: list) -> None:
         for i in range(len(_NAMES)):
@@ -57,7 +68,7 @@ class Cell:
                 if item is not None and item[0] > self._serial:
                     self._serial = item[0]
                     self._sector = sector
-                    self._set(item[1:] + list(_NEW[len(item) - 1 :]))
+                    self._set(item[1:] + list(_new()[len(item) - 1 :]))
 
     def store(self, **changes) -> None:
         """Change fields; durable, and read back, when this returns. Raises FlashFault if no page keeps its bytes."""
@@ -87,3 +98,8 @@ class Cell:
                 return sector, page
         self._flash.erase(other)
         return other, 0
+
+
+def _new():
+    """Return every field of a cell that was never stored."""
+    return 0, 0, 0, 0, 0, None, 0, 0, 0, None, False

@@ -140,7 +140,7 @@ class RamFlash:
         if self._mode == "noise":
             for i in range(done, min(len(part), done + _NOISE_BYTES)):
                 part[i] &= self._random(256)
-        return part
+        return bytes(part)
 
     def _part_of_erase(self, old: bytes) -> bytes:
         if self._mode == "clean":
@@ -150,7 +150,7 @@ class RamFlash:
         if self._mode == "noise":
             for i in range(done, len(part)):
                 part[i] |= self._random(256)
-        return part
+        return bytes(part)
 
 
 def _and(old: bytes, new) -> bytes:

@@ -18,14 +18,15 @@ The priorities and the tombstone's room are explained in `prune`.
 """
 
 from agent import prune, recovery
+from agent.acknowledgements import Acknowledgements
+from agent.epoch import move_to_next_epoch
 from agent.pages import FlashFault
 from agent.prune import NoRoom  # noqa: F401  callers catch it from here
 from agent.ring import Ring, pages_of
-from agent.run import Lane
 from protocol._const import const
 from protocol.event import CHECKPOINT, EPOCH_START
-from protocol.keys import CRITICAL, LANES, ROUTINE, body_keys, heartbeat_key, tag_key, view_key
-from protocol.limits import generation_ahead_max, generation_segments, segment_bytes_max
+from protocol.keys import CRITICAL, ROUTINE, body_keys, heartbeat_key, tag_key, view_key
+from protocol.limits import generation_segments, segment_bytes_max
 from protocol.segment import Header, seal_segment
 
 # Reasons of an epoch's start, as in wire.cddl.
@@ -42,7 +43,7 @@ _PROGRAM_TRIES = const(3)
 _CHECKPOINT_SEGMENTS = const(64)
 
 
-class Journal:
+class Journal(Acknowledgements):
     """See the module. ctr(key16, iv16, data) -> bytes. classes: (class of critical, class of routine).
 
     point(name): called at the named kill points. The ring lies in sectors first_sector .. flash.sectors - 1.
@@ -52,27 +53,18 @@ class Journal:
 
     def __init__(self, flash, cell, keystore, device, classes, ctr, point=None, first_sector=4):
         assert len(device) == 8 and flash.sectors - first_sector >= 4, "a ring has at least 4 sectors"
-        self.cell = cell
-        self.keystore = keystore
         self.device = device
         self.classes = classes
         self.ctr = ctr
         self.point = point if point is not None else _no_point
-        self.ring = Ring(flash, first_sector, self.point)
+        Acknowledgements.__init__(self, Ring(flash, first_sector, self.point), cell, keystore)
         self.write_checkpoint = None
-        self.lanes = []
         self.order = 0
         # First number of the newest whole checkpoint, or None; and how far the one being written has come.
         self.checkpoint = None
         self._parts = None
-        self.old_receipts = {}
         self._keys = {}
         self.room_mode = prune.NORMAL
-
-    @property
-    def epoch(self) -> int:
-        """The epoch in which is recorded."""
-        return self.cell.epoch
 
     @property
     def period(self) -> int:
@@ -113,48 +105,13 @@ class Journal:
         if reason != FIRST and not (
             starts_here and self.cell.epoch_start and self.cell.epoch_start[0] == reason
         ):
-            self._move_to_next_epoch(reason, generation_above)
+            move_to_next_epoch(self, reason, generation_above)
         if not self.cell.is_begun:
             # Before the first segment: a cell without it beside segments is a cell that was lost.
             self.cell.store(is_begun=True)
         fields = self.cell.epoch_start or [FIRST, None, None, None]
         self.append(CRITICAL, (self.next_order(), tick_ms, EPOCH_START, tuple(fields)))
         self.seal(CRITICAL)
-
-    def _move_to_next_epoch(self, reason: int, generation_above: int) -> None:
-        heads = []
-        for lane in self.lanes:
-            held = lane.next_number > 0
-            heads.append([lane.next_number - 1, lane.previous, lane.next_sequence] if held else None)
-        old = self.epoch
-        bases = self._skip_keys(generation_above)
-        # The keys move first: a cut in between leaves keys that do not fit the epoch, and boot starts another one.
-        self.cell.store(
-            epoch=1 + max([old] + [sector.epoch for sector in self.ring.sectors]),
-            is_begun=True,
-            critical_base=bases[CRITICAL],
-            routine_base=bases[ROUTINE],
-            epoch_start=[reason, old, heads[CRITICAL], heads[ROUTINE]],
-        )
-        self._keys = {}
-        self.checkpoint = None
-        runs = [lane.run for lane in self.lanes]
-        for lane in LANES:
-            self.old_receipts[(lane, old)] = self.lanes[lane].receipt
-        self.lanes = [Lane(self.device, lane, self.epoch) for lane in LANES]
-        for lane in LANES:
-            self.lanes[lane].run = runs[lane]
-
-    def _skip_keys(self, above: int) -> list:
-        """Move both seal chains above every generation that either lane is known to have used; return where they are."""
-        highest = max([above] + [self.keystore.seal_key(lane)[0] for lane in LANES])
-        bases = []
-        for lane in LANES:
-            # The office follows at most generation_ahead_max steps; half of it, as its own view may be older.
-            reach = self.keystore.seal_key(lane)[0] + generation_ahead_max // 2
-            self.keystore.skip_seal(lane, min(highest + 1, reach) if above < reach else above + 1)
-            bases.append(self.keystore.seal_key(lane)[0])
-        return bases
 
     def next_order(self) -> int:
         """Return the next order, unique in the life of the device."""
@@ -228,6 +185,10 @@ class Journal:
             self._keys[(view_class, period)] = keys
         return keys
 
+    def forget_keys(self) -> None:
+        """Drop view keys from memory: their period, or the epoch, is over."""
+        self._keys = {}
+
     def commit(self, lane: int, index: int, raw: bytes, header: Header) -> None:
         """Program a sealed segment and read it back, then let it be the lane's head and move the key on if it is due."""
         state = self.lanes[lane]
@@ -265,16 +226,15 @@ class Journal:
             else:
                 self._parts = None
             if self._parts is not None and index == of - 1:
-                self._take_checkpoint()
+                self._take_checkpoint(self._parts[0], self._parts[1])
 
-    def _take_checkpoint(self) -> None:
-        number, period = self._parts[:2]
+    def _take_checkpoint(self, number: int, period: int) -> None:
         self._parts = None
         self.checkpoint = number
         if len(self.keystore.boot_periods()) == 2 and period == self.period:
             # State no longer needs the period before: its ratchets, and keys that come from them, end here.
             self.keystore.finish_period()
-            self._keys = {}
+            self.forget_keys()
 
     def thin(self, lane: int) -> int:
         """Drop every second open sample and return how many; the caller records a thinning event."""
@@ -288,78 +248,6 @@ class Journal:
         """Return tick_ms of the oldest open event, or None."""
         events = self.lanes[lane].run.events
         return events[0][1] if events else None
-
-    def read(self, lane: int, number: int, epoch=None):
-        """Return the bytes of one segment (current epoch by default), or None when it is not on flash."""
-        return self.ring.read(lane, self.epoch if epoch is None else epoch, number)
-
-    def kept_from(self, lane: int) -> int:
-        """Return the lowest number of a lane still on flash; its next number when there is none."""
-        held = self.ring.of(lane, self.epoch)
-        return self.ring.sectors[held[0]].first if held else self.lanes[lane].next_number
-
-    def offer(self) -> tuple:
-        """Return the heads (critical, routine), each (kept_from, number, digest) or None: what a heartbeat carries."""
-        heads = []
-        for lane in LANES:
-            state = self.lanes[lane]
-            held = state.next_number > 0
-            heads.append((self.kept_from(lane), state.next_number - 1, state.previous) if held else None)
-        return tuple(heads)
-
-    def unacknowledged(self, lane: int):
-        """Return the lowest number on flash not in custody and not receipted, or None: what to send next."""
-        state = self.lanes[lane]
-        from_number = max(state.custody, state.receipt + 1)
-        for index in self.ring.of(lane, self.epoch):
-            if self.ring.sectors[index].last >= from_number:
-                return max(from_number, self.ring.sectors[index].first)
-        return None
-
-    def pending(self, lane: int) -> int:
-        """Return how many sealed segments are not yet in custody (health counter 7)."""
-        first = self.unacknowledged(lane)
-        return 0 if first is None else self.lanes[lane].next_number - first
-
-    def is_receipted(self) -> bool:
-        """Return whether the office's receipts cover everything sealed, both lanes."""
-        return all([lane.receipt + 1 >= lane.next_number for lane in self.lanes])
-
-    def older(self) -> list:
-        """Return [(lane, epoch, first, last)] of segments of earlier epochs still on flash and not receipted."""
-        ranges = []
-        for sector in self.ring.sectors:
-            if sector.lane is not None and sector.epoch != self.epoch:
-                first = max(sector.first, self.old_receipts.get((sector.lane, sector.epoch), -1) + 1)
-                if first <= sector.last:
-                    ranges.append((sector.lane, sector.epoch, first, sector.last))
-        ranges.sort(key=lambda entry: (entry[1], entry[0], entry[2]))
-        return ranges
-
-    def note_custody(self, lane: int, epoch: int, watermark: int) -> None:
-        """Take a gateway's custody watermark (it may go back when a gateway is replaced)."""
-        if epoch == self.epoch:
-            self.lanes[lane].custody = min(watermark, self.lanes[lane].next_number)
-
-    def note_receipt(self, receipt) -> str:
-        """Take a verified protocol.messages.Receipt. Return "ok", or "restored": call start_epoch(RESTORED, tick_ms, receipt.generation).
-
-        Restored: the office holds more of this device than the device itself, so this flash is an older copy or a clone.
-        """
-        if receipt.epoch > self.epoch or receipt.generation > self.keystore.seal_key(receipt.lane)[0]:
-            return "restored"
-        if receipt.epoch < self.epoch:
-            key = (receipt.lane, receipt.epoch)
-            self.old_receipts[key] = max(receipt.number, self.old_receipts.get(key, -1))
-            return "ok"
-        state = self.lanes[receipt.lane]
-        if receipt.number >= state.next_number:
-            return "restored"
-        raw = self.read(receipt.lane, receipt.number)
-        if raw is not None and recovery.digest(raw) != receipt.digest:
-            return "restored"
-        state.receipt = max(state.receipt, receipt.number)
-        return "ok"
 
     def replay_critical(self):
         """Yield (number, boot, event) of the critical lane from the newest whole checkpoint on; all that opens if there is none."""

@@ -34,6 +34,13 @@ class Sector:
         self.last = -1
         self.is_blank = is_blank
 
+    def hold(self, lane, epoch, first, last):
+        """Belong to a lane and epoch, with this run of numbers."""
+        self.lane = lane
+        self.epoch = epoch
+        self.first = first
+        self.last = last
+
 
 class Found:
     """What the scan knows of one sector beyond its index entry: needed at boot only."""
@@ -156,8 +163,7 @@ class Ring:
                     found.first_previous = header.previous
                 self._note_tombstone(found, segment)
                 return found
-        sector.lane, sector.epoch = header.lane, header.epoch
-        sector.first = sector.last = header.number
+        sector.hold(header.lane, header.epoch, header.number, header.number)
         found = Found(segment)
         self._note_tombstone(found, segment)
         return found
@@ -214,7 +220,7 @@ class Ring:
             if sector.lane is None:
                 if not sector.is_blank:
                     self.erase(index)
-                sector.lane, sector.epoch, sector.first, sector.last = lane, epoch, number, number - 1
+                sector.hold(lane, epoch, number, number - 1)
                 self._newest = index
                 return index
         raise AssertionError("no sector of the ring is free")

@@ -145,6 +145,8 @@ def test_receipt_for_what_this_flash_never_held_tells_that_it_was_restored(site,
     }[wrong]
 
     assert site.journal.note_receipt(_head_receipt(site, CRITICAL, **changes)) == "restored"
+    site.journal.start_epoch(RESTORED, site.tick, 1)
+    assert site.journal.epoch == 1 + changes.get("epoch", 0)
 
 
 def test_new_epoch_starts_above_every_generation_and_names_the_old_heads(site):

@@ -1,0 +1,106 @@
+"""What the journal tells others that it holds, and what they have told it: custody and receipts.
+
+Both watermarks live in memory only. After a boot they are unknown, so everything on flash counts as unacknowledged until the
+first answers come; that costs a few segments sent twice and can lose nothing.
+"""
+
+import hashlib
+
+from agent.cell import Cell
+from agent.keystore import Keystore
+from agent.ring import Ring
+from protocol.keys import LANES
+
+
+class Acknowledgements:
+    """The journal's side towards exchange and office: offers out, custody and receipts in. `Journal` is built on it.
+
+    lanes: `run.Lane` of critical and routine, once open. old_receipts: highest receipted number by (lane, epoch) of earlier epochs.
+    epoch_seen: highest epoch that any receipt has named; a restored device does not begin one that was there before.
+    """
+
+    def __init__(self, ring: Ring, cell: Cell, keystore: Keystore):
+        self.ring = ring
+        self.cell = cell
+        self.keystore = keystore
+        self.lanes = []
+        self.old_receipts = {}
+        self.epoch_seen = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in which is recorded."""
+        return self.cell.epoch
+
+    def read(self, lane: int, number: int, epoch=None):
+        """Return the bytes of one segment (current epoch by default), or None when it is not on flash."""
+        return self.ring.read(lane, self.epoch if epoch is None else epoch, number)
+
+    def kept_from(self, lane: int) -> int:
+        """Return the lowest number of a lane still on flash; its next number when there is none."""
+        held = self.ring.of(lane, self.epoch)
+        return self.ring.sectors[held[0]].first if held else self.lanes[lane].next_number
+
+    def offer(self) -> tuple:
+        """Return the heads (critical, routine), each (kept_from, number, digest) or None: what a heartbeat carries."""
+        heads = []
+        for lane in LANES:
+            state = self.lanes[lane]
+            held = state.next_number > 0
+            heads.append((self.kept_from(lane), state.next_number - 1, state.previous) if held else None)
+        return tuple(heads)
+
+    def unacknowledged(self, lane: int):
+        """Return the lowest number on flash not in custody and not receipted, or None: what to send next."""
+        state = self.lanes[lane]
+        from_number = max(state.custody, state.receipt + 1)
+        for index in self.ring.of(lane, self.epoch):
+            if self.ring.sectors[index].last >= from_number:
+                return max(from_number, self.ring.sectors[index].first)
+        return None
+
+    def pending(self, lane: int) -> int:
+        """Return how many sealed segments are not yet in custody (health counter 7)."""
+        first = self.unacknowledged(lane)
+        return 0 if first is None else self.lanes[lane].next_number - first
+
+    def is_receipted(self) -> bool:
+        """Return whether the office's receipts cover everything sealed, both lanes."""
+        return all([lane.receipt + 1 >= lane.next_number for lane in self.lanes])
+
+    def older(self) -> list:
+        """Return [(lane, epoch, first, last)] of segments of earlier epochs still on flash and not receipted."""
+        ranges = []
+        for sector in self.ring.sectors:
+            if sector.lane is not None and sector.epoch != self.epoch:
+                first = max(sector.first, self.old_receipts.get((sector.lane, sector.epoch), -1) + 1)
+                if first <= sector.last:
+                    ranges.append((sector.lane, sector.epoch, first, sector.last))
+        ranges.sort(key=lambda entry: (entry[1], entry[0], entry[2]))
+        return ranges
+
+    def note_custody(self, lane: int, epoch: int, watermark: int) -> None:
+        """Take a gateway's custody watermark (it may go back when a gateway is replaced)."""
+        if epoch == self.epoch:
+            self.lanes[lane].custody = min(watermark, self.lanes[lane].next_number)
+
+    def note_receipt(self, receipt) -> str:
+        """Take a verified protocol.messages.Receipt. Return "ok", or "restored": call start_epoch(RESTORED, tick_ms, receipt.generation).
+
+        Restored: the office holds more of this device than the device itself, so this flash is an older copy or a clone.
+        """
+        self.epoch_seen = max(self.epoch_seen, receipt.epoch)
+        if receipt.epoch > self.epoch or receipt.generation > self.keystore.seal_key(receipt.lane)[0]:
+            return "restored"
+        if receipt.epoch < self.epoch:
+            key = (receipt.lane, receipt.epoch)
+            self.old_receipts[key] = max(receipt.number, self.old_receipts.get(key, -1))
+            return "ok"
+        state = self.lanes[receipt.lane]
+        if receipt.number >= state.next_number:
+            return "restored"
+        raw = self.read(receipt.lane, receipt.number)
+        if raw is not None and hashlib.sha256(raw).digest() != receipt.digest:
+            return "restored"
+        state.receipt = max(state.receipt, receipt.number)
+        return "ok"
