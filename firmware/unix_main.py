@@ -102,13 +102,15 @@ def _read(path: str) -> bytes:
 
 
 def _flash(items: dict) -> FileFlash:
-    flash = FileFlash(
-        items["flash"], items["flash_sectors"] + _SECTORS_BEFORE, on_cut=lambda: halt(POWER_CUT)
+    return FileFlash(items["flash"], items["flash_sectors"] + _SECTORS_BEFORE, on_cut=lambda: halt(POWER_CUT))
+
+
+async def _arm(flash, fault: dict) -> None:
+    """Cut the power on purpose: after so many more operations, counted from after_ms of real time on."""
+    await asyncio.sleep_ms(fault.get("after_ms", 0))
+    flash.cut_after(
+        fault["power_cut_operation"], fault["mode"], programs_only=fault.get("programs_only", False)
     )
-    fault = items.get("fault")
-    if fault:
-        flash.cut_after(fault["power_cut_operation"], fault["mode"])
-    return flash
 
 
 def _starve(cause: ResetCause):
@@ -148,11 +150,15 @@ def build_board(items: dict, flash, cause: ResetCause) -> Board:
     return board
 
 
-async def _run(agent: Agent, stop_after_ms) -> None:
-    stopper = asyncio.create_task(_stop_after(agent, stop_after_ms)) if stop_after_ms else None
+async def _run(agent: Agent, flash, items: dict) -> None:
+    tasks = []
+    if items.get("stop_after_ms"):
+        tasks.append(asyncio.create_task(_stop_after(agent, items["stop_after_ms"])))
+    if items.get("fault"):
+        tasks.append(asyncio.create_task(_arm(flash, items["fault"])))
     await agent.run()
-    if stopper is not None:
-        stopper.cancel()
+    for task in tasks:
+        task.cancel()
 
 
 async def _stop_after(agent: Agent, real_ms: int) -> None:
@@ -171,7 +177,7 @@ def main(path: str) -> int:
     try:
         agent = Agent(config, build_board(items, flash, cause))
         print("device {} runs, boot {}".format(items["device"], agent.boot))
-        asyncio.run(_run(agent, items.get("stop_after_ms")))
+        asyncio.run(_run(agent, flash, items))
     except KeyboardInterrupt:
         asyncio.new_event_loop()
         if agent is None or agent.is_recording:

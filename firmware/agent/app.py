@@ -101,7 +101,7 @@ class Agent:
             point=board.point,
         )
 
-    def _build_exchange(self) -> None:
+    def _build_session(self) -> None:
         config = self._config
         board = self._board
         self._session = Session(
@@ -115,6 +115,11 @@ class Agent:
             board.random_bytes,
             config.ack_timeout_ms,
         )
+
+    def _build_exchange(self) -> None:
+        config = self._config
+        board = self._board
+        self._build_session()
         self._exchange = Exchange(
             self._request,
             self._journal,
@@ -247,6 +252,9 @@ class Agent:
 
     def time_marked(self, wall_ms: int, error_ms: int) -> None:
         """The office's clock is known anew."""
+        if self._is_stopping:
+            # Each new event would want a receipt of its own, and with it the next time token: draining would have no end.
+            return
         self._recorder.record(CRITICAL, self._clock.tick_ms(), TIME_MARK, (wall_ms, error_ms))
         self._recorder.seal(CRITICAL)
 
@@ -300,6 +308,9 @@ class Agent:
 
     async def drain(self) -> None:
         """Only drain: what is left to do after an interrupted run()."""
+        # A task that an interrupt took away in the middle of a request never gives back what it held.
+        self._board.link.close()
+        self._build_session()
         exchange = asyncio.create_task(self._exchange_loop())
         try:
             await self._drain(exchange)
@@ -355,6 +366,7 @@ class Agent:
             await self._pause(self._config.exchange_idle_ms)
 
     async def _drain(self, exchange) -> None:
+        self._is_stopping = True
         self.is_recording = True
         self._recorder.seal(CRITICAL)
         self._recorder.seal(ROUTINE)

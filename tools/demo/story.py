@@ -10,9 +10,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.demo.layout import remove_fault
 from tools.demo.plan import Plan
 from tools.demo.screen import Screen, View
-from tools.site import Service, Site
+from tools.site import Site
 
 POWER_CUT = 70
 DRAIN_SECONDS_MAX = 30.0
@@ -118,7 +119,8 @@ async def _restart_victim(site: Site, plan: Plan, view: View, told: Told) -> Non
     line.state = "no power"
     view.tell(f"{service.name} loses power in the middle of a flash program: a torn write")
     await asyncio.sleep(1.0)
-    await service.start({"OUTSTATION_NO_FAULT": "1"})
+    remove_fault(site.folder / service.name)
+    await service.start()
     line.state = "running"
     view.tell(f"{service.name} starts again: skips the torn page, folds its journal, goes on")
 
@@ -164,7 +166,7 @@ def _look(site: Site, view: View) -> None:
     held = held_by_device(site.office_folder / "office.db")
     waiting = waiting_by_device(site.gateway_folder / "gateway.db")
     for device, line in zip(site.device_ids, view.lines, strict=True):
-        line.events, line.segments = held.get(device, (0, 0))
+        line.events, line.segments, line.decisions = held.get(device, (0, 0, 0))
         line.waiting = waiting.get(device, 0)
 
 
@@ -179,13 +181,13 @@ def _read(database: Path, query: str) -> list[tuple]:
         return []
 
 
-def held_by_device(database: Path) -> dict[bytes, tuple[int, int]]:
-    """Return events and segments that the office holds of each device."""
-    rows = _read(database, "SELECT device, sum(count), count(*) FROM segments GROUP BY device")
-    return {bytes(device): (events, segments) for device, events, segments in rows}
+def held_by_device(database: Path) -> dict[bytes, tuple[int, int, int]]:
+    """Return events, segments and decisions that the office holds of each device."""
+    rows = _read(database, "SELECT device, events, segments, decisions FROM tallies")
+    return {bytes(row[0]): row[1:] for row in rows}
 
 
 def waiting_by_device(database: Path) -> dict[bytes, int]:
     """Return the segments in custody at the gateway and not yet receipted, of each device."""
-    rows = _read(database, "SELECT device, count(*) FROM outbox GROUP BY device")
+    rows = _read(database, "SELECT device, count(*) FROM segments WHERE raw IS NOT NULL GROUP BY device")
     return {bytes(device): count for device, count in rows}

@@ -1,0 +1,174 @@
+"""The command: plan, lay out, tell the story, prove it, show the table, write the figures."""
+
+import asyncio
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
+from tools import VERSION
+from tools.demo.plan import DEVICES_MAX, SECONDS_MAX, SECONDS_MIN, make_plan
+
+SCHEMA = "outstation.demo"
+SCHEMA_VERSION = 1
+_LEAK_BELOW = 9000
+
+
+@click.command()
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to FILE."
+)
+@click.option(
+    "--dir", "keep", type=click.Path(path_type=Path, file_okay=False), help="Keep everything in DIR."
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, help="Seed of the story."
+)
+@click.option(
+    "--devices", type=click.IntRange(1, DEVICES_MAX), default=8, show_default=True, help="How many devices."
+)
+@click.option(
+    "--seconds",
+    type=click.IntRange(SECONDS_MIN, SECONDS_MAX),
+    default=45,
+    show_default=True,
+    help="How long the devices sample; starting, draining and proving come on top.",
+)
+def command(json_file: Path | None, keep: Path | None, seed: int, devices: int, seconds: int) -> int:
+    """Run a whole site on this machine and prove it.
+
+    An office, a gateway and devices run as real processes on loopback. Sensors are real recordings. The uplink is cut, the gateway
+    killed, a device loses power; then the office proves that nothing was lost, doubled or changed. Exit code 1 if it cannot.
+    """
+    from rich.console import Console
+
+    console = Console()
+    folder = _folder(keep)
+    try:
+        return asyncio.run(_run(console, folder, seed, devices, seconds, json_file, keep is not None))
+    finally:
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(keep: Path | None) -> Path:
+    if keep is None:
+        return Path(tempfile.mkdtemp(prefix="outstation-demo-"))
+    if keep.exists() and any(keep.iterdir()):
+        found = Diagnostic(
+            "demo-folder", "the folder is not empty", str(keep), fix="name a new folder with --dir"
+        )
+        raise DiagnosticError([found])
+    keep.mkdir(parents=True, exist_ok=True)
+    return keep.resolve()
+
+
+async def _run(
+    console: Any, folder: Path, seed: int, devices: int, seconds: int, json_file: Path | None, is_kept: bool
+) -> int:
+    from tools.demo.layout import device_name, lay_out
+    from tools.demo.proof import prove
+    from tools.demo.screen import DeviceLine, Screen, View
+    from tools.demo.story import run_story
+    from tools.recordings import leak_starts, write_recording
+    from tools.site import Site
+
+    recording = folder / "recording.csv"
+    with console.status("taking the recordings, making keys"):
+        rows = write_recording(recording)
+        plan = make_plan(seed, devices, seconds, leak_starts(recording, _LEAK_BELOW), rows)
+        site = Site(folder)
+        await site.open_relays()
+        lay_out(site, plan, recording)
+    view = View(plan, [DeviceLine(device_name(index)) for index in range(devices)])
+    try:
+        with Screen(console, view) as screen:
+            told = await run_story(site, plan, view, screen)
+    finally:
+        await site.close()
+    with console.status("the office verifies every byte and replays every decision"):
+        proof = prove(site, told, plan.cut_seconds)
+    figures = proof.figures | _link(site, proof.figures)
+    _show(console, proof, figures)
+    if is_kept:
+        console.print(f"everything is kept in {folder}", highlight=False)
+    if json_file is not None:
+        _write(json_file, seed, devices, figures, proof.faults)
+    return OK if proof.is_clean else FINDING
+
+
+def _link(site: Any, figures: dict[str, Any]) -> dict[str, Any]:
+    held = max(1, figures["events_at_office"])
+    total = site.link.bytes_up + site.link.bytes_down
+    return {
+        "link_bytes": total,
+        "link_bytes_per_event": round(total / held, 2),
+        "uplink_bytes_per_event": round((site.uplink.bytes_up + site.uplink.bytes_down) / held, 2),
+        "events_per_s": round(figures["events_recorded"] / max(1.0, figures["seconds"]), 1),
+    }
+
+
+def _show(console: Any, proof: Any, figures: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(
+        title="recorded on flash = held at the office", title_justify="left", title_style="bold", box=None
+    )
+    for name in ("device", "lane"):
+        table.add_column(name)
+    for name in ("recorded", "held", "lost", "twice", "segments", "tombstones"):
+        table.add_column(name, justify="right")
+    for lane in proof.lanes:
+        lost, twice = max(0, lane.recorded - lane.held), max(0, lane.held - lane.recorded)
+        style = "" if lane.recorded == lane.held and lane.head_held else "bold red"
+        cells = (lane.recorded, lane.held, lost, twice, lane.segments, lane.tombstones)
+        table.add_row(lane.name, lane.lane, *(str(cell) for cell in cells), style=style)
+    console.print(table)
+    for line in summary(figures):
+        console.print(line, highlight=False)
+    for fault in proof.faults:
+        console.print(f"[bold red]fault:[/] {fault}", highlight=False)
+    console.print("[bold green]proved[/]" if proof.is_clean else "[bold red]not proved[/]")
+
+
+def summary(f: dict[str, Any]) -> list[str]:
+    """Return the figures as sentences."""
+    return [
+        f"{f['segments_verified']} of {f['segments']} segments verified: seals, chains, {f['receipts_verified']} receipts, "
+        f"{f['tombstones']} tombstones, {f['heartbeats_verified']} heartbeats",
+        f"{f['decisions_replayed_equal']} of {f['decisions']} decisions replayed equal; "
+        f"run replay covers {f['run_replay_coverage']:.1%} of all samples",
+        f"{f['events_per_s']} events/s, {f['link_bytes_per_event']} bytes an event on the link; "
+        f"each ring wrapped {f['ring_wraps']} times or more",
+        f"age from record to commit: median {f['age_ms_p50']} ms, p99 {f['age_ms_p99']} ms "
+        f"({f['age_ms_p99_settled']} ms away from the cut)",
+        f"uplink cut {f['uplink_cut_s']:.1f} s, drained {f['drain_s']:.1f} s after it; "
+        f"{f['gateway_kills']} gateway kill, {f['device_power_cuts']} power cut",
+    ]
+
+
+def _write(path: Path, seed: int, devices: int, figures: dict[str, Any], faults: list[str]) -> None:
+    body = {
+        "schema": SCHEMA,
+        "version": SCHEMA_VERSION,
+        "outstation": VERSION,
+        "machine": {
+            "system": platform.platform(),
+            "python": platform.python_version(),
+            "cpus": os.cpu_count(),
+        },
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "seed": seed,
+        "devices": devices,
+        **figures,
+        "faults": faults,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(body, indent=1) + "\n")

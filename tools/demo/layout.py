@@ -1,0 +1,79 @@
+"""Lays out the folders of a demonstration: office, gateway, devices with their recordings, keys and plans."""
+
+import time
+from pathlib import Path
+
+from office_ingest.founding import found_office
+from tools.demo.plan import Plan
+from tools.provision import DevicePlan, GatewayPlan, Office, provision_device, provision_gateway
+from tools.site import Site
+
+PLANT = "demo plant"
+# One recorded hour is 36 s of the device's clock, which runs 3,600 times as fast as the wall's: 100 hours a second.
+SAMPLE_MS = 36_000
+CLOCK_SCALE = 3_600
+# Ten sectors of 4 KiB for both lanes: small enough to wrap twice, large enough for a gateway that is away for seconds.
+JOURNAL_SECTORS = 10
+_TIMING = (
+    f"sample_ms = {SAMPLE_MS}",
+    f"clock_scale = {CLOCK_SCALE}",
+    "heartbeat_ms = 1000",
+    "exchange_idle_ms = 20",
+    "routine_seal_ms = 7_200_000",  # two seconds of the wall: a segment is usually full before
+    'record_log = "record.log"',
+)
+
+
+def device_name(index: int) -> str:
+    """Return the name of a device by its index."""
+    return f"device-{index + 1}"
+
+
+def lay_out(site: Site, plan: Plan, recording: Path) -> None:
+    """Make every folder of a site whose relays are open."""
+    uplink_host, uplink_port = site.uplink.address
+    config = found_office(
+        site.office_folder,
+        now_ms=int(time.time() * 1000),
+        name="demo office",
+        port=site.office_port,
+        interval_s=2.0,
+        grace_s=2.0,
+    )
+    uplink = f"https://{uplink_host}:{uplink_port}"
+    with Office(config) as office:
+        gateway = GatewayPlan("demo-gateway", PLANT, uplink, site.gateway_port, retry_max_s=1.0)
+        provision_gateway(office, site.gateway_folder, gateway)
+        for index in range(len(plan.offsets)):
+            folder = site.folder / device_name(index)
+            device = provision_device(
+                office, site.gateway_folder, folder, _device_plan(site, plan, index, recording)
+            )
+            site.add_device(device, folder)
+
+
+def _device_plan(site: Site, plan: Plan, index: int, recording: Path) -> DevicePlan:
+    host, port = site.link.address
+    return DevicePlan(
+        name=device_name(index),
+        site=PLANT,
+        host=host,
+        port=port,
+        journal_sectors=JOURNAL_SECTORS,
+        recording=recording,
+        recording_offset=plan.offsets[index],
+        more=_TIMING,
+        sections=_power_cut(plan) if index == plan.victim else (),
+    )
+
+
+def _power_cut(plan: Plan) -> tuple[str, ...]:
+    after_ms = int(plan.victim_s * 1000)
+    return ("", "[fault]", f"after_ms = {after_ms}", "programs_only = true", 'mode = "torn"')
+
+
+def remove_fault(folder: Path) -> None:
+    """Take the power cut out of a device's settings, so that it starts again unharmed."""
+    config = folder / "device.toml"
+    before, _, _ = config.read_text().partition("\n[fault]\n")
+    config.write_text(f"{before}\n")

@@ -1,0 +1,205 @@
+"""Runs a device as a process of MicroPython, and looks into its flash image: `outstation device`.
+
+The settings a person writes are device.toml; the process reads device.json, written anew at each start from device.toml and
+link.toml beside it. Exit codes are the agent's: 0 stopped in order, 70 power cut, 71 kill point, 72 watchdog.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import click
+import msgspec
+from msgspec import Meta
+
+from protocol.diagnostic import USAGE, Diagnostic, DiagnosticError
+from protocol.settings import read_settings
+from tools.upy import firmware_folder, micropython_command, micropython_environment
+
+_HEAP = "8m"
+_SECTORS_BEFORE_JOURNAL = 4
+
+Count = Annotated[int, Meta(ge=1, le=1 << 31)]
+Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
+
+
+class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the gateway is."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253, description="address of the gateway")]
+    port: Annotated[int, Meta(ge=1, le=65535)] = 5683
+
+
+class FaultSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A power cut on purpose, in the flash operation after so many more, counted from after_ms (real) on."""
+
+    power_cut_operation: Annotated[int, Meta(ge=0, le=1 << 31)] = 0
+    after_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 0
+    programs_only: bool = False
+    mode: Literal["clean", "torn", "noise"] = "torn"
+
+
+class PointsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Kill points on purpose: the process ends when a point is reached for the count-th time."""
+
+    before_seal: Count | None = None
+    after_seal: Count | None = None
+    before_program: Count | None = None
+    after_program: Count | None = None
+    before_readback: Count | None = None
+    after_readback: Count | None = None
+    before_actuate: Count | None = None
+    after_actuate: Count | None = None
+    before_erase: Count | None = None
+    after_erase: Count | None = None
+    before_send: Count | None = None
+    after_answer: Count | None = None
+
+
+class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file device.toml; docs/operating/device.md explains each key. Paths are relative to the file."""
+
+    device: Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="identity, 16 hex digits")]
+    flash_sectors: Annotated[int, Meta(ge=4, le=65536, description="4 KiB sectors of the journal")]
+    link: LinkSection
+    flash: Path | None = None
+    schema: Path | None = None
+    bundle: Path | None = None
+    recording: Path | None = None
+    link_secret: Path | None = None
+    record_log: Path | None = None
+    recording_offset: Annotated[int, Meta(ge=0, le=1 << 31)] = 0
+    sample_ms: Annotated[int, Meta(ge=10, le=86_400_000)] = 36_000
+    clock_scale: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    heartbeat_ms: Milliseconds = 10_000
+    exchange_idle_ms: Milliseconds = 100
+    routine_seal_ms: Annotated[int, Meta(ge=1, le=1 << 31)] = 600_000
+    period_s: Annotated[int, Meta(ge=60, le=31_536_000)] = 86_400
+    classes: Annotated[list[Literal["site", "office"]], Meta(min_length=2, max_length=2)] = msgspec.field(
+        name="class", default_factory=lambda: ["office", "site"]
+    )
+    ack_timeout_ms: Milliseconds = 2000
+    drain_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 10_000
+    stop_after_ms: Milliseconds | None = None
+    fault: FaultSection | None = None
+    points: PointsSection = PointsSection()
+
+
+class LinkSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file link.toml, as provisioning wrote it."""
+
+    kid: Annotated[str, Meta(pattern="^([0-9a-f]{2}){1,7}$", description="sender ID of the device")]
+    secret: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="link secret")]
+
+
+def read_device(config: Path) -> dict[str, Any]:
+    """Return the items of device.json for a device.toml. Raises DiagnosticError with every mistake of both files."""
+    settings, found = _read(config, DeviceSettings)
+    folder = config.parent
+    secret_path = settings.link_secret if settings and settings.link_secret else folder / "link.toml"
+    secret, also_found = _read(secret_path, LinkSecret)
+    if settings is None or secret is None:
+        raise DiagnosticError(found + also_found)
+    items = msgspec.to_builtins(settings, enc_hook=str)
+    for name, file in (
+        ("flash", "flash.bin"),
+        ("schema", "schema.cbor"),
+        ("bundle", "bundle.cbor"),
+        ("recording", "recording.csv"),
+    ):
+        items[name] = str((getattr(settings, name) or folder / file).resolve())
+    if settings.record_log is not None:
+        items["record_log"] = str(settings.record_log.resolve())
+    items["link"] = {**items["link"], "kid": secret.kid, "secret": secret.secret}
+    del items["link_secret"]
+    _check_files(items)
+    return items
+
+
+def _read(path: Path, struct: type[Any]) -> tuple[Any, list[Diagnostic]]:
+    try:
+        return read_settings(path, struct), []
+    except DiagnosticError as error:
+        return None, list(error.diagnostics)
+
+
+def _check_files(items: dict[str, Any]) -> None:
+    found = [
+        Diagnostic(
+            "device-file-missing",
+            f"the {name} cannot be read",
+            items[name],
+            fix="run outstation provision device, or name the right file in device.toml",
+        )
+        for name in ("flash", "schema", "bundle", "recording")
+        if not os.access(items[name], os.R_OK)
+    ]
+    sectors = items["flash_sectors"] + _SECTORS_BEFORE_JOURNAL
+    if not found and Path(items["flash"]).stat().st_size < sectors * 4096:
+        message = f"the flash image is shorter than flash_sectors says: {sectors} sectors need {sectors * 4096} bytes"
+        found.append(
+            Diagnostic("device-flash-short", message, items["flash"], fix="set flash_sectors as provisioned")
+        )
+    if found:
+        raise DiagnosticError(found, USAGE)
+
+
+def write_device(config: Path) -> Path:
+    """Write device.json beside device.toml, for its owner alone, and return its path. Raises DiagnosticError."""
+    items = read_device(config)
+    target = config.parent / "device.json"
+    # A new file in place of the old one: whoever starts meanwhile reads one or the other, never half.
+    draft = target.with_suffix(".json.new")
+    draft.unlink(missing_ok=True)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        json.dump(items, file, indent=1)
+    draft.replace(target)
+    return target
+
+
+def device_command(items: Path) -> list[str]:
+    """Return the words that start the agent over a device.json."""
+    return [
+        *micropython_command(),
+        "-X",
+        f"heapsize={_HEAP}",
+        str(firmware_folder() / "unix_main.py"),
+        str(items),
+    ]
+
+
+@click.group()
+def device() -> None:
+    """Run a device on this machine."""
+
+
+@device.command("run")
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="The device's device.toml.")
+def run(config: Path) -> None:
+    """Run the agent until Ctrl-C; it then seals, sends what is left, and ends.
+
+    The exit code is the agent's: 0 in order, 70 power cut, 71 kill point, 72 watchdog.
+    """
+    items = write_device(config)
+    command = device_command(items)
+    sys.stdout.flush()
+    # In place of this process: signals and exit codes are then the agent's own.
+    os.execve(command[0], command, micropython_environment())  # noqa: S606 -- no shell, on purpose
+
+
+@device.command("journal")
+@click.argument("flash", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (schema outstation.device.journal/1).")
+def journal(flash: Path, as_json: bool) -> int:
+    """Show what lies on a flash image: heads, lanes, tombstones. Needs no keys; exit code 1 where a chain is broken."""
+    from tools.flashimage import read_image
+
+    image = read_image(flash)
+    if as_json:
+        click.echo(json.dumps({"schema": "outstation.device.journal/1", **image.as_json()}, indent=1))
+    else:
+        click.echo("\n".join(image.lines()))
+    return 1 if image.faults else 0

@@ -1,0 +1,308 @@
+"""Gives gateways and devices their identity and keys: `outstation provision gateway|device`.
+
+The office keeps what it must verify, in its keystore; a gateway gets its token and the link secrets; a device gets the first
+keys of its chains, written into its flash image. No secret is printed or passed on a command line; roots are forgotten.
+"""
+
+import os
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import click
+
+from protocol import keys
+from protocol.cbor import dumps
+from protocol.diagnostic import USAGE, Diagnostic, DiagnosticError
+
+_TOKEN_BYTES = 32
+_KID_BYTES = 4
+_SECTORS_BEFORE_JOURNAL = 4
+_JOURNAL_SECTORS = 32
+
+# Channels of the demonstration's recordings, in SenML units: name, unit, scale, low, high, stuck_after.
+DEMO_CHANNELS = [["flow", "l/s", -2, 0, 20000, 24], ["temperature", "Fahr", -1, -400, 1500, 24]]
+
+
+def demo_schema() -> bytes:
+    """Return the schema of the demonstration's two channels. Source: protocol/SPEC.md section 4.5."""
+    return dumps([1, DEMO_CHANNELS])
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner may read. Raises DiagnosticError if there is one already."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise _in_the_way(path) from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+
+
+def _in_the_way(path: Path) -> DiagnosticError:
+    found = Diagnostic(
+        "provision-exists",
+        "this is here already, and keys are never written over",
+        str(path),
+        fix="choose another folder, or remove this one if nobody needs its keys any more",
+    )
+    return DiagnosticError([found], USAGE)
+
+
+def _new_folder(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise _in_the_way(folder)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+class Office:
+    """An office's stores as provisioning writes them. Use with `with`; the service may run meanwhile."""
+
+    def __init__(self, config: Path):
+        from office_ingest.config import read_office
+        from office_ingest.receive.keystore import Keystore
+        from office_ingest.receive.registry import Registry
+        from office_ingest.storage.sqlite import SqliteStore
+
+        self.config = config
+        files = read_office(config).files
+        self.ca = files.certificate.parent / "ca.pem"
+        self._store = SqliteStore.open(files.database)
+        self.keystore = Keystore.open(files.keystore)
+        self.registry = Registry(self._store)
+
+    def __enter__(self) -> "Office":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.keystore.close()
+        self._store.close()
+
+
+@dataclass(frozen=True)
+class GatewayPlan:
+    """What a new gateway is told; uplink: https address of the office as the gateway reaches it."""
+
+    name: str
+    site: str
+    uplink: str
+    port: int = 5683
+    host: str = "127.0.0.1"
+    retry_max_s: float = 60.0
+
+
+def provision_gateway(office: Office, folder: Path, plan: GatewayPlan) -> None:
+    """Make a gateway's folder: gateway.toml, its token, the office's certificate authority, an empty links.toml."""
+    _new_folder(folder)
+    token = secrets.token_hex(_TOKEN_BYTES)
+    write_secret(folder / "token", f"{token}\n".encode())
+    write_secret(
+        folder / "links.toml",
+        b"# Link secrets of this site's devices; written by `outstation provision device`.\n",
+    )
+    shutil.copyfile(office.ca, folder / "office-ca.pem")
+    (folder / "gateway.toml").write_text(_gateway_toml(plan))
+    office.registry.add_gateway(plan.name, name=plan.name, site=plan.site, token=token, now_ms=_now_ms())
+
+
+def _gateway_toml(plan: GatewayPlan) -> str:
+    return f"""# A gateway of Outstation. Every key: docs/operating/gateway.md
+[gateway]
+site = {_quoted(plan.site)}
+name = {_quoted(plan.name)}
+
+[listen]
+host = {_quoted(plan.host)}
+port = {plan.port}
+
+[uplink]
+url = {_quoted(plan.uplink)}
+retry_max_s = {plan.retry_max_s}
+"""
+
+
+def _quoted(text: str) -> str:
+    """Return a TOML basic string."""
+    escaped = "".join(
+        f"\\u{ord(c):04x}" if ord(c) < 0x20 or c == "\x7f" else f"\\{c}" if c in '"\\' else c for c in text
+    )
+    return f'"{escaped}"'
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """What a new device is told. host, port: of its gateway as the device reaches it.
+
+    more: further lines of device.toml's top table; sections: lines after its [link]; both for tests and demonstrations.
+    """
+
+    name: str
+    site: str
+    host: str = "127.0.0.1"
+    port: int = 5683
+    journal_sectors: int = _JOURNAL_SECTORS
+    recording: Path | None = None
+    recording_offset: int = 0
+    more: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+
+
+def provision_device(office: Office, gateway_folder: Path, folder: Path, plan: DevicePlan) -> bytes:
+    """Make a device's folder, tell office and gateway of it, and return its identity (8 bytes).
+
+    The folder gets device.toml, a flash image with its first keys, the demonstration's schema and rules, its link secret.
+    """
+    from tools.demo_rules import demo_bundle
+
+    _new_folder(folder)
+    device = secrets.token_bytes(8)
+    kid = secrets.token_bytes(_KID_BYTES)
+    secret = secrets.token_bytes(16)
+    schema = demo_schema()
+    bundle = demo_bundle(schema=sha256(schema).digest()[:8])
+    (folder / "schema.cbor").write_bytes(schema)
+    (folder / "bundle.cbor").write_bytes(bundle)
+    if plan.recording is not None:
+        shutil.copyfile(plan.recording, folder / "recording.csv")
+    _write_keys(office, folder, device, plan)
+    write_secret(folder / "link.toml", f'kid = "{kid.hex()}"\nsecret = "{secret.hex()}"\n'.encode())
+    (folder / "device.toml").write_text(_device_toml(plan, device))
+    office.registry.add_schema(schema)
+    office.registry.add_bundle(bundle)
+    office.registry.add_device(device, name=plan.name, site=plan.site, now_ms=_now_ms())
+    _add_link(gateway_folder, device, kid, secret, plan.name)
+    return device
+
+
+def _write_keys(office: Office, folder: Path, device: bytes, plan: DevicePlan) -> None:
+    """Enrol the device and put its first keys into a new flash image; the roots end with this function."""
+    from tools.shim import install
+
+    install()
+    from agent.flash import FileFlash, create_image
+    from agent.keystore import Keystore as DeviceKeystore
+
+    seal_root, view_root, downlink = (secrets.token_bytes(32) for _ in range(3))
+    office.keystore.enrol(device, seal_root, view_root, downlink)
+    image = folder / "flash.bin"
+    sectors = plan.journal_sectors + _SECTORS_BEFORE_JOURNAL
+    write_secret(image, b"")
+    create_image(str(image), sectors)
+    flash = FileFlash(str(image), sectors)
+    DeviceKeystore(flash).provision(
+        tuple(keys.seal_start(seal_root, lane) for lane in keys.LANES),
+        tuple(keys.view_start(view_root, view_class) for view_class in (keys.SITE, keys.OFFICE)),
+        downlink,
+    )
+    flash.close()
+
+
+def _device_toml(plan: DevicePlan, device: bytes) -> str:
+    lines = [
+        "# A device of Outstation on this machine. Every key: docs/operating/device.md",
+        f"# {plan.name} at {plan.site}",
+        f'device = "{device.hex()}"',
+        f"flash_sectors = {plan.journal_sectors}",
+        f"recording_offset = {plan.recording_offset}",
+        *plan.more,
+        "",
+        "[link]",
+        f"host = {_quoted(plan.host)}",
+        f"port = {plan.port}",
+        *plan.sections,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _add_link(gateway_folder: Path, device: bytes, kid: bytes, secret: bytes, name: str) -> None:
+    path = gateway_folder / "links.toml"
+    entry = f'\n[[device]] # {name}\nid = "{device.hex()}"\nkid = "{kid.hex()}"\nsecret = "{secret.hex()}"\n'
+    with path.open("a") as file:
+        file.write(entry)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+@click.group()
+def provision() -> None:
+    """Give a device or a gateway its identity and keys."""
+
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_OFFICE = click.option(
+    "--office",
+    "office_config",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The office's office.toml.",
+)
+
+
+@provision.command("gateway")
+@_OFFICE
+@click.option("--name", required=True, help="Name of the gateway.")
+@click.option("--site", required=True, help="Name of the site.")
+@click.option(
+    "--uplink", required=True, help="Address of the office as the gateway reaches it, https://host:port."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on for devices.")
+@click.option("--port", default=5683, show_default=True, help="UDP port to listen on for devices.")
+@click.argument("folder", type=_FOLDER)
+def provision_gateway_command(
+    office_config: Path, name: str, site: str, uplink: str, host: str, port: int, folder: Path
+) -> None:
+    """Make the FOLDER of a new gateway: settings, token, the office's certificate."""
+    with Office(office_config) as office:
+        provision_gateway(
+            office, folder, GatewayPlan(name=name, site=site, uplink=uplink, host=host, port=port)
+        )
+    click.echo(f"gateway {name} is ready; run: outstation gateway run --config {folder / 'gateway.toml'}")
+
+
+@provision.command("device")
+@_OFFICE
+@click.option(
+    "--gateway", "gateway_folder", type=_FOLDER, required=True, help="Folder of the site's gateway."
+)
+@click.option("--name", required=True, help="Name of the device.")
+@click.option("--site", required=True, help="Name of the site.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="The gateway's address as the device reaches it."
+)
+@click.option("--port", default=5683, show_default=True, help="The gateway's UDP port.")
+@click.option(
+    "--sectors", default=_JOURNAL_SECTORS, show_default=True, help="Flash sectors of 4 KiB for the journal."
+)
+@click.option(
+    "--recording",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="CSV of integers, a column a channel; the demonstration's recordings if left out.",
+)
+@click.argument("folder", type=_FOLDER)
+def provision_device_command(
+    office_config: Path,
+    gateway_folder: Path,
+    name: str,
+    site: str,
+    host: str,
+    port: int,
+    sectors: int,
+    recording: Path | None,
+    folder: Path,
+) -> None:
+    """Make the FOLDER of a new device: settings, first keys in a flash image, rules. Tells office and gateway of it."""
+    plan = DevicePlan(name, site, host, port, sectors, recording)
+    with Office(office_config) as office:
+        device = provision_device(office, gateway_folder, folder, plan)
+    if recording is None:
+        from tools.recordings import write_recording
+
+        write_recording(folder / "recording.csv")
+    click.echo(
+        f"device {device.hex()} is ready; run: outstation device run --config {folder / 'device.toml'}"
+    )
