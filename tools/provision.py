@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Self
 
 import click
 
@@ -74,7 +75,7 @@ class Office:
         self.keystore = Keystore.open(files.keystore)
         self.registry = Registry(self._store)
 
-    def __enter__(self) -> "Office":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -8,11 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from office_ingest.receive.body import open_events
 from office_ingest.receive.keystore import Keystore
-from protocol.aead import ctr
-from protocol.aes_host import Aes128
-from protocol.event import decode_events
-from protocol.keys import body_keys
 from protocol.segment import Segment
 
 # Before the cut: what is recorded so shortly before it may not have left the device yet.
@@ -45,11 +42,7 @@ def orders(segment: Segment, keystore: Keystore) -> list[int]:
         return []
     header = segment.header
     view = keystore.view_key(header.device, header.view_class, header.period)
-    if view is None:
-        return []
-    body_key, iv_key = body_keys(view)
-    plaintext = segment.open_body(body_key, iv_key, lambda key, iv, text: ctr(Aes128(key), iv, text))
-    return [event[0] for event in decode_events(plaintext, header.count)[1]]
+    return [] if view is None else [event[0] for event in open_events(segment, view)[1]]
 
 
 def measure(

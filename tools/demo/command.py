@@ -141,16 +141,16 @@ def _show(console: Any, proof: Any, figures: dict[str, Any]) -> None:
 def summary(f: dict[str, Any]) -> list[str]:
     """Return the figures as sentences."""
     return [
-        f"{f['segments_verified']} of {f['segments']} segments verified: seals, chains, {f['receipts_verified']} receipts, "
-        f"{f['tombstones']} tombstones, {f['heartbeats_verified']} heartbeats",
-        f"{f['decisions_replayed_equal']} of {f['decisions']} decisions replayed equal; "
-        f"run replay covers {f['run_replay_coverage']:.1%} of all samples",
-        f"{f['events_per_s']} events/s, {f['link_bytes_per_event']} bytes an event on the link; "
-        f"each ring wrapped {f['ring_wraps']} times or more",
-        f"age from record to commit: median {f['age_ms_p50']} ms, p99 {f['age_ms_p99']} ms "
-        f"({f['age_ms_p99_settled']} ms away from the cut)",
-        f"uplink cut {f['uplink_cut_s']:.1f} s, drained {f['drain_s']:.1f} s after it; "
-        f"{f['gateway_kills']} gateway kill, {f['device_power_cuts']} power cut",
+        (f"{f['segments_verified']} of {f['segments']} segments verified: seals, chains, {f['receipts_verified']} receipts, "
+        f"{f['tombstones']} tombstones, {f['heartbeats_verified']} heartbeats"),
+        (f"{f['decisions_replayed_equal']} of {f['decisions']} decisions replayed equal; "
+        f"run replay covers {f['run_replay_coverage']:.1%} of all samples"),
+        (f"{f['events_per_s']} events/s, {f['link_bytes_per_event']} bytes an event on the link; "
+        f"each ring wrapped {f['ring_wraps']} times or more"),
+        (f"age from record to commit: median {f['age_ms_p50']} ms, p99 {f['age_ms_p99']} ms "
+        f"({f['age_ms_p99_settled']} ms away from the cut)"),
+        (f"uplink cut {f['uplink_cut_s']:.1f} s, drained {f['drain_s']:.1f} s after it; "
+        f"{f['gateway_kills']} gateway kill, {f['device_power_cuts']} power cut"),
     ]
 
 

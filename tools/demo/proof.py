@@ -6,7 +6,6 @@ lane ever recorded (its next sequence); tombstones on flash and the heads of epo
 
 import sqlite3
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from office_ingest.prove.report import Report

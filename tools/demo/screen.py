@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -56,7 +57,7 @@ class Screen:
         self._said = 0
         self._spoke = clock()
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> Self:
         if self.console.is_terminal:
             self._live = Live(console=self.console, refresh_per_second=4, transient=False)
             self._live.start()
