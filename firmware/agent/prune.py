@@ -59,8 +59,11 @@ def take(journal, lane: int) -> int:
 def keep_one_free(journal) -> None:
     """Prune at once where a cut ended the writing of a checkpoint in the last free sector: the state is in memory by now."""
     if journal.room_mode == NORMAL and not journal.ring.free() and journal.write_checkpoint is not None:
-        if _choose(journal, CRITICAL) is not None:
+        try:
             _prune_one(journal, CRITICAL)
+        except NoRoom:
+            # Nothing may go yet; what was sealed is durable all the same, and the next seal tries again.
+            pass
 
 
 def _prune_one(journal, lane: int) -> None:
