@@ -25,7 +25,8 @@ from gateway.links import udp
 from gateway.outbox import Outbox
 from gateway.points import VARIABLE, KillPoint, read_kill_point
 from gateway.sessions import Sessions
-from gateway.store import connect, open_store
+from gateway.store import open_store
+from gateway.store_file import connect
 from gateway.uplink import Backoff, Office, Uplink
 from protocol.diagnostic import DiagnosticError, show
 from protocol.installation import check_installation
@@ -79,6 +80,7 @@ class Gateway:
         )
         self.collector.arrived = self.uplink.wake
         self._saved = ""
+        self._reopened = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.link: udp.UdpLink | None = None
 
@@ -124,7 +126,8 @@ class Gateway:
 
     async def _save_health(self) -> None:
         self.health.store_fault = self.store.fault()
-        self.health.counts["store_reopened"] = max(self.health.counts["store_reopened"], self.store.reopened)
+        self.health.count("store_reopened", self.store.reopened - self._reopened)
+        self._reopened = self.store.reopened
         body = self.health.body()
         if body == self._saved:
             return

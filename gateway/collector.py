@@ -15,10 +15,10 @@ from gateway.health import Health
 from gateway.reconcile import Custody, Fork, Lost, Offer, Want, fold_wants, reconcile
 from gateway.store import DUPLICATE, FORKED, Store
 from protocol.coap import BAD_REQUEST, CHANGED, FORBIDDEN, SERVICE_UNAVAILABLE
-from protocol.errors import TOO_LARGE, ProtocolError
+from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
 from protocol.keys import LANES
 from protocol.limits import wants_max
-from protocol.messages import Answer, encode_answer, parse_heartbeat
+from protocol.messages import Answer, Heartbeat, encode_answer, parse_heartbeat
 from protocol.segment import parse_segment
 
 _log = logging.getLogger("gateway.collector")
@@ -82,6 +82,7 @@ class Collector:
         """Return the reply to POST /h of an authenticated device: custody, wants, receipts, time token."""
         try:
             heartbeat = parse_heartbeat(payload)
+            _check_heads(heartbeat.fields)
         except ProtocolError as error:
             return self._malformed(device, error)
         fields = heartbeat.fields
@@ -160,6 +161,14 @@ class Collector:
         return Reply(
             SERVICE_UNAVAILABLE, max_age_s=RETRY_FULL_S if isinstance(error, StoreFull) else RETRY_FAILED_S
         )
+
+
+def _check_heads(fields: Heartbeat) -> None:
+    """Raise ProtocolError if a lane keeps nothing up to far above its head: custody would pass over what exists."""
+    for lane in LANES:
+        head = fields.head(lane)
+        if head and head[0] > head[1] + 1:
+            raise ProtocolError(MALFORMED, f"lane {lane} keeps from {head[0]} on, above its head {head[1]}")
 
 
 def fit_answer(answer: Answer) -> bytes:

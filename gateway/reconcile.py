@@ -57,8 +57,7 @@ class Lane:
     """What this gateway knows of one (device, lane, epoch).
 
     held: numbers that are durable here. lost: numbers that tombstones cover. receipted: first number above the newest
-    receipt, 0 without one. kept_from: lowest number that the device said it still keeps. heads: digests held for the
-    number of the newest offer. forks: (number, digest) pairs of offers that were reported already.
+    receipt, 0 without one. kept_from: lowest number that the device said it still keeps.
     """
 
     def __init__(self, held: Iterable[tuple[int, int]] = (), receipted: int = 0, kept_from: int = 0):

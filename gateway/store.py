@@ -1,4 +1,4 @@
-"""The SQLite store: the gateway's only state, and the only module with SQL.
+"""The SQLite store: the gateway's only state.
 
 WAL and synchronous=FULL: what a method returned is on the disk (2,924 simulated power cuts lost nothing; NORMAL loses
 rows). Writers share transactions (`group_commit`). The connection is used by one thread at a time, under a lock.
@@ -7,10 +7,9 @@ When the disk fails (an fsync that fails may have dropped what it was asked to w
 clean), nothing is acknowledged any more. The connection is closed, opened again, everything in the WAL is written anew
 into the database by a checkpoint with its own fsync, and the file is checked; only then custody is given again.
 
-Read by others while the gateway runs: `store_view`.
+Opening the file: `store_file`. Read by others while the gateway runs: `store_view`. No other module has SQL.
 """
 
-import fcntl
 import os
 import random
 import sqlite3
@@ -24,14 +23,13 @@ import sqlite_utils
 from gateway.errors import GatewayError, StoreFailed, StoreFull, TooManyForks
 from gateway.group_commit import GroupCommit
 from gateway.reconcile import Lane
-from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, Diagnostic, DiagnosticError
+from gateway.store_file import LaneKey, connect, load_lanes, lock_store, migrate, unusable, used_bytes
+from protocol.diagnostic import DiagnosticError
 from protocol.keys import CRITICAL
 from protocol.messages import Message
 from protocol.ranges import Ranges
 from protocol.segment import Segment
 from protocol.uplink import FORK
-
-SCHEMA_FOLDER = Path(__file__).parent / "schema"
 
 # Above this share of bytes_max the routine lane is refused: what is left is for the critical one.
 ROUTINE_SHARE = 0.9
@@ -54,7 +52,6 @@ STORED = "stored"
 DUPLICATE = "duplicate"
 FORKED = "fork"
 
-LaneKey = tuple[bytes, int, int]
 Connect = Callable[[str], sqlite3.Connection]
 
 
@@ -83,11 +80,6 @@ class SessionRow(NamedTuple):
     state: str
 
 
-def connect(path: str) -> sqlite3.Connection:
-    """Return a connection whose transactions are ours to begin and end."""
-    return sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-
-
 class Store:
     """Opened by open_store; see the module's docstring. `lanes`: what is held, always as durable."""
 
@@ -108,7 +100,7 @@ class Store:
         self._point = point
         self._connect = connect
         self._lock = threading.Lock()
-        self._guard = _lock_file(path)
+        self._guard = lock_store(path)
         self._failed_at: float | None = None
         self._fault = ""
         self.lanes: dict[LaneKey, Lane] = {}
@@ -477,63 +469,6 @@ class Store:
         return row[0] if row else None
 
 
-def migrate(database: sqlite_utils.Database, now_ms: int) -> None:
-    """Bring the schema up to date: each file of schema/ once, in order, each in one transaction.
-
-    Raises DiagnosticError (exit 4) if the database was written by a newer program: there is no way back but a backup.
-    """
-    database.table("migrations").create({"name": str, "applied_ms": int}, pk="name", if_not_exists=True)
-    applied = {row["name"] for row in database.table("migrations").rows}
-    files = sorted(SCHEMA_FOLDER.glob("*.sql"))
-    newer = applied - {file.stem for file in files}
-    if newer:
-        raise DiagnosticError(
-            Diagnostic(
-                "store-newer",
-                f"the store was written by a newer gateway (it has {', '.join(sorted(newer))})",
-                fix="install that version again, or restore the backup made before it",
-            ),
-            NOT_ALLOWED,
-        )
-    for file in files:
-        if file.stem not in applied:
-            # One script, so that a cut leaves all of it or nothing.
-            stamp = f"INSERT INTO migrations VALUES ('{file.stem}', {now_ms:d});"  # noqa: S608 - our own file's name
-            database.conn.executescript(f"BEGIN IMMEDIATE;\n{file.read_text('utf-8')}\n{stamp}\nCOMMIT;")
-
-
-def load_lanes(connection: sqlite3.Connection) -> dict[LaneKey, Lane]:
-    """Return what is held, receipted and lost of every lane."""
-    held: dict[LaneKey, list[tuple[int, int]]] = {}
-    # Numbers that follow each other have one difference to their rank: each such island is one range.
-    for device, lane, epoch, start, stop in connection.execute(
-        "SELECT device, lane, epoch, min(number), max(number) + 1 FROM (SELECT device, lane, epoch, number, "
-        "number - dense_rank() OVER (PARTITION BY device, lane, epoch ORDER BY number) AS island FROM segments) "
-        "GROUP BY device, lane, epoch, island ORDER BY device, lane, epoch, min(number)"
-    ):
-        held.setdefault((device, lane, epoch), []).append((start, stop))
-    lanes = {key: Lane(pairs) for key, pairs in held.items()}
-    for device, lane, epoch, receipted, kept_from in connection.execute(
-        "SELECT device, lane, epoch, receipted, kept_from FROM lanes"
-    ):
-        known = lanes.setdefault((device, lane, epoch), Lane())
-        known.receipted, known.kept_from = receipted, kept_from
-    for device, lane, epoch, start, stop in connection.execute(
-        "SELECT device, lane, epoch, start, stop FROM lost"
-    ):
-        lanes.setdefault((device, lane, epoch), Lane()).lost.add(start, stop)
-    return lanes
-
-
-def used_bytes(connection: sqlite3.Connection) -> int:
-    """Return how many bytes of the database file hold something."""
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size
-
-
 def _no_point(name: str) -> None:
     """The kill points count transactions of the collector and the uplink only."""
 
@@ -594,38 +529,6 @@ def _requeue(
     return [(device, lane, epoch, low, high) for low, high in held.missing(start, stop)]
 
 
-def _lock_file(path: Path) -> int:
-    """Return the descriptor of the lock that keeps a second gateway off this store. Raises DiagnosticError (exit 75)."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise DiagnosticError(_unusable(path, error.strerror or str(error))) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise DiagnosticError(
-            Diagnostic(
-                "store-in-use",
-                "another gateway runs on this store",
-                str(path),
-                fix="stop it first, or give this one a database of its own",
-            ),
-            TRY_AGAIN,
-        ) from None
-    return descriptor
-
-
-def _unusable(path: Path, reason: str) -> Diagnostic:
-    return Diagnostic(
-        "file-unusable",
-        f"the store cannot be opened: {reason}",
-        str(path),
-        fix="check the path and its rights",
-    )
-
-
 def open_store(
     path: Path,
     *,
@@ -641,6 +544,6 @@ def open_store(
     try:
         return Store(path, bytes_max=bytes_max, clock=clock, rng=rng, point=point, connect=connect)
     except sqlite3.Error as error:
-        raise DiagnosticError(_unusable(path, str(error))) from error
+        raise DiagnosticError(unusable(path, str(error))) from error
     finally:
         os.umask(old)

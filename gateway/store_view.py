@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import sqlite_utils
 
-from gateway.store import load_lanes, used_bytes
+from gateway.store_file import load_lanes, used_bytes
 from protocol.diagnostic import UNREACHABLE, USAGE, Diagnostic, DiagnosticError
 from protocol.keys import LANE_NAMES
 

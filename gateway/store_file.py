@@ -1,0 +1,110 @@
+"""The store's file: its lock, its schema, and what is read from it when it is opened."""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+import sqlite_utils
+
+from gateway.reconcile import Lane
+from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, Diagnostic, DiagnosticError
+
+SCHEMA_FOLDER = Path(__file__).parent / "schema"
+
+LaneKey = tuple[bytes, int, int]
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Return a connection whose transactions are ours to begin and end."""
+    return sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+
+
+def migrate(database: sqlite_utils.Database, now_ms: int) -> None:
+    """Bring the schema up to date: each file of schema/ once, in order, each in one transaction.
+
+    Raises DiagnosticError (exit 4) if the database was written by a newer program: there is no way back but a backup.
+    """
+    database.table("migrations").create({"name": str, "applied_ms": int}, pk="name", if_not_exists=True)
+    applied = {row["name"] for row in database.table("migrations").rows}
+    files = sorted(SCHEMA_FOLDER.glob("*.sql"))
+    newer = applied - {file.stem for file in files}
+    if newer:
+        raise DiagnosticError(
+            Diagnostic(
+                "store-newer",
+                f"the store was written by a newer gateway (it has {', '.join(sorted(newer))})",
+                fix="install that version again, or restore the backup made before it",
+            ),
+            NOT_ALLOWED,
+        )
+    for file in files:
+        if file.stem not in applied:
+            # One script, so that a cut leaves all of it or nothing.
+            stamp = f"INSERT INTO migrations VALUES ('{file.stem}', {now_ms:d});"  # noqa: S608 - our own file's name
+            database.conn.executescript(f"BEGIN IMMEDIATE;\n{file.read_text('utf-8')}\n{stamp}\nCOMMIT;")
+
+
+def load_lanes(connection: sqlite3.Connection) -> dict[LaneKey, Lane]:
+    """Return what is held, receipted and lost of every lane."""
+    held: dict[LaneKey, list[tuple[int, int]]] = {}
+    # Numbers that follow each other have one difference to their rank: each such island is one range.
+    for device, lane, epoch, start, stop in connection.execute(
+        "SELECT device, lane, epoch, min(number), max(number) + 1 FROM (SELECT device, lane, epoch, number, "
+        "number - dense_rank() OVER (PARTITION BY device, lane, epoch ORDER BY number) AS island FROM segments) "
+        "GROUP BY device, lane, epoch, island ORDER BY device, lane, epoch, min(number)"
+    ):
+        held.setdefault((device, lane, epoch), []).append((start, stop))
+    lanes = {key: Lane(pairs) for key, pairs in held.items()}
+    for device, lane, epoch, receipted, kept_from in connection.execute(
+        "SELECT device, lane, epoch, receipted, kept_from FROM lanes"
+    ):
+        known = lanes.setdefault((device, lane, epoch), Lane())
+        known.receipted, known.kept_from = receipted, kept_from
+    for device, lane, epoch, start, stop in connection.execute(
+        "SELECT device, lane, epoch, start, stop FROM lost"
+    ):
+        lanes.setdefault((device, lane, epoch), Lane()).lost.add(start, stop)
+    return lanes
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return how many bytes of the database file hold something."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+def lock_store(path: Path) -> int:
+    """Return the descriptor of the lock that keeps a second gateway off this store. Raises DiagnosticError (exit 75)."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DiagnosticError(unusable(path, error.strerror or str(error))) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise DiagnosticError(
+            Diagnostic(
+                "store-in-use",
+                "another gateway runs on this store",
+                str(path),
+                fix="stop it first, or give this one a database of its own",
+            ),
+            TRY_AGAIN,
+        ) from None
+    return descriptor
+
+
+def unusable(path: Path, reason: str) -> Diagnostic:
+    """Return what is said of a store that cannot be opened."""
+    return Diagnostic(
+        "file-unusable",
+        f"the store cannot be opened: {reason}",
+        str(path),
+        fix="check the path and its rights",
+    )

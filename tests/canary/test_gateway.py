@@ -1,0 +1,61 @@
+"""Each planted fault of the gateway is caught by the test that guards its promise."""
+
+import pytest
+
+from tests.gateway import test_collector, test_kill, test_sessions, test_udp, test_uplink
+from tests.gateway.conftest import certificates, files, site
+from tests.planted.gateway import FAULTS
+
+# Fixtures of the gateway's own tests, so that the very same checks run here.
+__all__ = ["certificates", "files", "site"]
+
+# Name of the fault -> what the test says when it catches it, and the test.
+CAUGHT_BY = {
+    "ack_before_commit": (
+        "acknowledged and gone",
+        lambda name, use: test_kill.check_kill(
+            use("files"), use("certificates"), "before_commit:3", fault=name
+        ),
+    ),
+    "drop_fork": (
+        "assert",
+        lambda name, use: test_collector.check_both_digests_of_a_fork_reach_the_office(use("site")),
+    ),
+    "release_without_receipt": (
+        "assert",
+        lambda name, use: test_uplink.check_release_needs_a_receipt(use("tmp_path")),
+    ),
+    "accept_unauthenticated": (
+        "assert",
+        lambda name, use: test_udp.check_unauthenticated_is_refused(use("site")),
+    ),
+    "reuse_sender_sequence": (
+        "used twice",
+        lambda name, use: test_sessions.check_nonces(use("tmp_path"), name, restarts=30),
+    ),
+    "forget_custody_after_restart": (
+        "assert",
+        lambda name, use: test_collector.check_custody_survives_a_restart(use("site")),
+    ),
+    "watermark_over_hole": (
+        "assert",
+        lambda name, use: test_collector.check_custody_stops_at_a_hole(use("site")),
+    ),
+}
+
+
+def test_every_planted_fault_has_its_test():
+    """A fault without a test that catches it would prove nothing."""
+    assert sorted(FAULTS) == sorted(CAUGHT_BY)
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_planted_fault_is_caught(name, request, monkeypatch):
+    """The test of the broken promise fails when the promise is broken."""
+    FAULTS[name](monkeypatch.setattr)
+
+    says, check = CAUGHT_BY[name]
+    with pytest.raises(AssertionError) as caught:
+        check(name, request.getfixturevalue)
+    assert says == "assert" or says in str(caught.value)

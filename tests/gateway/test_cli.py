@@ -1,0 +1,159 @@
+"""The commands: run, status, devices, gaps; for people and for machines."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+from tests.gateway.site import (
+    ROOT,
+    DeviceDouble,
+    GatewayProcess,
+    device_id,
+    free_port,
+    secret_of,
+    segment,
+    until,
+    write_private,
+)
+
+
+def outstation(*words):
+    """Run one command of the gateway; return the finished process."""
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *map(str, words)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_run_status_and_stop(files):
+    """The gateway says when it is ready, is looked into while it runs and after it, and SIGTERM ends it with exit 0."""
+    port = free_port()
+    path = files(coap_port=port)
+    gateway = GatewayProcess(path)
+    assert gateway.ready == f"listening on coap://127.0.0.1:{port}\n"
+
+    async def send():
+        device = DeviceDouble(port)
+        for number in (0, 2):
+            await device.send(segment(number))
+        await device.beat(routine=(0, 2, b"x" * 32))
+        device.close()
+
+    asyncio.run(send())
+    second = outstation("run", "--config", path)
+    assert second.returncode == 75
+    assert "another gateway runs" in second.stderr
+
+    running = outstation("status", "--config", path, "--json")
+    document = json.loads(running.stdout)
+    assert running.returncode == 1
+    assert (document["schema"], document["version"]) == ("outstation.gateway-status", 1)
+    assert document["running"] is True
+    assert document["waiting"] == {"segments": 2, "heartbeats": 1}
+    (device,) = document["devices"]
+    assert device["device"] == device_id().hex()
+    lane = next(lane for lane in device["lanes"] if lane["lane"] == "routine")
+    assert {key: lane[key] for key in ("custody", "receipted", "waiting", "gaps", "forks")} == {
+        "custody": 1,
+        "receipted": 0,
+        "waiting": 2,
+        "gaps": 1,
+        "forks": 0,
+    }
+    assert 0 <= device["heard_ago_s"] < 60
+
+    assert gateway.terminate() == 0, gateway.errors
+    stopped = json.loads(outstation("status", "--config", path, "--json").stdout)
+    assert stopped["running"] is False
+    assert stopped["devices"][0]["lanes"] == device["lanes"]
+    gaps = outstation("gaps", "--config", path, "--json")
+    assert json.loads(gaps.stdout)["gaps"] == [
+        {"device": device_id().hex(), "lane": "routine", "epoch": 0, "start": 1, "stop": 2}
+    ]
+    text = outstation("status", "--config", path).stdout
+    assert "gateway gw-1 at north: stopped" in text
+    assert "finding: device" in text
+    assert device_id().hex() in outstation("devices", "--config", path).stdout
+
+
+def test_links_are_read_again_on_sighup(files):
+    """A device that is added to links.toml is known after SIGHUP; a broken file changes nothing and is said."""
+    port = free_port()
+    path = files(coap_port=port, devices=1)
+    gateway = GatewayProcess(path)
+    entry = f'[[device]]\nid = "{device_id(2).hex()}"\nkid = "02"\nsecret = "{secret_of(2).hex()}"\n'
+    links = path.parent / "links.toml"
+    before = links.read_text()
+
+    async def main():
+        write_private(links, "broken")
+        gateway.process.send_signal(signal.SIGHUP)
+        first = DeviceDouble(port)
+        await first.send(segment(0))
+        write_private(links, before + entry)
+        gateway.process.send_signal(signal.SIGHUP)
+        second = DeviceDouble(port, 2)
+        await until(gateway.is_running, "still running")
+        for _ in range(50):
+            try:
+                await second.send(segment(0, device=device_id(2)))
+                break
+            except Exception:  # noqa: BLE001 - the signal is handled a moment later
+                await asyncio.sleep(0.05)
+        await second.send(segment(1, device=device_id(2)))
+        first.close()
+        second.close()
+
+    asyncio.run(main())
+    assert gateway.terminate() == 0
+    assert "settings-syntax" in gateway.errors
+
+
+def test_port_in_use_is_said_in_one_sentence(files):
+    """A port that another process has is exit 3 and one line, not a traceback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        path = files(coap_port=taken.getsockname()[1])
+        result = outstation("run", "--config", path)
+
+    assert result.returncode == 3
+    assert "error[address-unusable]" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_commands_without_a_store_say_what_to_do(files):
+    """Before the first start there is nothing to look into; the message says how to start."""
+    path = files()
+
+    result = outstation("status", "--config", path, "--json")
+
+    assert result.returncode == 3
+    assert json.loads(result.stdout)["diagnostics"][0]["code"] == "file-unusable"
+
+
+def test_wrong_settings_are_all_named(files):
+    """`run` with a broken file names the mistakes and ends with 2; no traceback."""
+    path = files()
+    path.write_text("[gateway]\nsit = 1\n")
+
+    result = outstation("run", "--config", path)
+
+    assert result.returncode == 2
+    assert "did you mean site?" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_every_command_has_help():
+    """--help works for the group and each command."""
+    for words in ([], ["run"], ["status"], ["devices"], ["gaps"]):
+        result = outstation(*words, "--help")
+        assert result.returncode == 0
+        assert "Usage:" in result.stdout

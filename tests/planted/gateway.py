@@ -1,0 +1,129 @@
+"""Broken variants of the gateway's promises. tests/canary/test_gateway.py shows that each is caught by its test.
+
+FAULTS: name -> apply(patch), where patch(owner, name, value) replaces an attribute, as setattr does.
+"""
+
+import asyncio
+
+from gateway import store as store_module
+from gateway.links import udp
+from gateway.reconcile import Lane
+from gateway.sessions import Opened, Session
+from gateway.store import FORKED, STORED, Store
+from protocol.coap import CON, POST, URI_PATH, Message
+
+FAULTS = {}
+
+
+def fault(apply):
+    """Register a planted fault under its function's name."""
+    FAULTS[apply.__name__] = apply
+    return apply
+
+
+@fault
+def ack_before_commit(patch):
+    """Custody is given while the segment only waits for its commit."""
+    true_add = Store.add_segment
+    tasks = set()
+
+    async def add_segment(self, segment, **options):
+        header = segment.header
+        task = asyncio.create_task(_later(true_add(self, segment, **options)))
+        tasks.add(task)
+        self.lane(header.device, header.lane, header.epoch).held.add(header.number, header.number + 1)
+        return STORED
+
+    async def _later(coroutine):
+        await asyncio.sleep(0.05)
+        return await coroutine
+
+    patch(Store, "add_segment", add_segment)
+
+
+@fault
+def drop_fork(patch):
+    """The second digest of a number is acknowledged and thrown away."""
+    true_insert = Store._insert
+
+    def insert(self, connection, segment, now_ms, **options):
+        held = self._digests_at(connection, segment.header.key())
+        if held and segment.digest not in held:
+            return FORKED
+        return true_insert(self, connection, segment, now_ms, **options)
+
+    patch(Store, "_insert", insert)
+
+
+@fault
+def release_without_receipt(patch):
+    """What the office calls stored is given up without a receipt over it."""
+    true_release = store_module._release
+
+    def release(connection):
+        told = connection.execute("DELETE FROM segments WHERE outcome IS NOT NULL RETURNING id").fetchall()
+        return len(told) + true_release(connection)
+
+    patch(store_module, "_release", release)
+
+
+@fault
+def accept_unauthenticated(patch):
+    """A plain request is taken for the first device's."""
+    true_authenticate = udp.Site._authenticate
+
+    class Plain:
+        def protect_response(self, answer, _exchange):
+            return answer
+
+    def authenticate(self, request):
+        if request.opt.oscore is None and request.opt.uri_path:
+            link = next(iter(self._sessions._links.values()))
+            session = Session.__new__(Session)
+            session.link, session.context = link, Plain()
+            options = [(URI_PATH, part.encode()) for part in request.opt.uri_path]
+            return Opened(link.device, Message(CON, POST, 0, b"", options, request.payload), session, None)
+        return true_authenticate(self, request)
+
+    def outward(message):
+        answer = udp.aiocoap.Message(code=udp.Code(message.code), payload=message.payload)
+        value = udp.option(message.options, udp.OSCORE)
+        if value is not None:
+            answer.opt.oscore = value
+        return answer
+
+    patch(udp.Site, "_authenticate", authenticate)
+    patch(udp, "_outward", outward)
+
+
+@fault
+def reuse_sender_sequence(patch):
+    """Sequence numbers are counted in memory and written down only after use."""
+    true_reserve = Store.reserve_sequence
+
+    def reserve(self, device, context, count):
+        start = true_reserve(self, device, context, 0)
+        self._used = getattr(self, "_used", 0) + count
+        return start + self._used - count
+
+    patch(Store, "reserve_sequence", reserve)
+
+
+@fault
+def forget_custody_after_restart(patch):
+    """What is held is not read back when the store is opened."""
+    patch(store_module, "load_lanes", lambda connection: {})
+
+
+@fault
+def watermark_over_hole(patch):
+    """The custody watermark is the highest number held, whatever is missing below it."""
+    patch(Lane, "watermark", Lane.top)
+    true_settled = Lane.settled
+
+    def settled(self):
+        ranges = true_settled(self)
+        ranges.add(0, self.top())
+        return ranges
+
+    patch(Lane, "settled", settled)
