@@ -280,3 +280,5 @@ class Exchange:
         self.backlog.restart()
         self._is_known = False
         self._heartbeat_at = 0
+        # However often it is told so: one new epoch a heartbeat interval is all that the flash is worn for.
+        self._retry_at = self._clock.real_ms() + self._settings.heartbeat_ms

@@ -40,7 +40,7 @@ class Story:
         n = self.number
         self.number += 1
         flow = 8000 if n % 60 >= 30 else 12000 + n * 7 % 300
-        warmth = 720 if n % 50 >= 25 else 600 + n * 3 % 40
+        warmth = 900 if n % 50 >= 25 else 600 + n * 3 % 40
         return [None if n % 17 == 5 else flow, warmth]
 
 
@@ -61,6 +61,9 @@ class Desk:
         self.points = {}
         self.recorded = []
         self.randoms = 0
+        self.later = []
+        self.fed = 0
+        self.starved = []
         self.agent = None
         self.settings = {
             "device": DEVICE.hex(),
@@ -79,6 +82,13 @@ class Desk:
     def _random(self, n):
         self.randoms += 1
         return hashlib.sha256(b"%d" % self.randoms).digest()[:n]
+
+    def _feed(self):
+        self.fed += 1
+
+    def _starve(self, names):
+        self.starved.append((names,))
+        self.agent.stop()
 
     def _reach(self, name):
         if name in self.points:
@@ -105,6 +115,8 @@ class Desk:
             BUNDLE,
         )
         board.point = self._reach
+        board.feed = self._feed
+        board.starve = self._starve
         board.note = lambda lane, order: self.recorded.append((lane, order))
         return board
 
@@ -112,6 +124,10 @@ class Desk:
         """Start the agent; return it."""
         self.agent = Agent(Config(self.settings), self._board())
         return self.agent
+
+    def after(self, seconds, function):
+        """Call a function so many seconds into each run."""
+        self.later.append((seconds, function))
 
     def run(self, seconds, cut=None, late_s=0):
         """Boot, hang for late_s, run for real seconds, stop in order. cut: (operations, mode) of flash until the power fails.
@@ -130,6 +146,8 @@ class Desk:
             self.flash.cut_after(*cut)
         self.agent = Agent(Config(self.settings), board)
         self.clock.now += late_s
+        for after_s, function in self.later:
+            virtual_time.call_later(after_s, function)
         virtual_time.call_later(seconds, self.agent.stop)
         await self.agent.run()
 

@@ -29,7 +29,9 @@ MAX_AGE_S = 7
 
 
 class ModelGateway:
-    """Attributes that tests set: is_down, lose_answers (that many next), refused_lanes, gives_receipts."""
+    """Attributes that tests set: is_down, lose_answers (that many next), refused_lanes, gives_receipts,
+    hangs (never answers, never times out), forgets (ID Contexts it does not know).
+    """
 
     def __init__(self, clock, device, kid, secret, seal_keys, ratchets, downlink):
         self.clock = clock
@@ -48,6 +50,9 @@ class ModelGateway:
         self.heartbeats = []
         self.duplicates = 0
         self.unprotected = 0
+        self.sequences = []
+        self.hangs = False
+        self.forgets = ()
         self.refusals = []
         self.contexts = {}
         self.highest = {}
@@ -68,6 +73,8 @@ class ModelGateway:
             self.queue.append(answer)
 
     async def recv(self, timeout_ms):
+        if self.hangs:
+            await asyncio.Event().wait()
         if not self.queue:
             await asyncio.sleep(timeout_ms / 1000)
         return self.queue.popleft() if self.queue else None
@@ -78,6 +85,8 @@ class ModelGateway:
         message = coap.decode(datagram)
         _, kid, id_context = decode_option(coap.option(message.options, coap.OSCORE))
         assert kid == self.kid
+        if id_context in self.forgets:
+            return self._refuse(message)
         if id_context not in self.contexts:
             context = OscoreContext(Aes128, self.secret, b"", kid, self._next_sequence, id_context=id_context)
             self.contexts[id_context] = (context, ReplayWindow(), {})
@@ -88,13 +97,17 @@ class ModelGateway:
         try:
             request, exchange = context.unprotect_request(message, window)
         except ProtocolError:
-            self.unprotected += 1
-            return coap.encode(coap.Message(coap.ACK, coap.UNAUTHORIZED, message.message_id, message.token))
+            return self._refuse(message)
+        self.sequences.append(exchange.sequence())
         path = coap.option(request.options, coap.URI_PATH)
         code, options, payload = self._answer(path, request.payload)
         inner = coap.Message(coap.ACK, code, message.message_id, message.token, options, payload)
         answered[datagram] = coap.encode(context.protect_response(inner, exchange))
         return answered[datagram]
+
+    def _refuse(self, message):
+        self.unprotected += 1
+        return coap.encode(coap.Message(coap.ACK, coap.UNAUTHORIZED, message.message_id, message.token))
 
     def _next_sequence(self):
         self._numbers += 1

@@ -174,7 +174,12 @@ def test_state_after_a_reboot_is_the_fold_of_what_is_durable(seconds):
     agent = desk.boot()
 
     assert agent.engine.state() == _fold_all(events)
-    assert dict(desk.moves[moves:]) == {**{1: 0, 2: 0}, **positions}
+    assert dict(desk.moves[moves:]) == {1: 0, 2: 0, **positions}
+
+
+def test_state_after_a_long_run_is_the_fold_of_what_is_durable():
+    """The same without a parameter: four seconds of decisions after the checkpoint of the boot."""
+    test_state_after_a_reboot_is_the_fold_of_what_is_durable(4.4)
 
 
 def test_rule_tick_rises_over_boots_above_every_durable_event():
@@ -278,6 +283,28 @@ def test_refused_custody_waits_as_long_as_it_was_told():
     assert _is_complete(desk)
 
 
+def test_gateway_that_loses_what_it_took_asks_again_and_gets_it():
+    """Segments that a gateway lost while the device ran on are wanted, and come again."""
+    desk = Desk()
+    desk.after(1.5, lambda: [desk.gateway.segments.pop((ROUTINE, 0, number), None) for number in (1, 2)])
+    desk.run(4)
+
+    assert desk.gateway.received.count((ROUTINE, 0, 1)) == 2
+    assert _is_complete(desk)
+
+
+def test_no_sequence_number_is_sent_twice_over_cuts():
+    """The numbers of all requests rise over kills: a nonce is used once for ever."""
+    desk = Desk()
+    for count in (5, 30, 60):
+        desk.points = {"after_answer": count}
+        desk.run(5)
+    desk.run(1)
+
+    assert len(desk.gateway.sequences) > 90
+    assert desk.gateway.sequences == sorted(set(desk.gateway.sequences))
+
+
 def test_replaced_gateway_gets_what_is_still_on_flash():
     """A new gateway that holds nothing is given everything again."""
     desk = Desk()
@@ -365,7 +392,7 @@ def test_time_mark_holds_the_true_time():
 
 def test_health_is_recorded_and_carried_by_heartbeats():
     """Every heartbeat carries the counters; once a minute they are an event."""
-    desk = Desk()
+    desk = Desk(sample_ms=360_000)
     desk.run(61)
 
     assert [event for _, event in desk.gateway.events(ROUTINE) if event[2] == HEALTH]
@@ -391,3 +418,44 @@ def test_heartbeat_counters_rise_strictly_over_boots():
     stamps = [(beat.boot, beat.counter) for beat in desk.gateway.heartbeats]
 
     assert stamps == sorted(set(stamps))
+
+
+def test_loop_whose_exchange_hangs_starves_the_watchdog():
+    """A part that never comes back ends the feeding; before that it is fed at every turn."""
+    desk = Desk(sample_ms=3_600_000)
+    desk.gateway.hangs = True
+    desk.run(400)
+
+    assert desk.starved[0] == (["exchange"],)
+    assert desk.fed > 1000
+
+
+def test_second_link_doubt_takes_fresh_keys():
+    """A gateway that twice does not know the sender is met with a fresh ID Context and sequence 0."""
+    desk = Desk()
+    desk.run(2)
+    desk.gateway.contexts.clear()
+    desk.gateway.forgets = {None}
+    assert desk.run(3) is None
+
+    assert desk.gateway.unprotected == 2
+    assert desk.cell().id_context in desk.gateway.contexts
+    assert _is_complete(desk)
+
+
+def test_segments_of_an_earlier_epoch_are_still_sent():
+    """An epoch that a lost cell began does not strand what the one before had sealed."""
+    desk = Desk(drain_ms=100)
+    desk.gateway.is_down = True
+    desk.run(2)
+    desk.flash.image[: 2 * 4096] = b"\xff" * (2 * 4096)
+    desk.gateway.is_down = False
+    desk.settings["drain_ms"] = 5000
+    desk.run(3)
+    old = {number for lane, epoch, number in desk.gateway.segments if (lane, epoch) == (CRITICAL, 0)}
+
+    assert desk.agent._journal.epoch == 1
+    assert len(old) > 3
+    assert old == set(range(len(old)))
+    assert _is_complete(desk)
+    desk.gateway.check_chains()

@@ -8,7 +8,7 @@ from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
 from protocol.limits import checkpoint_part_bytes_max
 
 D = bytes(range(32))
-STATE = [[[5, 7], None], [[1, [1, -1, 0]], [2, [n for n in range(120)]]], [[1, None, None], [2, 9, 1]]]
+STATE = [[[5, 7], None], [[1, [1, -1, 0]], [2, list(range(120))]], [[1, None, None], [2, 9, 1]]]
 
 
 def _point(**changes):
@@ -67,7 +67,7 @@ def test_checkpoint_beyond_sixteen_parts_is_refused():
     assert caught.value.code == TOO_LARGE
 
 
-@pytest.mark.parametrize("data", [dumps([]), dumps({0: 2}), dumps({0: 1}), dumps({n: 1 for n in range(10)})])
+@pytest.mark.parametrize("data", [dumps([]), dumps({0: 2}), dumps({0: 1}), dumps(dict.fromkeys(range(10), 1))])
 def test_bytes_that_are_no_checkpoint_are_refused(data):
     """Nothing that lacks an item is taken for one."""
     with pytest.raises(ProtocolError) as caught:

@@ -1,0 +1,179 @@
+"""The agent as a real process of MicroPython's unix port, started by the command a person types."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.flash import FileFlash, create_image
+from agent.keystore import Keystore
+from protocol.event import BOOT, DECISION, decode_events
+from protocol.keys import CRITICAL, ROUTINE
+from rules.bundle import read_bundle
+from rules.replay import StepReplay
+from tests.agent.desk import BUNDLE, DEVICE, DOWNLINK, KID, RATCHETS, SCHEMA, SEAL_KEYS, SECRET, Story
+from tests.agent.model_gateway import ModelGateway
+from tools.flashimage import read_image
+
+ROOT = Path(__file__).parents[2]
+SECTORS = 24
+SECONDS_MAX = 30
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A provisioned device's folder."""
+    image = tmp_path / "flash.bin"
+    create_image(str(image), SECTORS + 4)
+    flash = FileFlash(str(image), SECTORS + 4)
+    Keystore(flash).provision(SEAL_KEYS, RATCHETS, DOWNLINK)
+    flash.close()
+    (tmp_path / "schema.cbor").write_bytes(SCHEMA)
+    (tmp_path / "bundle.cbor").write_bytes(BUNDLE)
+    story = Story()
+    rows = [",".join("" if value is None else str(value) for value in story.read()) for _ in range(300)]
+    (tmp_path / "recording.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "link.toml").write_text(f'kid = "{KID.hex()}"\nsecret = "{SECRET.hex()}"\n')
+    return tmp_path
+
+
+def _start(folder, *more):
+    lines = [
+        f'device = "{DEVICE.hex()}"',
+        f"flash_sectors = {SECTORS}",
+        "clock_scale = 5000",
+        "drain_ms = 200",
+        "ack_timeout_ms = 100",
+        'record_log = "record.log"',
+        *more,
+    ]
+    # Port 9 of loopback: nobody listens there.
+    (folder / "device.toml").write_text("\n".join([*lines, "[link]", 'host = "127.0.0.1"', "port = 9", ""]))
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "tools.cli",
+        "device",
+        "run",
+        "--config",
+        str(folder / "device.toml"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def _end(process):
+    output, _ = process.communicate(timeout=SECONDS_MAX)
+    return process.returncode, output
+
+
+def _wait_for(folder, lane, number):
+    """Wait until a lane on flash has come to a number."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while time.monotonic() < deadline:
+        held = read_image(folder / "flash.bin").lane(lane)
+        if held is not None and held.head.number >= number:
+            return
+        time.sleep(0.1)
+    raise AssertionError(
+        f"not at {number} within {SECONDS_MAX} s: {read_image(folder / 'flash.bin').lines()}"
+    )
+
+
+def _critical_events(folder):
+    """Return the events of the critical lane, every seal checked with the device's first keys."""
+    model = ModelGateway(None, DEVICE, KID, SECRET, SEAL_KEYS, RATCHETS, DOWNLINK)
+    found = []
+    for lane in read_image(folder / "flash.bin").lanes:
+        for segment in lane.segments:
+            model._take_segment(segment)
+            if lane.lane == CRITICAL and segment.tombstone is None:
+                found += decode_events(model.open(segment), segment.header.count)[1]
+    model.check_chains()
+    return found
+
+
+def test_process_decides_alone_and_stops_in_order(folder):
+    """Without any gateway: the chain verifies, every decision replays equal, SIGINT seals the rest and ends with 0."""
+    process = _start(folder)
+    # So much of the story that the rules must have decided.
+    _wait_for(folder, CRITICAL, 9)
+    process.send_signal(signal.SIGINT)
+    code, output = _end(process)
+    image = read_image(folder / "flash.bin")
+    decisions = [event for event in _critical_events(folder) if event[2] == DECISION]
+    replay = StepReplay(read_bundle(BUNDLE))
+
+    assert code == 0, output
+    assert image.faults == []
+    assert decisions
+    assert [replay.differences(event[3][1:3] + event[3][4:]) for event in decisions] == [[]] * len(decisions)
+    logged = (folder / "record.log").read_text().splitlines()
+    assert len(logged) >= len(decisions)
+    assert all(len(line.split()) == 3 for line in logged)
+
+
+def test_exit_codes_tell_power_cut_from_kill_point_and_the_next_boot_goes_on(folder):
+    """70 for a torn write, 71 for a named point, 0 after stop_after_ms; one chain through all of them, three boots."""
+    cut = _start(folder, "fault = { power_cut_operation = 25, mode = 'torn' }")
+    assert _end(cut)[0] == 70
+    killed = _start(folder, "points = { after_program = 6 }")
+    assert _end(killed)[0] == 71
+    stopped = _start(folder, "stop_after_ms = 700")
+    code, output = _end(stopped)
+
+    assert code == 0, output
+    causes = [event[3][0] for event in _critical_events(folder) if event[2] == BOOT]
+    assert causes == [0, 0, 0]
+    assert read_image(folder / "flash.bin").lane(ROUTINE) is not None
+
+
+def test_reset_cause_of_an_orderly_stop_is_software(folder):
+    """The boot after a stop in order says so."""
+    for _ in range(2):
+        assert _end(_start(folder, "stop_after_ms = 300"))[0] == 0
+
+    assert [event[3][0] for event in _critical_events(folder) if event[2] == BOOT] == [0, 2]
+
+
+def test_seal_key_of_a_closed_generation_is_gone_from_the_image(folder):
+    """Once the 32nd routine segment is durable, the key that sealed it is nowhere on flash."""
+    assert SEAL_KEYS[ROUTINE] in (folder / "flash.bin").read_bytes()
+    process = _start(folder, "routine_seal_ms = 36000")
+    _wait_for(folder, ROUTINE, 32)
+    process.send_signal(signal.SIGINT)
+    code, output = _end(process)
+
+    assert code == 0, output
+    assert SEAL_KEYS[ROUTINE] not in (folder / "flash.bin").read_bytes()
+
+
+def test_all_mistakes_in_the_settings_are_named_at_once(folder):
+    """A misspelt key, a value out of range and a missing identity are three diagnostics and exit code 2."""
+    (folder / "device.toml").write_text('flash_sectors = 2\nsampel_ms = 5\n[link]\nhost = "x"\n')
+    command = [sys.executable, "-m", "tools.cli", "device", "run", "--config", str(folder / "device.toml")]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+    assert ended.returncode == 2
+    for words in ("did you mean", "sample_ms", "device", "flash_sectors"):
+        assert words in ended.stderr
+
+
+def test_journal_command_shows_the_heads(folder):
+    """`outstation device journal --json` prints what the image reader says, under its schema's name."""
+    _end(_start(folder, "stop_after_ms = 500"))
+    command = [sys.executable, "-m", "tools.cli", "device", "journal", str(folder / "flash.bin"), "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    told = json.loads(ended.stdout)
+
+    assert ended.returncode == 0
+    assert told.pop("schema") == "outstation.device.journal/1"
+    assert told == read_image(folder / "flash.bin").as_json()

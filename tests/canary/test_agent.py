@@ -1,0 +1,20 @@
+"""Each fault planted in the agent is caught by the test that promises to catch it."""
+
+import pytest
+
+from tests.agent import test_app
+from tests.planted.agent import AGENT_FAULTS
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize("name", AGENT_FAULTS)
+def test_fault_planted_in_the_agent_is_caught(name, monkeypatch):
+    """The named test passes on the agent as it is, and fails once the fault is in."""
+    plant, check = AGENT_FAULTS[name]
+    catcher = getattr(test_app, check)
+    catcher()
+    plant(monkeypatch.setattr)
+
+    # ValueError: the rules refuse a tick that goes back, before anything is asserted.
+    with pytest.raises((AssertionError, ValueError)):
+        catcher()

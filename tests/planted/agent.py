@@ -1,0 +1,190 @@
+"""Faults of the agent, planted into the real code. Each name says what a broken agent would do.
+
+A fault is (plant(set), check): set is monkeypatch.setattr, check the name of the test in tests/agent that must fail.
+"""
+
+from agent.app import Agent
+from agent.backlog import Backlog
+from agent.clock import Clock
+from agent.exchange import Exchange
+from agent.fold import Fold
+from agent.recorder import Decider, Recorder
+from agent.session import Session
+from protocol.keys import CRITICAL
+
+
+def _act_before_the_decision_is_durable(patch):
+    take = Decider.take
+
+    def hasty(self, tick_ms, values, qualities):
+        seal = self._recorder.seal
+        self._recorder.seal = lambda lane: True
+        try:
+            take(self, tick_ms, values, qualities)
+        finally:
+            self._recorder.seal = seal
+
+    patch(Decider, "take", hasty)
+
+
+def _forget_the_action_event(patch):
+    follow = Decider._follow
+    patch(
+        Decider,
+        "_follow",
+        lambda self, order, kind, fields: follow(self, order, kind, fields) if kind != 5 else 0,
+    )
+
+
+def _let_the_rule_tick_start_at_zero(patch):
+    patch(Fold, "_pass_now", lambda self, now: None)
+
+
+def _ignore_samples_in_the_rule_tick(patch):
+    patch(Agent, "_newest_sample", lambda self: None)
+
+
+def _forget_decisions_after_the_checkpoint(patch):
+    patch(Fold, "_take_decision", lambda self, boot, order, tick_ms, fields: None)
+
+
+def _forget_pending_actions(patch):
+    record_boot = Agent._record_boot
+    patch(Agent, "_record_boot", lambda self, pending: record_boot(self, []))
+
+
+def _take_any_receipt(patch):
+    from protocol.messages import parse_receipt
+
+    patch(Exchange, "_open_receipt", lambda self, raw: parse_receipt(raw).fields)
+
+
+def _take_any_time_token(patch):
+    from protocol.messages import parse_time_token
+
+    def gullible(self, raw):
+        mark = self._clock.take_token(parse_time_token(raw).fields)
+        if mark is not None:
+            self._owner.time_marked(*mark)
+
+    patch(Exchange, "_take_time", gullible)
+
+
+def _send_before_custody_is_known(patch):
+    build = Exchange.__init__
+
+    def knowing(self, *arguments):
+        build(self, *arguments)
+        self._is_known = True
+        self._heartbeat_at = 1000
+
+    patch(Exchange, "__init__", knowing)
+
+
+def _believe_a_segment_sent_is_a_segment_held(patch):
+    patch(Backlog, "take_offer_answer", lambda self, lane, wants: None)
+
+
+def _come_back_earlier_than_told(patch):
+    refuse = Backlog.refuse
+    patch(Backlog, "refuse", lambda self, lane, until_ms: refuse(self, lane, until_ms - 6000))
+
+
+def _stay_in_the_epoch_of_a_restored_flash(patch):
+    patch(Agent, "restored", lambda self, receipts: None)
+
+
+def _keep_the_doubted_session(patch):
+    patch(Session, "renew", lambda self: None)
+
+
+def _use_sequence_numbers_without_reserving(patch):
+    def careless(self):
+        number = self._next
+        self._next = number + 1
+        return number
+
+    patch(Session, "_next_sequence", careless)
+
+
+def _drop_samples_silently(patch):
+    patch(Recorder, "note_skipped", lambda self, count: None)
+
+
+def _seal_only_critical_when_stopping(patch):
+    seal = Recorder.seal
+    patch(
+        Recorder,
+        "seal",
+        lambda self, lane: seal(self, lane) if lane == CRITICAL else True,
+    )
+
+
+def _count_the_way_to_the_office_as_nothing(patch):
+    take = Clock.take_token
+
+    def certain(self, token):
+        mark = take(self, token)
+        return None if mark is None else (token.wall_ms - 1000, 0)
+
+    patch(Clock, "take_token", certain)
+
+
+AGENT_FAULTS = {
+    "act_before_the_decision_is_durable": (
+        _act_before_the_decision_is_durable,
+        "test_actuator_moves_only_after_its_decision_is_durable",
+    ),
+    "forget_the_action_event": (
+        _forget_the_action_event,
+        "test_undecided_action_of_a_cut_is_told_at_the_next_boot",
+    ),
+    "let_the_rule_tick_start_at_zero": (
+        _let_the_rule_tick_start_at_zero,
+        "test_rule_tick_rises_over_boots_above_every_durable_event",
+    ),
+    "ignore_samples_in_the_rule_tick": (
+        _ignore_samples_in_the_rule_tick,
+        "test_rule_tick_rises_over_boots_above_every_durable_event",
+    ),
+    "forget_decisions_after_the_checkpoint": (
+        _forget_decisions_after_the_checkpoint,
+        "test_state_after_a_long_run_is_the_fold_of_what_is_durable",
+    ),
+    "forget_pending_actions": (
+        _forget_pending_actions,
+        "test_undecided_action_of_a_cut_is_told_at_the_next_boot",
+    ),
+    "take_any_receipt": (_take_any_receipt, "test_forged_receipts_make_nobody_forget_or_start_over"),
+    "take_any_time_token": (_take_any_time_token, "test_forged_receipts_make_nobody_forget_or_start_over"),
+    "send_before_custody_is_known": (
+        _send_before_custody_is_known,
+        "test_reboot_after_a_lost_answer_sends_nothing_that_is_in_custody",
+    ),
+    "believe_a_segment_sent_is_a_segment_held": (
+        _believe_a_segment_sent_is_a_segment_held,
+        "test_gateway_that_loses_what_it_took_asks_again_and_gets_it",
+    ),
+    "come_back_earlier_than_told": (
+        _come_back_earlier_than_told,
+        "test_refused_custody_waits_as_long_as_it_was_told",
+    ),
+    "stay_in_the_epoch_of_a_restored_flash": (
+        _stay_in_the_epoch_of_a_restored_flash,
+        "test_restored_flash_starts_an_epoch_above_and_forks_nothing",
+    ),
+    "keep_the_doubted_session": (_keep_the_doubted_session, "test_second_link_doubt_takes_fresh_keys"),
+    "use_sequence_numbers_without_reserving": (
+        _use_sequence_numbers_without_reserving,
+        "test_no_sequence_number_is_sent_twice_over_cuts",
+    ),
+    "drop_samples_silently": (_drop_samples_silently, "test_device_that_cannot_keep_pace_says_so"),
+    "seal_only_critical_when_stopping": (
+        _seal_only_critical_when_stopping,
+        "test_undisturbed_run_is_held_completely_and_receipted",
+    ),
+    "count_the_way_to_the_office_as_nothing": (
+        _count_the_way_to_the_office_as_nothing,
+        "test_time_mark_holds_the_true_time",
+    ),
+}
