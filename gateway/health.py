@@ -1,4 +1,4 @@
-"""Counters, and the document that `status` shows. A rising counter never falls, also over restarts."""
+"""Counters, and the document that `status` shows. Counters go on over restarts; a kill costs what was counted since the last save."""
 
 import json
 from typing import Any

@@ -151,8 +151,18 @@ class Store:
         """Finish what waits and close the file."""
         await self.commits.close()
         with self._lock:
+            if self._failed_at is None:
+                self._empty_log()
             self._connection.close()
         os.close(self._guard)
+
+    def _empty_log(self) -> None:
+        """Write the WAL into the database: what was released must not lie on in it while the gateway stands."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            # All that was acknowledged is in the WAL; the next start reads it from there.
+            self._note_failure(error)
 
     # ---- transactions
 

@@ -445,6 +445,33 @@ def test_store_is_closed_to_others_and_leaves_no_old_bytes(tmp_path):
     with_store(tmp_path, body)
 
 
+def test_released_bytes_are_gone_from_the_files(tmp_path):
+    """After a release and an orderly stop, nothing of the segment lies in the store's files, although others looked in."""
+    raw = segment(0, size=300)
+
+    async def body(store):
+        await store.add_segment(parse_segment(raw))
+        files = [file.read_bytes() for file in tmp_path.iterdir()]
+        assert any(raw[-32:] in content for content in files)
+        await tell(store, 0, [receipt(0, raw)])
+
+    reader = None
+    try:
+        with_store(tmp_path, body)
+        reader = sqlite3.connect(tmp_path / "gateway.db")
+        reader.execute("SELECT count(*) FROM segments").fetchone()
+        with_store(tmp_path, no_more)
+    finally:
+        if reader is not None:
+            reader.close()
+
+    assert not [file.name for file in tmp_path.iterdir() if raw[-32:] in file.read_bytes()]
+
+
+async def no_more(store):
+    """Open and close only."""
+
+
 def test_file_that_is_no_database_is_named(tmp_path):
     """A wrong file is said in one sentence, not as an exception of SQLite."""
     (tmp_path / "gateway.db").write_bytes(b"this is not a database" * 100)
