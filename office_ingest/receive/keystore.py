@@ -53,6 +53,7 @@ class Keystore:
         """Make a new, empty keystore with mode 0600. Raises FileExistsError if there is one."""
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connection = _connect(path, read_only=False)
+        _make_durable(connection)
         connection.executescript(
             f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
         )
@@ -68,6 +69,8 @@ class Keystore:
             raise NotAnOfficeDatabase(f"{path} is not a file")
         connection = _connect(path, read_only=read_only)
         try:
+            if not read_only:
+                _make_durable(connection)
             found = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.DatabaseError as error:
@@ -230,8 +233,9 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     mode = "ro" if read_only else "rw"
     uri = f"{path.resolve().as_uri()}?mode={mode}"
     # The service uses it from its one worker thread, after opening it in another.
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    if not read_only:
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")  # an erased key must not stay in a free page
-    return connection
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def _make_durable(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")  # an erased key must not stay in a free page

@@ -1,11 +1,13 @@
 """What the office stores, refuses, keeps as evidence and answers, whatever a gateway brings."""
 
 import random
+import sqlite3
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from office_ingest.errors import StoreUnavailable
 from protocol import errors, keys
 from protocol.event import DECISION, encode_events
 from protocol.messages import parse_time_token
@@ -482,6 +484,34 @@ def test_receipts_of_all_epochs_carry_the_highest_generation(desk, device):
     generations = {(r.epoch, r.generation) for r in map(device.read_receipt, answer.receipts)}
 
     assert {(0, 1), (1, 1)} == generations
+
+
+def test_what_is_receipted_is_committed(desk, device):
+    """When a receipt is given, another process already finds what it covers."""
+    answer = desk.take(*[device.seal(0) for _ in range(3)])
+    other = sqlite3.connect(f"file:{desk.folder}/office.db?mode=ro", uri=True)
+    numbers = [row[0] for row in other.execute("SELECT number FROM segments ORDER BY number")]
+    receipts = other.execute("SELECT number, raw FROM receipts").fetchall()
+    other.close()
+
+    assert [0, 1, 2] == numbers
+    assert [(2, answer.receipts[0])] == receipts
+
+
+def test_full_disk_keeps_nothing_and_answers_nothing(desk, device):
+    """A batch that does not fit leaves no trace in file or memory; the same batch is taken later."""
+    desk.take(device.seal(0))
+    pages = desk.store.connection.execute("PRAGMA page_count").fetchone()[0]
+    desk.store.connection.execute(f"PRAGMA max_page_count = {pages}")
+    raws = [device.seal(0) for _ in range(200)]
+    with pytest.raises(StoreUnavailable, match="full"):
+        desk.take(*raws)
+    before = len(desk.rows("segments"))
+    desk.store.connection.execute("PRAGMA max_page_count = 100000")
+
+    assert 1 == before
+    assert {(0, 0): 0} == desk.receipts(desk.take(raws[150]))
+    assert {(0, 0): 200} == desk.receipts(desk.take(*raws))
 
 
 def _site():

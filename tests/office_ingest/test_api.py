@@ -1,0 +1,150 @@
+"""What a gateway meets over HTTP: its token, its limits, problem details, CBOR both ways."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from office_ingest.errors import StoreUnavailable
+from office_ingest.overview import devices_overview
+from office_ingest.receive.api import REQUEST_BYTES_MAX, build_api
+from protocol.cbor import dumps
+from protocol.uplink import encode_request, parse_uplink_answer
+from tests.support.device_model import DeviceModel
+from tests.support.office_desk import TOKEN
+
+CBOR = {"Content-Type": "application/cbor", "Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def call(desk):
+    """Send one request to the office's API: call(method, path, content, headers)."""
+    worker = ThreadPoolExecutor(1)
+
+    def make(take):
+        return build_api(
+            take=take,
+            gateway_of=desk.registry.gateway_of,
+            devices=lambda: devices_overview(desk.store.connection),
+            is_ready=lambda: True,
+            worker=worker,
+        )
+
+    async def send(api, method, path, content, headers):
+        transport = httpx.ASGITransport(api)
+        async with httpx.AsyncClient(transport=transport, base_url="https://office") as client:
+            return await client.request(method, path, content=content, headers=headers)
+
+    def call(method, path, content=b"", headers=CBOR, take=desk.ingest.take):
+        import asyncio
+
+        return asyncio.run(send(make(take), method, path, content, headers))
+
+    yield call
+    worker.shutdown()
+
+
+def _check_problem(response, status):
+    assert status == response.status_code
+    assert "application/problem+json" == response.headers["content-type"]
+    assert status == response.json()["status"]
+    assert response.json()["title"]
+
+
+def test_uplink_is_answered_in_cbor(desk, call):
+    """Segments and heartbeats go in, outcomes and receipts come out."""
+    device = DeviceModel()
+    desk.add(device)
+    response = call("POST", "/v1/uplink", encode_request([device.seal(0)], [device.heartbeat()]))
+    answer = parse_uplink_answer(response.content)
+
+    assert (200, "application/cbor") == (response.status_code, response.headers["content-type"])
+    assert ([0], [8], 1, 1) == (
+        *(answer.outcomes, answer.heartbeat_outcomes, len(answer.receipts), len(answer.time_tokens)),
+    )
+    assert [("gw-1",)] == desk.rows("segments", "gateway")
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer wrong", "Basic " + TOKEN, "Bearer", "Bearer é"])
+def test_unknown_token_is_refused_before_the_body_is_read(call, authorization):
+    """Without a gateway's token nothing is taken."""
+    headers = {"Content-Type": "application/cbor", "Authorization": authorization.encode("latin-1")}
+    response = call("POST", "/v1/uplink", b"\xff" * 10, headers)
+
+    _check_problem(response, 401)
+    assert "Bearer" == response.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", dumps([]), dumps({0: []}), dumps({0: [b""], 1: []})])
+def test_malformed_body_is_a_problem(call, body):
+    """What is not an uplink request is said to be malformed."""
+    _check_problem(call("POST", "/v1/uplink", body), 400)
+
+
+@pytest.mark.parametrize(
+    "body", [bytes(REQUEST_BYTES_MAX + 1), dumps({0: [b"x"] * 513, 1: []}), dumps({0: [bytes(513)], 1: []})]
+)
+def test_too_large_is_a_problem(call, body):
+    """Too many bytes, too many segments, and a segment that is too large are said to be so."""
+    _check_problem(call("POST", "/v1/uplink", body), 413)
+
+
+def test_body_without_a_length_is_bounded_too(call):
+    """A body that comes in pieces is not read beyond the limit."""
+
+    async def pieces():
+        for _ in range(64):
+            yield bytes(REQUEST_BYTES_MAX // 32)
+
+    _check_problem(call("POST", "/v1/uplink", pieces()), 413)
+
+
+def test_largest_request_fits(desk, call):
+    """The limit on bytes leaves room for the fullest request."""
+    body = dumps({0: [bytes(512)] * 512, 1: [bytes(400)] * 256})
+
+    assert len(body) <= REQUEST_BYTES_MAX
+    assert 200 == call("POST", "/v1/uplink", body).status_code
+
+
+def test_other_content_is_refused(call):
+    """Only CBOR is an uplink."""
+    _check_problem(call("POST", "/v1/uplink", b"{}", {**CBOR, "Content-Type": "application/json"}), 415)
+
+
+def test_store_that_fails_asks_to_come_back(call):
+    """When the disk does not take it, the gateway is asked to try again."""
+
+    def full(*_of):
+        raise StoreUnavailable("the disk is full")
+
+    response = call("POST", "/v1/uplink", encode_request([], []), take=full)
+
+    _check_problem(response, 503)
+    assert int(response.headers["retry-after"]) > 0
+
+
+def test_unknown_path_is_a_problem(call):
+    """Every error has the one shape."""
+    _check_problem(call("GET", "/v2/uplink"), 404)
+
+
+def test_devices_are_listed_for_gateways_only(desk, call):
+    """The list of devices needs a token."""
+    device = DeviceModel()
+    desk.add(device, "pump")
+    desk.take(device.seal(0))
+
+    _check_problem(call("GET", "/v1/devices", headers={}), 401)
+    (row,) = call("GET", "/v1/devices").json()["devices"]
+    assert ("pump", 1, [{"lane": "critical", "epoch": 0, "held": 0, "receipted": 0, "head": None}]) == (
+        *(row["name"], row["segments"], row["lanes"]),
+    )
+
+
+def test_health_and_openapi_are_open(call):
+    """Probes and the interface description need no token, and no page that loads scripts is served."""
+    assert {"status": "alive"} == call("GET", "/healthz", headers={}).json()
+    assert {"status": "ready"} == call("GET", "/readyz", headers={}).json()
+    assert "/v1/uplink" in call("GET", "/v1/openapi.json", headers={}).json()["paths"]
+    _check_problem(call("GET", "/docs", headers={}), 404)

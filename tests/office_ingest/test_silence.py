@@ -1,0 +1,54 @@
+"""Silence is noticed by a clock that never goes back, once for each device, and ends with the next heartbeat."""
+
+from office_ingest.watch.silence import SilenceWatch
+
+DEVICES = [b"device-1", b"device-2"]
+
+
+class _Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def _watch():
+    clock = _Clock()
+    watch = SilenceWatch(interval_s=10, grace_s=5, monotonic=clock)
+    assert ([], []) == watch.check(DEVICES)
+    return watch, clock
+
+
+def test_device_is_silent_after_two_intervals_and_the_grace():
+    """At the limit a device still counts as heard; beyond it, it does not, and is told once."""
+    watch, clock = _watch()
+    watch.heard(DEVICES[0])
+    clock.now += 25
+    assert ([], []) == watch.check(DEVICES)
+    clock.now += 0.1
+    watch.heard(DEVICES[1])
+
+    assert ([DEVICES[0]], []) == watch.check(DEVICES)
+    assert ([], []) == watch.check(DEVICES)
+
+
+def test_next_heartbeat_ends_silence():
+    """A device that speaks again is told once."""
+    watch, clock = _watch()
+    clock.now += 30
+    watch.check(DEVICES)
+    watch.heard(DEVICES[0])
+
+    assert ([], [DEVICES[0]]) == watch.check(DEVICES)
+    assert ([], []) == watch.check(DEVICES)
+
+
+def test_new_device_gets_its_time():
+    """A device counts as heard when it is first seen in the register."""
+    watch, clock = _watch()
+    clock.now += 1000
+    watch.heard(DEVICES[0])
+    watch.heard(DEVICES[1])
+
+    assert ([], []) == watch.check([*DEVICES, b"device-3"])
