@@ -29,8 +29,8 @@ class Board:
         self.reset_cause = UNKNOWN
         self.free_heap = _nothing
         self.feed = _nothing
-        self.starve = _nothing_of
-        self.point = _nothing_of
+        self.starve = _starve_nobody
+        self.point = _pass
         self.note = None
 
 
@@ -45,5 +45,9 @@ def _nothing() -> int:
     return 0
 
 
-def _nothing_of(_argument) -> None:
+def _starve_nobody(names) -> None:
+    pass
+
+
+def _pass(name: str) -> None:
     pass

@@ -40,7 +40,8 @@ class Clock:
         self._last = ticks_ms()
         self._real_ms = 0
         self._sent = []
-        self._mark = None
+        # (real_ms, wall_ms, error_ms); real_ms is -1 before the first.
+        self._mark = (-1, 0, 0)
         self.boot = 0
         self.now_base = 0
 
@@ -84,7 +85,7 @@ class Clock:
         now = self.real_ms()
         half = (now - sent_ms + 1) // 2
         fresh = (token.wall_ms + half, half + token.error_ms)
-        if self._mark is not None and not self._is_news(fresh, now):
+        if self._mark[0] >= 0 and not self._is_news(fresh, now):
             return None
         self._mark = (now, fresh[0], fresh[1])
         return fresh
@@ -108,7 +109,7 @@ class Clock:
 
     def wall(self):
         """Return (wall_ms, error_ms) now, the error grown by drift since the mark; None before the first mark."""
-        if self._mark is None:
+        if self._mark[0] < 0:
             return None
         elapsed = self.real_ms() - self._mark[0]
         return self._mark[1] + elapsed, self._mark[2] + elapsed // _DRIFT_DIVISOR

@@ -67,7 +67,9 @@ def test_checkpoint_beyond_sixteen_parts_is_refused():
     assert caught.value.code == TOO_LARGE
 
 
-@pytest.mark.parametrize("data", [dumps([]), dumps({0: 2}), dumps({0: 1}), dumps(dict.fromkeys(range(10), 1))])
+@pytest.mark.parametrize(
+    "data", [dumps([]), dumps({0: 2}), dumps({0: 1}), dumps(dict.fromkeys(range(10), 1))]
+)
 def test_bytes_that_are_no_checkpoint_are_refused(data):
     """Nothing that lacks an item is taken for one."""
     with pytest.raises(ProtocolError) as caught:
