@@ -107,11 +107,15 @@ def findings(config: Path, cleared: bool, as_json: bool) -> int:
 def explain(device: str, order: int, config: Path, as_json: bool) -> int:
     """Show the decision that DEVICE (16 hex digits or its name) took at ORDER: inputs, registers, rule, verdicts, replay."""
     from office_ingest.config import read_office
+    from office_ingest.errors import NotAnOfficeDatabase
     from office_ingest.prove.explain import explain_decision, explanation_lines
     from office_ingest.receive.keystore import Keystore
 
     connection = _database(config)
-    keystore = Keystore.open(read_office(config).files.keystore, read_only=True)
+    try:
+        keystore = Keystore.open(read_office(config).files.keystore, read_only=True)
+    except NotAnOfficeDatabase as error:
+        raise _not_ours(error) from None
     explanation = explain_decision(connection, keystore, device, order)
     if as_json:
         emit("outstation.office-explanation", 1, explanation)

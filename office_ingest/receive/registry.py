@@ -35,6 +35,14 @@ class Registry:
         with self._store.transaction():
             return self._store.put_body("schemas", body)
 
+    def has_gateway(self, gateway: str) -> bool:
+        """Say whether a gateway of this identity is registered."""
+        return self._store.has_name("gateways", gateway)
+
+    def has_device_called(self, name: str) -> bool:
+        """Say whether a device of this name is registered."""
+        return self._store.has_name("devices", name)
+
     def gateway_of(self, token: str) -> str | None:
         """Return the identity of the gateway with this token, or None."""
         return self._store.gateway_of(token_hash(token))

@@ -107,6 +107,11 @@ class SqliteStore:
         """Register a gateway, or change it."""
         self._put("gateways", gateway, name, site, token_hash, added_ms)
 
+    def has_name(self, table: str, name: str) -> bool:
+        """Say whether "devices" or "gateways" holds a row of this name."""
+        assert table in ("devices", "gateways")
+        return self.connection.execute(f"SELECT 1 FROM {table} WHERE name = ?", (name,)).fetchone() is not None
+
     def put_body(self, table: str, body: bytes) -> bytes:
         """Keep a bundle or a schema (table "bundles" or "schemas") by its digest, which is returned."""
         assert table in ("bundles", "schemas")

@@ -153,6 +153,9 @@ def test_explain_says_what_is_not_there(capsys, office):
     assert (USAGE, True) == (code, "did you mean pump?" in said)
     code, _, said = _run(capsys, "office", "explain", "pump", 99999, "--config", office)
     assert (USAGE, True) == (code, "office-no-such-decision" in said)
+    (office.parent / "keystore.db").unlink()
+    code, _, said = _run(capsys, "office", "explain", "pump", 1, "--config", office)
+    assert (USAGE, True) == (code, "office-not-a-database" in said)
 
 
 def test_every_mistake_in_the_settings_is_named_at_once(capsys, tmp_path):

@@ -1,0 +1,81 @@
+"""The store's file: durable settings, schema steps, and what it refuses to open."""
+
+import sqlite3
+
+import pytest
+
+from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable
+from office_ingest.storage.rows import COLUMNS
+from office_ingest.storage.sqlite import APPLICATION_ID, SqliteStore
+
+
+def test_commit_waits_for_the_disk(desk):
+    """WAL with synchronous=FULL: a commit that returned survives a power cut."""
+    pragma = [
+        desk.store.connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous")
+    ]
+
+    assert ["wal", 2] == pragma
+
+
+def test_columns_are_those_of_the_schema(desk):
+    """The row digest covers every column of every table but itself."""
+    for table, columns in COLUMNS.items():
+        found = [row[1] for row in desk.store.connection.execute(f"PRAGMA table_info({table})")]
+
+        assert [*columns, "row_digest"] == found, table
+
+
+def test_opening_again_changes_nothing(desk):
+    """A file that has every schema step is opened as it is."""
+    before = desk.store.connection.execute("PRAGMA schema_version").fetchone()
+    again = SqliteStore.open(desk.folder / "office.db")
+    again.close()
+
+    assert before == desk.store.connection.execute("PRAGMA schema_version").fetchone()
+
+
+def test_file_without_steps_is_brought_up_to_date(tmp_path):
+    """An office database that lacks steps gets them when it is opened."""
+    path = tmp_path / "office.db"
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("CREATE TABLE spare (x)")
+    connection.close()
+    store = SqliteStore.open(path)
+    names = {
+        row[0] for row in store.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
+    store.close()
+
+    assert set(COLUMNS) <= names
+
+
+def test_newer_file_is_refused(desk):
+    """A database of a later version is not guessed at."""
+    desk.store.connection.execute("PRAGMA user_version = 999")
+    with pytest.raises(NotAnOfficeDatabase, match="schema 999"):
+        SqliteStore.open(desk.folder / "office.db")
+
+
+def test_other_database_is_refused(tmp_path):
+    """A database of something else is left alone."""
+    connection = sqlite3.connect(tmp_path / "other.db")
+    connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    with pytest.raises(NotAnOfficeDatabase):
+        SqliteStore.open(tmp_path / "other.db")
+
+
+def test_failed_transaction_leaves_nothing(desk):
+    """Whatever raises inside, nothing of it stays, and the next one works."""
+    for error in (ValueError("ours"), sqlite3.OperationalError("disk I/O error")):
+        expected = StoreUnavailable if isinstance(error, sqlite3.OperationalError) else ValueError
+        with pytest.raises(expected), desk.store.transaction():
+            desk.store.put_device(bytes(8), "x", "s", 1)
+            raise error
+    with desk.store.transaction():
+        desk.store.put_device(bytes(8), "y", "s", 1)
+
+    assert [("y",)] == desk.rows("devices", "name")
