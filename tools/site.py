@@ -79,10 +79,14 @@ class Service:
         """Say whether the process runs now."""
         return self.process is not None and self.process.returncode is None
 
-    async def kill(self) -> None:
-        """SIGKILL: nothing of the process runs any more when this returns."""
+    def send_kill(self) -> None:
+        """SIGKILL, without waiting for the end."""
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing of the process runs any more when this returns."""
+        self.send_kill()
         await self.ended()
 
     async def stop(self, number: int = signal.SIGTERM, seconds: float = 15.0) -> int | None:
@@ -153,7 +157,11 @@ class Site:
 
     async def close(self) -> None:
         """Kill whatever still runs and close the relays."""
-        for service in [*self.devices, self.gateway, self.office]:
-            await service.kill()
+        services = [*self.devices, self.gateway, self.office]
+        # All before the first wait: a second Ctrl-C may end the waiting, and nothing may outlive us.
+        for service in services:
+            service.send_kill()
+        for service in services:
+            await service.ended()
         self.link.stop()
         await self.uplink.stop()

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import click
 
-from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
+from protocol.diagnostic import FINDING, INTERRUPTED, OK, Diagnostic, DiagnosticError
 from tools import VERSION
 from tools.demo.plan import DEVICES_MAX, SECONDS_MAX, SECONDS_MIN, make_plan
 
@@ -53,6 +54,9 @@ def command(json_file: Path | None, keep: Path | None, seed: int, devices: int, 
     folder = _folder(keep)
     try:
         return asyncio.run(_run(console, folder, seed, devices, seconds, json_file, keep is not None))
+    except asyncio.CancelledError:
+        # Ended from outside by another signal than Ctrl-C, which asyncio.run makes a KeyboardInterrupt of by itself.
+        return INTERRUPTED
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -80,6 +84,7 @@ async def _run(
     from tools.recordings import leak_starts, write_recording
     from tools.site import Site
 
+    _end_in_order()
     recording = folder / "recording.csv"
     with console.status("taking the recordings, making keys"):
         rows = write_recording(recording)
@@ -102,6 +107,14 @@ async def _run(
     if json_file is not None:
         _write(json_file, seed, devices, figures, proof.faults)
     return OK if proof.is_clean else FINDING
+
+
+def _end_in_order() -> None:
+    """Let a closed terminal or a plain kill end the story as Ctrl-C does, with all its processes."""
+    story = asyncio.current_task()
+    assert story is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, story.cancel)
 
 
 def _link(site: Any, figures: dict[str, Any]) -> dict[str, Any]:
@@ -141,16 +154,26 @@ def _show(console: Any, proof: Any, figures: dict[str, Any]) -> None:
 def summary(f: dict[str, Any]) -> list[str]:
     """Return the figures as sentences."""
     return [
-        (f"{f['segments_verified']} of {f['segments']} segments verified: seals, chains, {f['receipts_verified']} receipts, "
-        f"{f['tombstones']} tombstones, {f['heartbeats_verified']} heartbeats"),
-        (f"{f['decisions_replayed_equal']} of {f['decisions']} decisions replayed equal; "
-        f"run replay covers {f['run_replay_coverage']:.1%} of all samples"),
-        (f"{f['events_per_s']} events/s, {f['link_bytes_per_event']} bytes an event on the link; "
-        f"each ring wrapped {f['ring_wraps']} times or more"),
-        (f"age from record to commit: median {f['age_ms_p50']} ms, p99 {f['age_ms_p99']} ms "
-        f"({f['age_ms_p99_settled']} ms away from the cut)"),
-        (f"uplink cut {f['uplink_cut_s']:.1f} s, drained {f['drain_s']:.1f} s after it; "
-        f"{f['gateway_kills']} gateway kill, {f['device_power_cuts']} power cut"),
+        (
+            f"{f['segments_verified']} of {f['segments']} segments verified: seals, chains, {f['receipts_verified']} receipts, "
+            f"{f['tombstones']} tombstones, {f['heartbeats_verified']} heartbeats"
+        ),
+        (
+            f"{f['decisions_replayed_equal']} of {f['decisions']} decisions replayed equal; "
+            f"run replay covers {f['run_replay_coverage']:.1%} of all samples"
+        ),
+        (
+            f"{f['events_per_s']} events/s, {f['link_bytes_per_event']} bytes an event on the link; "
+            f"each ring wrapped {f['ring_wraps']} times or more"
+        ),
+        (
+            f"age from record to commit: median {f['age_ms_p50']} ms, p99 {f['age_ms_p99']} ms "
+            f"({f['age_ms_p99_settled']} ms away from the cut)"
+        ),
+        (
+            f"uplink cut {f['uplink_cut_s']:.1f} s, drained {f['drain_s']:.1f} s after it; "
+            f"{f['gateway_kills']} gateway kill, {f['device_power_cuts']} power cut"
+        ),
     ]
 
 

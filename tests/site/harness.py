@@ -1,0 +1,175 @@
+"""A small site of real processes for tests: office, gateway, two or three devices, relays between them, fast clocks.
+
+Tests must not need a network, and the demonstration's recordings come from one: the devices replay a synthetic recording,
+made by `write_synthetic`, in which both of the demonstration's rules change their mind again and again.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from office_ingest.founding import found_office
+from tools.demo.story import waiting_by_device
+from tools.provision import DevicePlan, GatewayPlan, Office, provision_device, provision_gateway
+from tools.relay import keep_all
+from tools.site import Service, Site
+from tools.site_proof import Proof, prove_site
+
+ROOT = Path(__file__).resolve().parents[2]
+SEED_VARIABLE = "OUTSTATION_SEED"
+KILL_POINT = 71
+STEP_SECONDS_MAX = 30.0
+ROWS = 4000
+SAMPLE_MS = 36_000
+# Samples a second: SAMPLES_PER_S * 36 s of the device's clock in one of the wall's.
+SAMPLES_PER_S = 40
+JOURNAL_SECTORS = 10
+
+
+def write_synthetic(path: Path, rows: int = ROWS) -> None:
+    """Write a recording: flow leaks in 14 of 60 rows, temperature is too high in 12 of 40, some rows lack a value."""
+    lines = []
+    for row in range(rows):
+        # Never equal for long: a channel that stands still counts as stuck, and no rule looks at it.
+        ripple = row * 7 % 13
+        flow = (8200 if row % 60 < 14 else 11000) + ripple
+        temperature = (780 if row % 40 < 12 else 600) + ripple
+        lines.append(f"{'' if row % 97 == 0 else flow},{'' if row % 89 == 0 else temperature}\n")
+    path.write_text("".join(lines))
+
+
+def chosen_seed(default: int) -> int:
+    """Return the seed of this run: from the environment, or the test's own."""
+    return int(os.environ.get(SEED_VARIABLE, default))
+
+
+def repeat_command(seed: int, test: str) -> str:
+    """Return the one command that repeats a seeded test."""
+    return f"{SEED_VARIABLE}={seed} python -m pytest {test}"
+
+
+async def lay_out(
+    folder: Path,
+    devices: int = 3,
+    *,
+    keep=keep_all,
+    samples_per_s: int = SAMPLES_PER_S,
+    sectors: int = JOURNAL_SECTORS,
+    ack_timeout_ms: int = 250,
+    drain_ms: int = 30_000,
+) -> Site:
+    """Return a site whose relays are open and whose processes have not started."""
+    site = Site(folder)
+    site.link.keep = keep
+    await site.open_relays()
+    recording = folder / "recording.csv"
+    write_synthetic(recording)
+    config = found_office(
+        site.office_folder,
+        now_ms=int(time.time() * 1000),
+        port=site.office_port,
+        interval_s=2.0,
+        grace_s=2.0,
+    )
+    timing = (
+        f"sample_ms = {SAMPLE_MS}",
+        f"clock_scale = {SAMPLE_MS * samples_per_s // 1000}",
+        "heartbeat_ms = 500",
+        "exchange_idle_ms = 20",
+        f"routine_seal_ms = {SAMPLE_MS * samples_per_s}",
+        f"ack_timeout_ms = {ack_timeout_ms}",
+        f"drain_ms = {drain_ms}",
+    )
+    with Office(config) as office:
+        host, port = site.uplink.address
+        plan = GatewayPlan(
+            "gateway", "test site", f"https://{host}:{port}", site.gateway_port, retry_max_s=0.5
+        )
+        provision_gateway(office, site.gateway_folder, plan)
+        for index in range(devices):
+            name = f"device-{index + 1}"
+            host, port = site.link.address
+            device_plan = DevicePlan(
+                name=name,
+                site="test site",
+                host=host,
+                port=port,
+                journal_sectors=sectors,
+                recording=recording,
+                recording_offset=index * 171,
+                more=timing,
+            )
+            device = provision_device(office, site.gateway_folder, folder / name, device_plan)
+            site.add_device(device, folder / name).ready = "runs, boot"
+    return site
+
+
+async def start_all(site: Site) -> None:
+    """Start office, gateway and devices; return when all are ready."""
+    await site.office.start()
+    await site.gateway.start()
+    await asyncio.gather(*(device.start() for device in site.devices))
+
+
+async def stop_all(site: Site) -> None:
+    """Let the devices seal and drain, the gateway empty its outbox, and everything end in order with exit code 0."""
+    codes = await asyncio.gather(
+        *(device.stop(signal.SIGINT, STEP_SECONDS_MAX + 10) for device in site.devices)
+    )
+    for device, code in zip(site.devices, codes, strict=True):
+        if code != 0:
+            raise device.failed(f"{device.name} ended with exit code {code}")
+    await until(
+        lambda: not sum(waiting_by_device(site.gateway_folder / "gateway.db").values()),
+        "the gateway's outbox is not empty",
+    )
+    for service in (site.gateway, site.office):
+        code = await service.stop()
+        if code != 0:
+            raise service.failed(f"{service.name} ended with exit code {code}")
+
+
+async def until(is_so, otherwise: str, seconds: float = STEP_SECONDS_MAX) -> None:
+    """Wait until is_so() holds; AssertionError with a sentence if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"{otherwise} after {seconds:.0f} s"
+        await asyncio.sleep(0.05)
+
+
+def arm_device(folder: Path, point: str | None, count: int = 1) -> None:
+    """Let a device's next boot end at a point; None: at none."""
+    config = folder / "device.toml"
+    before, _, _ = config.read_text().partition("\n[points]\n")
+    config.write_text(before if point is None else f"{before}\n[points]\n{point} = {count}\n")
+
+
+async def revive(service: Service, pause: float = 0.0) -> None:
+    """Start a killed process after a pause; again if it is killed before it is ready."""
+    await asyncio.sleep(pause)
+    while True:
+        try:
+            await service.start()
+        except Exception:
+            if service.process is None or service.process.returncode != -signal.SIGKILL:
+                raise
+        else:
+            return
+
+
+def proved(site: Site, said: str = "") -> Proof:
+    """Return the proof of a stopped site. Raises AssertionError with every fault, and with what is said besides."""
+    proof = prove_site(site)
+    figures = proof.figures
+    assert proof.is_clean, "\n".join([*proof.faults, str(figures), said])
+    assert (figures["lost"], figures["duplicated"]) == (0, 0), said
+    assert figures["events_recorded"] == figures["events_at_office"] > 0, said
+    return proof
+
+
+def outstation(*words: str) -> list[str]:
+    """Return the command line of the `outstation` command."""
+    return [sys.executable, "-P", "-m", "tools.cli", *words]
