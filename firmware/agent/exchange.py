@@ -17,8 +17,10 @@ from protocol.errors import ProtocolError
 from protocol.keys import LANES, downlink_key
 from protocol.messages import Heartbeat, parse_answer, parse_receipt, parse_time_token, seal_heartbeat
 
-# Consecutive answers without protection after which the link's state is doubted: one alone may be a forgery.
+# Consecutive answers that say, without protection, that our security state is unknown, after which it is doubted: one alone may
+# be a forgery. Any other unprotected refusal says something of the gateway, not of the keys.
 _REFUSALS_MAX = const(2)
+_STATE_UNKNOWN = "4.01"
 # The wait after failures doubles from the first to at most so many times it.
 _BACKOFF_STEPS = const(4)
 # A gateway counts as answering lately for so many heartbeat intervals.
@@ -191,7 +193,8 @@ class Exchange:
         return response
 
     def _note_refusal(self, error) -> None:
-        self._refusals = self._refusals + 1 if isinstance(error, LinkRefused) else 0
+        is_doubt = isinstance(error, LinkRefused) and error.code == _STATE_UNKNOWN
+        self._refusals = self._refusals + 1 if is_doubt else 0
         if self._refusals >= _REFUSALS_MAX:
             self._refusals = 0
             self._owner.link_doubted()

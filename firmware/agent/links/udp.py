@@ -10,7 +10,8 @@ import socket
 from protocol.coap import datagram_bytes_max
 
 try:
-    from asyncio import core as _loop  # MicroPython's event loop; CPython's has sock_recv instead
+    # MicroPython's event loop, which its stubs do not name; CPython's has sock_recv instead.
+    from asyncio import core as _loop  # type: ignore[attr-defined]
 except ImportError:
     _loop = None
 
@@ -74,7 +75,7 @@ class UdpLink:
             except OSError:
                 opened.close()
                 raise
-            self._socket = opened
+            self._socket = opened  # type: ignore[assignment]  # None until then
         return self._socket
 
     def _fail(self) -> None:
@@ -88,7 +89,8 @@ _READ_BYTES = datagram_bytes_max + 1
 if _loop is None:
 
     async def _receive(opened):
-        return await asyncio.get_running_loop().sock_recv(opened, _READ_BYTES)
+        loop = asyncio.get_running_loop()  # type: ignore[attr-defined]  # CPython only
+        return await loop.sock_recv(opened, _READ_BYTES)
 
 else:
 
