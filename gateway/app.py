@@ -139,7 +139,7 @@ class Gateway:
 
 
 async def serve(configuration: Configuration, say: Callable[[str], None], point: KillPoint) -> None:
-    """Run the gateway until SIGTERM or SIGINT. say: told the one line that it is ready. Raises DiagnosticError."""
+    """Run the gateway until SIGTERM or SIGINT. say: told the address when it is ready. Raises DiagnosticError."""
     # Seeded by the system: ordinary random numbers would repeat Echo secrets.
     gateway = Gateway(configuration, clock=SystemClock(), rng=secrets.SystemRandom(), point=point)
     loop = asyncio.get_running_loop()
@@ -149,7 +149,7 @@ async def serve(configuration: Configuration, say: Callable[[str], None], point:
     loop.add_signal_handler(signal.SIGHUP, gateway.reload_links)
     try:
         link = await gateway.start()
-        say(f"listening on coap://{link.host}:{link.port}")
+        say(f"coap://{link.host}:{link.port}")
         running = asyncio.create_task(gateway.wait())
         asked = asyncio.create_task(ended.wait())
         await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)

@@ -3,6 +3,7 @@
 `status`, `devices` and `gaps` read the store only, so they answer while the gateway runs, stands, or is stopped.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 from protocol.diagnostic import FINDING, INTERRUPTED, OK, USAGE, Diagnostic, DiagnosticError, show
 from protocol.report import emit
 
+RUN_SCHEMA = "outstation.gateway-run"
 STATUS_SCHEMA = "outstation.gateway-status"
 DEVICES_SCHEMA = "outstation.gateway-devices"
 GAPS_SCHEMA = "outstation.gateway-gaps"
@@ -39,7 +41,8 @@ def gateway() -> None:
 @click.option(
     "-v", "--verbose", is_flag=True, help="Log every exchange that was refused, not only what needs somebody."
 )
-def run(config: Path, verbose: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document when it is ready.")
+def run(config: Path, verbose: bool, as_json: bool) -> None:
     """Collect from the site's devices and forward to the office until stopped.
 
     Prints one line when it is ready. SIGTERM or Ctrl-C ends it in order; SIGHUP reads links.toml again.
@@ -55,7 +58,15 @@ def run(config: Path, verbose: bool) -> None:
     # aiocoap and httpx speak of every message; what matters of it is said by ours.
     for name in ("coap-server", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    run_gateway(config, lambda line: print(line, flush=True))  # noqa: T201 - the line that says it is ready
+    run_gateway(config, _say_ready_json if as_json else _say_ready)
+
+
+def _say_ready(address: str) -> None:
+    click.echo(f"listening on {address}")
+
+
+def _say_ready_json(address: str) -> None:
+    emit(RUN_SCHEMA, VERSION, {"listening": address, "process": os.getpid()})
 
 
 @gateway.command()
@@ -87,8 +98,10 @@ def devices(config: Path, as_json: bool) -> int:
     if as_json:
         emit(DEVICES_SCHEMA, VERSION, {"devices": rows})
         return OK
-    columns = [("device", "device"), ("heard_ago_s", "heard s ago"), ("epoch", "epoch"), ("boot", "boot")]
-    click.echo(_table(rows, [*columns, ("counter", "heartbeat")]) if rows else "no device was heard yet")
+    shown = [{**row, "heard": _ago(row["heard_ago_s"])} for row in rows]
+    columns = [(name, name) for name in ("device", "epoch", "boot")]
+    columns += [("counter", "heartbeat"), ("heard", "heard")]
+    click.echo(_table(shown, columns) if rows else "no device was heard yet")
     return OK
 
 
@@ -176,14 +189,19 @@ def _status_text(document: dict[str, Any]) -> str:
         f"store   {store['used_bytes']} of {store['bytes_max']} bytes",
         "",
     ]
+    # Epoch with its lane, so that a line fits 80 columns.
     rows = [
-        {"device": device["device"], "heard": device["heard_ago_s"], **lane}
+        {
+            **lane,
+            "device": device["device"],
+            "heard": _ago(device["heard_ago_s"]),
+            "lane/epoch": f"{lane['lane']}/{lane['epoch']}",
+        }
         for device in document["devices"]
         for lane in device["lanes"]
     ]
-    names = ("device", "lane", "epoch", "custody", "receipted", "waiting", "gaps", "forks")
-    columns = [*((name, name) for name in names), ("heard", "heard s ago")]
-    lines.append(_table(rows, columns) if rows else "no segment was taken yet")
+    names = ("device", "lane/epoch", "custody", "receipted", "waiting", "gaps", "forks", "heard")
+    lines.append(_table(rows, [(name, name) for name in names]) if rows else "no segment was taken yet")
     lines += [f"finding: {finding}" for finding in document["findings"]]
     return "\n".join(lines)
 
@@ -192,10 +210,23 @@ def _table(rows: list[dict[str, Any]], columns: list[tuple[str, str]]) -> str:
     cells = [[title for _, title in columns]]
     cells += [["-" if row[key] is None else str(row[key]) for key, _ in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    )
+    numeric = [bool(rows) and all(isinstance(row[key], int) for row in rows) for key, _ in columns]
+    return "\n".join(_line(line, widths, numeric) for line in cells)
+
+
+def _line(cells: list[str], widths: list[int], numeric: list[bool]) -> str:
+    placed = zip(cells, widths, numeric, strict=True)
+    return "  ".join(cell.rjust(width) if right else cell.ljust(width) for cell, width, right in placed).rstrip()
+
+
+def _ago(seconds: float | None) -> str:
+    """Return an age in the unit that says most."""
+    if seconds is None:
+        return "never"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _view(config: Path) -> Any:

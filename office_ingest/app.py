@@ -8,7 +8,7 @@ import signal
 import socket
 import sqlite3
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -119,7 +119,11 @@ def _lock(database: Path) -> IO[bytes]:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, less its own signal handling: ours ends the process with exit code 0."""
+    """uvicorn, less its own signal handling: ours ends the process with exit code 0. say: told the address when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, say: Callable[[str], None]):
+        super().__init__(config)
+        self.say = say
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -128,21 +132,21 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         port = self.servers[0].sockets[0].getsockname()[1]
-        print(f"serving on https://{self.config.host}:{port}", flush=True)  # noqa: T201 - the ready line
+        self.say(f"https://{self.config.host}:{port}")
 
 
-def run_office(configuration: Configuration) -> None:
-    """Serve until SIGINT or SIGTERM; then finish what is at work and return."""
+def run_office(configuration: Configuration, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; then finish what is at work and return. say: told the address when it is ready."""
     office = Office(configuration, SystemClock())
     try:
-        asyncio.run(_serve(office))
+        asyncio.run(_serve(office, say))
     finally:
         office.close()
 
 
-async def _serve(office: Office) -> None:
+async def _serve(office: Office, say: Callable[[str], None]) -> None:
     listen = office.settings.listen
-    server = _Server(_uvicorn_config(office))
+    server = _Server(_uvicorn_config(office), say)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask_to_stop, server)

@@ -1,5 +1,6 @@
 """The commands `outstation office ...` and `outstation verify`."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -50,8 +51,9 @@ def init(folder: Path, name: str, host: str, port: int, as_json: bool) -> None:
 
 @office.command()
 @_CONFIG
-def serve(config: Path) -> None:
-    """Serve gateways until interrupted."""
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document when it is ready.")
+def serve(config: Path, as_json: bool) -> None:
+    """Serve gateways until interrupted. Prints one line when it is ready; SIGTERM or Ctrl-C ends it in order."""
     from office_ingest.config import check_files, read_office
     from protocol.installation import check_installation
 
@@ -60,7 +62,15 @@ def serve(config: Path) -> None:
     check_files(configuration.files)
     from office_ingest.app import run_office
 
-    run_office(configuration)
+    run_office(configuration, _say_ready_json if as_json else _say_ready)
+
+
+def _say_ready(address: str) -> None:
+    click.echo(f"serving on {address}")
+
+
+def _say_ready_json(address: str) -> None:
+    emit("outstation.office-serve", 1, {"serving": address, "process": os.getpid()})
 
 
 @office.command()
@@ -169,48 +179,66 @@ def _not_ours(error: Exception) -> DiagnosticError:
 
 
 def _print_devices(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    if not rows:
+        click.echo("no device is registered; next: outstation provision device")
+    for site in sorted({row["site"] for row in rows}):
+        click.echo(site)
+        here = [row for row in rows if row["site"] == site]
+        names = ("device", "heard", "critical", "routine", "events", "decisions")
+        click.echo("\n".join(f"  {line}" for line in _columns(names, [_device_cells(row) for row in here])))
+        for row in here:
+            wrong = _wrong(row)
+            if wrong:
+                click.echo(f"  {row['name']}: {', '.join(wrong)}; see: outstation office findings")
 
-    table = Table(box=None, pad_edge=False)
-    for name in (
-        "device",
-        "site",
-        "heard",
-        "critical",
-        "routine",
-        "events",
-        "decisions",
-        "open",
-        "lost",
-        "forks",
-        "findings",
-    ):
-        table.add_column(name, justify="left" if name in ("device", "site", "heard") else "right")
-    for row in rows:
-        lanes = {lane["lane"]: lane for lane in row["lanes"]}
-        table.add_row(
-            *(row["name"], row["site"], _ago(row["last_heard_ms"])),
-            *(_lane(lanes.get(name)) for name in ("critical", "routine")),
-            *(
-                str(row[name])
-                for name in ("events", "decisions", "gaps_open", "gaps_lost", "forks", "findings")
-            ),
+
+def _device_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    # Newest epoch last, as the overview gives them.
+    lanes = {lane["lane"]: lane for lane in row["lanes"]}
+    held = (_held(lanes.get(name)) for name in ("critical", "routine"))
+    return (row["name"], _ago(row["last_heard_ms"]), *held, str(row["events"]), str(row["decisions"]))
+
+
+def _columns(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """Return lines in columns: the first two to the left, numbers to the right."""
+    widths = [max(len(row[at]) for row in (names, *rows)) for at in range(len(names))]
+    return [
+        "  ".join(
+            cell.ljust(width) if at < 2 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-    Console().print(table)
+        for row in (names, *rows)
+    ]
 
 
-def _lane(lane: dict[str, Any] | None) -> str:
-    """Return "held / head" of the newest epoch."""
+def _held(lane: dict[str, Any] | None) -> str:
+    """Return the newest number held, and how many the device has beyond it."""
     if lane is None:
         return "-"
-    return f"{lane['held']} / {'?' if lane['head'] is None else lane['head']}"
+    behind = (lane["head"] or 0) - lane["held"]
+    return f"{lane['held']} ({behind} to come)" if behind > 0 else str(lane["held"])
+
+
+def _wrong(row: dict[str, Any]) -> list[str]:
+    words = (
+        ("gaps_open", "segments missing"),
+        ("gaps_lost", "segments lost"),
+        ("forks", "forks"),
+        ("quarantined", "in quarantine"),
+        ("findings", "open findings"),
+    )
+    return [f"{row[key]} {word}" for key, word in words if row[key]]
 
 
 def _ago(heard_ms: int | None) -> str:
+    """Return how long ago a wall time was, in the unit that says most."""
     if heard_ms is None:
         return "never"
-    return f"{max(0, time.time_ns() // 1_000_000 - heard_ms) // 1000} s ago"
+    seconds = max(0, time.time_ns() // 1_000_000 - heard_ms) // 1000
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

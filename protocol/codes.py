@@ -53,6 +53,11 @@ CODES = {
         "stand there.",
         "Check that the capture starts at the first byte of an item and is whole; say what it should be with --as NAME.",
     ),
+    "demo-folder": Explanation(
+        "The demonstration would be laid out over something",
+        "The folder that --dir names holds something already, and a demonstration only goes into a folder of its own.",
+        "Name a new folder.",
+    ),
     "device-file-missing": Explanation(
         "A file of the device cannot be read",
         "device.toml names flash image, schema, bundle and recording, or they lie beside it under their usual names; one is not there.",
@@ -130,11 +135,40 @@ CODES = {
         "The certificate or its key is damaged, or they do not belong together.",
         "Make both again for a new office with outstation office init, or name the right files in [listen].",
     ),
+    "provision-exists": Explanation(
+        "Keys or settings would be written over",
+        "The folder for a new gateway or device holds something already. Its keys may be the only ones that open what a "
+        "device has sealed.",
+        "Choose another folder. Remove the old one only if nobody needs what its device recorded.",
+    ),
+    "provision-name": Explanation(
+        "A gateway, device or site cannot have this name",
+        "Names are shown in lists and written into settings: 1 to 64 characters, none of them a line break or another control "
+        "character, no space at either end.",
+        "Choose another name.",
+    ),
+    "provision-name-taken": Explanation(
+        "The name belongs to another gateway or device",
+        "The office knows one of this name. A second one would take over its place: the first gateway's token would no longer "
+        "be accepted.",
+        "Choose another name.",
+    ),
+    "provision-no-gateway": Explanation(
+        "The folder is not that of a gateway",
+        "A device's link secret is written into the links.toml of its gateway, and this folder has none.",
+        "Make the gateway first with outstation provision gateway, or name its folder with --gateway.",
+    ),
     "recording-unreachable": Explanation(
         "A recording that the demo replays could not be fetched",
         "The recordings are taken from pinned packages once and kept in a cache. There was no network, or what came has "
         "another SHA-256 than the pinned one.",
         "Run the command in the message where there is a network; afterwards none is needed.",
+    ),
+    "recording-wrong": Explanation(
+        "A recording cannot be replayed",
+        "A recording is text: one row a sample, one column a channel, whole numbers, empty where there is no reading. "
+        "Decimal places are in the channel's scale.",
+        "Mend the row shown; the message says what it must hold.",
     ),
     "settings-missing-key": Explanation(
         "A settings file lacks a key that has no default",

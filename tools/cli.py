@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 finding, 2 usage or invalid input, 3 not reachable, 4 not al
 75 try again, 130 interrupted (protocol/diagnostic.py).
 """
 
+import errno
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,9 @@ import click
 from protocol.diagnostic import (
     INTERNAL,
     INTERRUPTED,
+    NOT_ALLOWED,
     OK,
+    TRY_AGAIN,
     USAGE,
     Diagnostic,
     DiagnosticError,
@@ -122,6 +125,10 @@ def run(words: list[str]) -> int:
         result = outstation.main(words, prog_name="outstation", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else OK
+    except click.exceptions.NoArgsIsHelpError as error:
+        # A group's name alone is a question, not a mistake; it did nothing, so it is not 0 either.
+        print(error.format_message())
+        return USAGE
     except click.ClickException as error:
         return _say([_usage(error)], USAGE, as_json)
     except (KeyboardInterrupt, click.Abort):
@@ -134,6 +141,8 @@ def run(words: list[str]) -> int:
         return _say(error.diagnostics, error.exit_code, as_json)
     except BaseExceptionGroup as group:
         return _say_group(group, as_json)
+    except OSError as error:
+        return _say_file(error, as_json)
     except Exception as error:  # noqa: BLE001 - the last handler of all: what is unexpected goes to a file
         return _say([_crash(error)], INTERNAL, as_json)
 
@@ -168,6 +177,29 @@ def _leaves(error: Any) -> Iterable[DiagnosticError]:
     else:
         for inner in error.exceptions:
             yield from _leaves(inner)
+
+
+# What the world does to a file that a person named; anything else is ours.
+_FILE_EXITS = {
+    errno.EACCES: (NOT_ALLOWED, "give this user the right, or name another place"),
+    errno.EPERM: (NOT_ALLOWED, "give this user the right, or name another place"),
+    errno.EROFS: (NOT_ALLOWED, "name a place that can be written to"),
+    errno.EEXIST: (USAGE, "name another place"),
+    errno.EISDIR: (USAGE, "name a file, not a folder"),
+    errno.ENAMETOOLONG: (USAGE, "choose a shorter path"),
+    errno.ENOENT: (USAGE, "check the path"),
+    errno.ENOTDIR: (USAGE, "a part of the path is a file, not a folder"),
+    errno.ENOSPC: (TRY_AGAIN, "make room on this disk and run it again"),
+    errno.EDQUOT: (TRY_AGAIN, "make room and run it again"),
+}
+
+
+def _say_file(error: OSError, as_json: bool) -> int:
+    if error.filename is None or error.errno not in _FILE_EXITS:
+        return _say([_crash(error)], INTERNAL, as_json)
+    exit_code, fix = _FILE_EXITS[error.errno]
+    reason = (error.strerror or "it cannot be used").lower()
+    return _say([Diagnostic("file-unusable", reason, str(error.filename), fix=fix)], exit_code, as_json)
 
 
 def _crash(error: BaseException) -> Diagnostic:

@@ -14,7 +14,8 @@ import click
 import msgspec
 from msgspec import Meta
 
-from protocol.diagnostic import USAGE, Diagnostic, DiagnosticError
+from protocol.diagnostic import FINDING, OK, USAGE, Diagnostic, DiagnosticError
+from protocol.report import emit
 from protocol.settings import read_settings
 from tools.upy import firmware_folder, micropython_command, micropython_environment
 
@@ -98,6 +99,8 @@ def read_device(config: Path) -> dict[str, Any]:
     """Return the items of device.json for a device.toml. Raises DiagnosticError with every mistake of both files."""
     settings, found = _read(config, DeviceSettings)
     folder = config.parent
+    if not config.is_file():
+        raise DiagnosticError(found)
     secret_path = settings.link_secret if settings and settings.link_secret else folder / "link.toml"
     secret, also_found = _read(secret_path, LinkSecret)
     if settings is None or secret is None:
@@ -177,14 +180,24 @@ def device() -> None:
 
 
 @device.command("run")
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="The device's device.toml.")
-def run(config: Path) -> None:
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("device.toml"),
+    show_default=True,
+    help="The device's settings.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document before it starts.")
+def run(config: Path, as_json: bool) -> None:
     """Run the agent until Ctrl-C; it then seals, sends what is left, and ends.
 
     The exit code is the agent's: 0 in order, 70 power cut, 71 kill point, 72 watchdog.
     """
     items = write_device(config)
     command = device_command(items)
+    if as_json:
+        device = json.loads(items.read_text())["device"]
+        emit("outstation.device-run", 1, {"device": device, "settings": str(config), "process": os.getpid()})
     sys.stdout.flush()
     # In place of this process: signals and exit codes are then the agent's own.
     os.execve(command[0], command, micropython_environment())  # noqa: S606 -- no shell, on purpose
@@ -192,14 +205,14 @@ def run(config: Path) -> None:
 
 @device.command("journal")
 @click.argument("flash", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON (schema outstation.device.journal/1).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def journal(flash: Path, as_json: bool) -> int:
     """Show what lies on a flash image: heads, lanes, tombstones. Needs no keys; exit code 1 where a chain is broken."""
     from tools.flashimage import read_image
 
     image = read_image(flash)
     if as_json:
-        click.echo(json.dumps({"schema": "outstation.device.journal/1", **image.as_json()}, indent=1))
+        emit("outstation.device-journal", 1, image.as_json())
     else:
         click.echo("\n".join(image.lines()))
-    return 1 if image.faults else 0
+    return FINDING if image.faults else OK

@@ -110,10 +110,20 @@ class FlashImage:
 
 def read_image(path: Path) -> FlashImage:
     """Return what the journal window of an image holds. Raises DiagnosticError (exit 2) if it is no image."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = f"the flash image cannot be read: {error.strerror}"
+        fix = "check the path and its rights"
+        raise DiagnosticError(Diagnostic("file-unusable", reason, str(path), fix=fix)) from None
     sectors = len(content) // _SECTOR_BYTES
-    if len(content) % _SECTOR_BYTES or sectors < _CELL_AND_KEYS + 4:
+    message = ""
+    if content.startswith(b"SQLite format 3\0"):
+        # A gateway's or office's database has whole sectors too, and segments inside.
+        message = "this is a database, not a flash image"
+    elif len(content) % _SECTOR_BYTES or sectors < _CELL_AND_KEYS + 4:
         message = f"{len(content)} bytes are no flash image: whole sectors of {_SECTOR_BYTES}, at least 8"
+    if message:
         raise DiagnosticError(
             [Diagnostic("flash-image", message, str(path), fix="name a device's flash.bin")], USAGE
         )

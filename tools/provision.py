@@ -7,7 +7,10 @@ keys of its chains, written into its flash image. No secret is printed or passed
 import os
 import secrets
 import shutil
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,11 +21,19 @@ import click
 from protocol import keys
 from protocol.cbor import dumps
 from protocol.diagnostic import USAGE, Diagnostic, DiagnosticError
+from protocol.report import emit
 
 _TOKEN_BYTES = 32
 _KID_BYTES = 4
 _SECTORS_BEFORE_JOURNAL = 4
 _JOURNAL_SECTORS = 32
+_NAME_CHARACTERS_MAX = 64
+# The demonstration's recordings have a row an hour; so fast that a person sees something happen.
+_DEMO_TIMING = (
+    "# One recorded hour is 36 s of device time, which runs 360 times as fast as the wall's: ten hours a second.",
+    "sample_ms = 36_000",
+    "clock_scale = 360",
+)
 
 # Channels of the demonstration's recordings, in SenML units: name, unit, scale, low, high, stuck_after.
 DEMO_CHANNELS = [["flow", "l/s", -2, 0, 20000, 24], ["temperature", "Fahr", -1, -400, 1500, 24]]
@@ -63,16 +74,22 @@ class Office:
     """An office's stores as provisioning writes them. Use with `with`; the service may run meanwhile."""
 
     def __init__(self, config: Path):
-        from office_ingest.config import read_office
+        from office_ingest.app import not_ours
+        from office_ingest.config import check_files, read_office
+        from office_ingest.errors import NotAnOfficeDatabase
         from office_ingest.receive.keystore import Keystore
         from office_ingest.receive.registry import Registry
         from office_ingest.storage.sqlite import SqliteStore
 
         self.config = config
         files = read_office(config).files
+        check_files(files)
         self.ca = files.certificate.parent / "ca.pem"
-        self._store = SqliteStore.open(files.database)
-        self.keystore = Keystore.open(files.keystore)
+        try:
+            self.keystore = Keystore.open(files.keystore)
+            self._store = SqliteStore.open(files.database)
+        except NotAnOfficeDatabase as error:
+            raise not_ours(error) from None
         self.registry = Registry(self._store)
 
     def __enter__(self) -> Self:
@@ -96,7 +113,15 @@ class GatewayPlan:
 
 
 def provision_gateway(office: Office, folder: Path, plan: GatewayPlan) -> None:
-    """Make a gateway's folder: gateway.toml, its token, the office's certificate authority, an empty links.toml."""
+    """Make a gateway's folder: gateway.toml, its token, the office's certificate authority, an empty links.toml.
+
+    Raises DiagnosticError, before anything is written, for a name that cannot be used or is another gateway's.
+    """
+    found = _name_mistakes(gateway=plan.name, site=plan.site)
+    if office.registry.has_gateway(plan.name):
+        found.append(_taken("gateway", plan.name))
+    if found:
+        raise DiagnosticError(found)
     _new_folder(folder)
     token = secrets.token_hex(_TOKEN_BYTES)
     write_secret(folder / "token", f"{token}\n".encode())
@@ -107,6 +132,26 @@ def provision_gateway(office: Office, folder: Path, plan: GatewayPlan) -> None:
     shutil.copyfile(office.ca, folder / "office-ca.pem")
     (folder / "gateway.toml").write_text(_gateway_toml(plan))
     office.registry.add_gateway(plan.name, name=plan.name, site=plan.site, token=token, now_ms=_now_ms())
+
+
+def _name_mistakes(**names: str) -> list[Diagnostic]:
+    return [
+        Diagnostic(
+            "provision-name",
+            f"the {what} cannot be called {name!r}",
+            fix=f"take 1 to {_NAME_CHARACTERS_MAX} characters that can be printed",
+        )
+        for what, name in names.items()
+        if not (0 < len(name) <= _NAME_CHARACTERS_MAX and name.isprintable() and name.strip() == name)
+    ]
+
+
+def _taken(what: str, name: str) -> Diagnostic:
+    return Diagnostic(
+        "provision-name-taken",
+        f"the office knows a {what} called {name} already",
+        fix="choose another name; outstation office devices shows the devices",
+    )
 
 
 def _gateway_toml(plan: GatewayPlan) -> str:
@@ -155,9 +200,11 @@ def provision_device(office: Office, gateway_folder: Path, folder: Path, plan: D
     """Make a device's folder, tell office and gateway of it, and return its identity (8 bytes).
 
     The folder gets device.toml, a flash image with its first keys, the demonstration's schema and rules, its link secret.
+    Raises DiagnosticError, with every mistake and before anything is written.
     """
     from tools.demo_rules import demo_bundle
 
+    _check_device(office, gateway_folder, plan)
     _new_folder(folder)
     device = secrets.token_bytes(8)
     kid = secrets.token_bytes(_KID_BYTES)
@@ -176,6 +223,43 @@ def provision_device(office: Office, gateway_folder: Path, folder: Path, plan: D
     office.registry.add_device(device, name=plan.name, site=plan.site, now_ms=_now_ms())
     _add_link(gateway_folder, device, kid, secret, plan.name)
     return device
+
+
+def _check_device(office: Office, gateway_folder: Path, plan: DevicePlan) -> None:
+    found = _name_mistakes(device=plan.name, site=plan.site)
+    if office.registry.has_device_called(plan.name):
+        found.append(_taken("device", plan.name))
+    if not (gateway_folder / "links.toml").is_file():
+        message = "there is no links.toml in this folder, so it is not a gateway's"
+        fix = "make the gateway first: outstation provision gateway"
+        found.append(Diagnostic("provision-no-gateway", message, str(gateway_folder), fix=fix))
+    if plan.recording is not None:
+        found += _recording_mistakes(plan.recording)
+    if found:
+        raise DiagnosticError(found)
+
+
+def _recording_mistakes(path: Path) -> list[Diagnostic]:
+    """Return what is wrong with the first row that the agent could not read."""
+    columns = len(DEMO_CHANNELS)
+    fix = f"write {columns} whole numbers a row, separated by a comma; empty where there is no reading"
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        return [Diagnostic("recording-wrong", "the recording is not text", str(path), fix=fix)]
+    for number, line in enumerate(lines, 1):
+        cells = line.split(",")
+        if len(cells) != columns or not all(_is_reading(cell) for cell in cells):
+            message = f"this row is not {columns} whole numbers"
+            return [Diagnostic("recording-wrong", message, str(path), number, 1, line, len(line), fix=fix)]
+    if not lines:
+        return [Diagnostic("recording-wrong", "the recording has no rows", str(path), fix=fix)]
+    return []
+
+
+def _is_reading(cell: str) -> bool:
+    text = cell.strip()
+    return not text or (text.isascii() and text.removeprefix("-").isdigit() and abs(int(text)) < 1 << 31)
 
 
 def _write_keys(office: Office, folder: Path, device: bytes, plan: DevicePlan) -> None:
@@ -235,6 +319,7 @@ def provision() -> None:
 
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_PORT = click.IntRange(1, 65535)
 _OFFICE = click.option(
     "--office",
     "office_config",
@@ -242,6 +327,7 @@ _OFFICE = click.option(
     required=True,
     help="The office's office.toml.",
 )
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @provision.command("gateway")
@@ -252,17 +338,30 @@ _OFFICE = click.option(
     "--uplink", required=True, help="Address of the office as the gateway reaches it, https://host:port."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on for devices.")
-@click.option("--port", default=5683, show_default=True, help="UDP port to listen on for devices.")
+@click.option("--port", type=_PORT, default=5683, show_default=True, help="UDP port to listen on for devices.")
+@_JSON
 @click.argument("folder", type=_FOLDER)
 def provision_gateway_command(
-    office_config: Path, name: str, site: str, uplink: str, host: str, port: int, folder: Path
+    office_config: Path, name: str, site: str, uplink: str, host: str, port: int, as_json: bool, folder: Path
 ) -> None:
     """Make the FOLDER of a new gateway: settings, token, the office's certificate."""
+    _check_uplink(uplink)
     with Office(office_config) as office:
         provision_gateway(
             office, folder, GatewayPlan(name=name, site=site, uplink=uplink, host=host, port=port)
         )
-    click.echo(f"gateway {name} is ready; run: outstation gateway run --config {folder / 'gateway.toml'}")
+    settings = folder / "gateway.toml"
+    if as_json:
+        emit("outstation.provision-gateway", 1, {"gateway": name, "site": site, "settings": str(settings)})
+    else:
+        click.echo(f"gateway {name} is ready; next: outstation gateway run --config {settings}")
+
+
+def _check_uplink(uplink: str) -> None:
+    host_and_port = uplink.removeprefix("https://").rstrip("/")
+    if host_and_port == uplink or not host_and_port or set(host_and_port) & set("/?#@ "):
+        fix = "write it as https://office.example:8443"
+        raise DiagnosticError(Diagnostic("usage-wrong", f"--uplink {uplink} is not an https address", fix=fix))
 
 
 @provision.command("device")
@@ -275,15 +374,20 @@ def provision_gateway_command(
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="The gateway's address as the device reaches it."
 )
-@click.option("--port", default=5683, show_default=True, help="The gateway's UDP port.")
+@click.option("--port", type=_PORT, default=5683, show_default=True, help="The gateway's UDP port.")
 @click.option(
-    "--sectors", default=_JOURNAL_SECTORS, show_default=True, help="Flash sectors of 4 KiB for the journal."
+    "--sectors",
+    type=click.IntRange(4, 65536),
+    default=_JOURNAL_SECTORS,
+    show_default=True,
+    help="Flash sectors of 4 KiB for the journal.",
 )
 @click.option(
     "--recording",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="CSV of integers, a column a channel; the demonstration's recordings if left out.",
 )
+@_JSON
 @click.argument("folder", type=_FOLDER)
 def provision_device_command(
     office_config: Path,
@@ -294,16 +398,34 @@ def provision_device_command(
     port: int,
     sectors: int,
     recording: Path | None,
+    as_json: bool,
     folder: Path,
 ) -> None:
-    """Make the FOLDER of a new device: settings, first keys in a flash image, rules. Tells office and gateway of it."""
-    plan = DevicePlan(name, site, host, port, sectors, recording)
-    with Office(office_config) as office:
-        device = provision_device(office, gateway_folder, folder, plan)
-    if recording is None:
-        from tools.recordings import write_recording
+    """Make the FOLDER of a new device: settings, first keys in a flash image, rules. Tells office and gateway of it.
 
-        write_recording(folder / "recording.csv")
-    click.echo(
-        f"device {device.hex()} is ready; run: outstation device run --config {folder / 'device.toml'}"
-    )
+    A gateway that runs already learns of the device when it gets SIGHUP.
+    """
+    with Office(office_config) as office, _recording_file(recording) as file:
+        more = () if recording else _DEMO_TIMING
+        plan = DevicePlan(name, site, host, port, sectors, file, more=more)
+        device = provision_device(office, gateway_folder, folder, plan)
+    settings = folder / "device.toml"
+    if as_json:
+        body = {"device": device, "name": name, "site": site, "settings": str(settings)}
+        emit("outstation.provision-device", 1, body)
+    else:
+        click.echo(f"device {name} is ready ({device.hex()}); next: outstation device run --config {settings}")
+
+
+@contextmanager
+def _recording_file(named: Path | None) -> Iterator[Path]:
+    """Give the recording: the named one, or the demonstration's, fetched before any folder is made."""
+    if named is not None:
+        yield named
+        return
+    from tools.recordings import write_recording
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "recording.csv"
+        write_recording(file)
+        yield file

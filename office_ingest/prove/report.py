@@ -50,7 +50,7 @@ class Report:
         shown = [finding.text() for finding in self.findings[:LINES_SHOWN_MAX]]
         hidden = len(self.findings) - len(shown)
         shown += [f"... and {hidden} more; --json shows all"] if hidden else []
-        shown += [f"{name.replace('_', ' '):28} {value}" for name, value in self.counts.items()]
+        shown += [f"{name.replace('_', ' '):28} {_shown(value):>9}" for name, value in self.counts.items()]
         level = (
             "with keys: seals, bodies and decisions too"
             if self.has_keys
@@ -58,6 +58,10 @@ class Report:
         )
         said = "nothing disagrees" if not self.findings else f"{len(self.findings)} findings"
         return [*shown, f"{level}; {said}"]
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.1%}" if isinstance(value, float) else str(value)
 
 
 def place_text(device: bytes, lane: int, epoch: int, number: int | str) -> str:
