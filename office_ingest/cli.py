@@ -111,11 +111,15 @@ def findings(config: Path, cleared: bool, as_json: bool) -> int:
 
 @office.command()
 @click.argument("device")
-@click.argument("order", type=click.IntRange(0))
+@click.argument("order", type=click.IntRange(0), required=False)
 @_CONFIG
 @_JSON
-def explain(device: str, order: int, config: Path, as_json: bool) -> int:
-    """Show the decision that DEVICE (16 hex digits or its name) took at ORDER: inputs, registers, rule, verdicts, replay."""
+def explain(device: str, order: int | None, config: Path, as_json: bool) -> int:
+    """Show a decision: inputs, registers, rule, verdicts, replay.
+
+    DEVICE is 16 hex digits or a name; ORDER the place of the decision among the device's events, the newest if left out.
+    Exit code 1 if the replay decides otherwise.
+    """
     from office_ingest.config import read_office
     from office_ingest.errors import NotAnOfficeDatabase
     from office_ingest.prove.explain import explain_decision, explanation_lines

@@ -28,6 +28,7 @@ _KID_BYTES = 4
 _SECTORS_BEFORE_JOURNAL = 4
 _JOURNAL_SECTORS = 32
 _NAME_CHARACTERS_MAX = 64
+_ROWS_BEFORE_LEAK = 20
 # The demonstration's recordings have a row an hour; so fast that a person sees something happen.
 _DEMO_TIMING = (
     "# One recorded hour is 36 s of device time, which runs 360 times as fast as the wall's: ten hours a second.",
@@ -338,7 +339,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
     "--uplink", required=True, help="Address of the office as the gateway reaches it, https://host:port."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on for devices.")
-@click.option("--port", type=_PORT, default=5683, show_default=True, help="UDP port to listen on for devices.")
+@click.option(
+    "--port", type=_PORT, default=5683, show_default=True, help="UDP port to listen on for devices."
+)
 @_JSON
 @click.argument("folder", type=_FOLDER)
 def provision_gateway_command(
@@ -361,7 +364,9 @@ def _check_uplink(uplink: str) -> None:
     host_and_port = uplink.removeprefix("https://").rstrip("/")
     if host_and_port == uplink or not host_and_port or set(host_and_port) & set("/?#@ "):
         fix = "write it as https://office.example:8443"
-        raise DiagnosticError(Diagnostic("usage-wrong", f"--uplink {uplink} is not an https address", fix=fix))
+        raise DiagnosticError(
+            Diagnostic("usage-wrong", f"--uplink {uplink} is not an https address", fix=fix)
+        )
 
 
 @provision.command("device")
@@ -406,15 +411,24 @@ def provision_device_command(
     A gateway that runs already learns of the device when it gets SIGHUP.
     """
     with Office(office_config) as office, _recording_file(recording) as file:
-        more = () if recording else _DEMO_TIMING
-        plan = DevicePlan(name, site, host, port, sectors, file, more=more)
+        offset, more = (0, ()) if recording else (_before_first_leak(file), _DEMO_TIMING)
+        plan = DevicePlan(name, site, host, port, sectors, file, offset, more)
         device = provision_device(office, gateway_folder, folder, plan)
     settings = folder / "device.toml"
     if as_json:
         body = {"device": device, "name": name, "site": site, "settings": str(settings)}
         emit("outstation.provision-device", 1, body)
     else:
-        click.echo(f"device {name} is ready ({device.hex()}); next: outstation device run --config {settings}")
+        click.echo(
+            f"device {name} is ready ({device.hex()}); next: outstation device run --config {settings}"
+        )
+
+
+def _before_first_leak(recording: Path) -> int:
+    """Return the row at which to start, so that somebody who watches soon sees a decision."""
+    from tools.recordings import LEAK_BELOW, leak_starts
+
+    return max(0, leak_starts(recording, LEAK_BELOW)[0] - _ROWS_BEFORE_LEAK)
 
 
 @contextmanager

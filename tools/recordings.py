@@ -56,6 +56,8 @@ _PLATFORM = [
     "--platform=manylinux_2_28_x86_64",
     "--platform=any",
 ]
+# Hundredths of l/s; the recording lies above it but for its three low runs.
+LEAK_BELOW = 9000
 _SUMMER = datetime(2010, 7, 1)  # noqa: DTZ001 -- the file has local times without a zone
 _HOUR = timedelta(hours=1)
 

@@ -29,18 +29,29 @@ def find_device(connection: sqlite3.Connection, name: str) -> bytes:
 
 
 def explain_decision(
-    connection: sqlite3.Connection, keystore: Keystore, name: str, order: int
+    connection: sqlite3.Connection, keystore: Keystore, name: str, order: int | None
 ) -> dict[str, Any]:
-    """Return all that is known about the decision at an order of a device. Raises DiagnosticError if there is none."""
+    """Return all that is known about the decision at an order of a device, the newest held if order is None.
+
+    Raises DiagnosticError if there is none.
+    """
     device = find_device(connection, name)
     report = Report(has_keys=True)
+    found = None
     for opened in open_lane(connection, keystore, device, CRITICAL, report):
-        if opened.order == order and opened.event[2] == DECISION:
-            return {"device": device.hex(), **_explain(connection, device, opened)}
-    fix = "outstation decode shows the orders of a segment; only decisions can be explained"
-    raise DiagnosticError(
-        [Diagnostic("office-no-such-decision", f"device {name} took no decision at order {order}", fix=fix)]
-    )
+        if opened.event[2] == DECISION and order in (None, opened.order):
+            found = opened
+    if found is None:
+        raise DiagnosticError([_no_decision(name, order)])
+    return {"device": device.hex(), **_explain(connection, device, found)}
+
+
+def _no_decision(name: str, order: int | None) -> Diagnostic:
+    if order is None:
+        fix = "wait: a device decides when its rules say so; outstation office devices counts decisions"
+        return Diagnostic("office-no-such-decision", f"no decision of device {name} is held", fix=fix)
+    fix = "leave ORDER out for the newest decision; outstation decode shows the orders of a segment"
+    return Diagnostic("office-no-such-decision", f"device {name} took no decision at order {order}", fix=fix)
 
 
 def _explain(connection: sqlite3.Connection, device: bytes, opened: Opened) -> dict[str, Any]:

@@ -145,6 +145,8 @@ def test_a_decision_is_explained(capsys, office):
     )
     lines = _run(capsys, "office", "explain", "pump", found["order"], "--config", office)[1]
     assert "action 2 = 1: allowed" in lines
+    newest = json.loads(_run(capsys, "office", "explain", "pump", "--config", office, "--json")[1])
+    assert newest["order"] > found["order"]
 
 
 def test_explain_says_what_is_not_there(capsys, office):

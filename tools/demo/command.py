@@ -19,7 +19,6 @@ from tools.demo.plan import DEVICES_MAX, SECONDS_MAX, SECONDS_MIN, make_plan
 
 SCHEMA = "outstation.demo"
 SCHEMA_VERSION = 1
-_LEAK_BELOW = 9000
 
 
 @click.command()
@@ -81,14 +80,14 @@ async def _run(
     from tools.demo.proof import prove
     from tools.demo.screen import DeviceLine, Screen, View
     from tools.demo.story import run_story
-    from tools.recordings import leak_starts, write_recording
+    from tools.recordings import LEAK_BELOW, leak_starts, write_recording
     from tools.site import Site
 
     _end_in_order()
     recording = folder / "recording.csv"
     with console.status("taking the recordings, making keys"):
         rows = write_recording(recording)
-        plan = make_plan(seed, devices, seconds, leak_starts(recording, _LEAK_BELOW), rows)
+        plan = make_plan(seed, devices, seconds, leak_starts(recording, LEAK_BELOW), rows)
         site = Site(folder)
         await site.open_relays()
         lay_out(site, plan, recording)
@@ -103,7 +102,7 @@ async def _run(
     figures = proof.figures | _link(site, proof.figures)
     _show(console, proof, figures)
     if is_kept:
-        console.print(f"everything is kept in {folder}", highlight=False)
+        console.print(f"everything is kept in {folder}", highlight=False, soft_wrap=True)
     if json_file is not None:
         _write(json_file, seed, devices, figures, proof.faults)
     return OK if proof.is_clean else FINDING
@@ -129,50 +128,60 @@ def _link(site: Any, figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show(console: Any, proof: Any, figures: dict[str, Any]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(
-        title="recorded on flash = held at the office", title_justify="left", title_style="bold", box=None
-    )
+    console.print()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("device", "lane"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("recorded", "held", "lost", "twice", "segments", "tombstones"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for lane in proof.lanes:
         lost, twice = max(0, lane.recorded - lane.held), max(0, lane.held - lane.recorded)
         style = "" if lane.recorded == lane.held and lane.head_held else "bold red"
         cells = (lane.recorded, lane.held, lost, twice, lane.segments, lane.tombstones)
         table.add_row(lane.name, lane.lane, *(str(cell) for cell in cells), style=style)
     console.print(table)
-    for line in summary(figures):
-        console.print(line, highlight=False)
+    console.print()
+    console.print(_figures(figures))
     for fault in proof.faults:
-        console.print(f"[bold red]fault:[/] {fault}", highlight=False)
-    console.print("[bold green]proved[/]" if proof.is_clean else "[bold red]not proved[/]")
+        console.print(f"[bold red]fault:[/] {escape(fault)}", highlight=False)
+    console.print()
+    good = "[bold green]proved:[/] nothing lost, nothing twice, nothing changed, every decision repeated"
+    console.print(good if proof.is_clean else "[bold red]not proved[/]", highlight=False)
 
 
-def summary(f: dict[str, Any]) -> list[str]:
-    """Return the figures as sentences."""
+def _figures(figures: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    for name, text in summary(figures):
+        grid.add_row(name, text)
+    return grid
+
+
+def summary(f: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the figures as lines of at most 80 columns: what they are about, and what they say."""
     return [
+        ("events", f"{f['events_recorded']} recorded on flash, {f['events_at_office']} held at the office"),
+        ("verified", f"{f['segments_verified']} of {f['segments']} segments: seals, chains, digests"),
         (
-            f"{f['segments_verified']} of {f['segments']} segments verified: seals, chains, {f['receipts_verified']} receipts, "
-            f"{f['tombstones']} tombstones, {f['heartbeats_verified']} heartbeats"
+            "",
+            f"{f['receipts_verified']} receipts, {f['tombstones']} tombstones, {f['heartbeats_verified']} heartbeats",
         ),
+        ("replayed", f"{f['decisions_replayed_equal']} of {f['decisions']} decisions, each the same again"),
+        ("", f"run replay covers {f['run_replay_coverage']:.1%} of all samples"),
+        ("load", f"{f['events_per_s']} events/s, {f['link_bytes_per_event']} bytes an event on the link"),
+        ("age", f"record to commit: median {f['age_ms_p50']} ms, p99 {f['age_ms_p99']} ms outside the cut"),
+        ("", f"p99 {f['age_ms_p99_settled']} ms once the backlog of the cut was gone"),
+        ("survived", f"uplink cut for {f['uplink_cut_s']:.1f} s, drained {f['drain_s']:.1f} s after it"),
         (
-            f"{f['decisions_replayed_equal']} of {f['decisions']} decisions replayed equal; "
-            f"run replay covers {f['run_replay_coverage']:.1%} of all samples"
-        ),
-        (
-            f"{f['events_per_s']} events/s, {f['link_bytes_per_event']} bytes an event on the link; "
-            f"each ring wrapped {f['ring_wraps']} times or more"
-        ),
-        (
-            f"age from record to commit: median {f['age_ms_p50']} ms, p99 {f['age_ms_p99']} ms "
-            f"({f['age_ms_p99_settled']} ms away from the cut)"
-        ),
-        (
-            f"uplink cut {f['uplink_cut_s']:.1f} s, drained {f['drain_s']:.1f} s after it; "
-            f"{f['gateway_kills']} gateway kill, {f['device_power_cuts']} power cut"
+            "",
+            f"{f['gateway_kills']} gateway kill, {f['device_power_cuts']} power cut, "
+            f"each ring wrapped {f['ring_wraps']} times or more",
         ),
     ]
 

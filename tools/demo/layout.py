@@ -12,8 +12,6 @@ PLANT = "demo plant"
 # One recorded hour is 36 s of the device's clock, which runs 3,600 times as fast as the wall's: 100 hours a second.
 SAMPLE_MS = 36_000
 CLOCK_SCALE = 3_600
-# Ten sectors of 4 KiB for both lanes: small enough to wrap twice, large enough for a gateway that is away for seconds.
-JOURNAL_SECTORS = 10
 _TIMING = (
     f"sample_ms = {SAMPLE_MS}",
     f"clock_scale = {CLOCK_SCALE}",
@@ -59,7 +57,7 @@ def _device_plan(site: Site, plan: Plan, index: int, recording: Path) -> DeviceP
         site=PLANT,
         host=host,
         port=port,
-        journal_sectors=JOURNAL_SECTORS,
+        journal_sectors=plan.journal_sectors,
         recording=recording,
         recording_offset=plan.offsets[index],
         more=_TIMING,

@@ -6,6 +6,10 @@ from random import Random
 DEVICES_MAX = 32
 SECONDS_MIN = 20
 SECONDS_MAX = 3600
+# Ten sectors in 45 s: small enough to wrap twice, large enough for a gateway that is away for seconds.
+_SECONDS_PER_SECTOR = 4.5
+_SECTORS_MIN = 6
+_SECTORS_MAX = 10
 
 
 @dataclass(frozen=True)
@@ -13,6 +17,7 @@ class Plan:
     """Times are seconds from the start of the devices; rows count into the recording.
 
     offsets: the row at which each device starts. victim: the device that loses power, at victim_s.
+    journal_sectors: sectors of 4 KiB of each device's ring, so few that it wraps twice in this time.
     The uplink is cut from cut_s to mend_s; the gateway is killed at kill_s and started again at restart_s, both within.
     """
 
@@ -25,6 +30,7 @@ class Plan:
     restart_s: float
     victim: int
     victim_s: float
+    journal_sectors: int
 
     @property
     def cut_seconds(self) -> float:
@@ -48,4 +54,5 @@ def make_plan(seed: int, devices: int, seconds: float, leaks: list[int], rows: i
         restart_s=kill + third * 0.15,
         victim=chance.randrange(devices),
         victim_s=third + third * chance.uniform(0.6, 0.9),
+        journal_sectors=max(_SECTORS_MIN, min(_SECTORS_MAX, round(seconds / _SECONDS_PER_SECTOR))),
     )

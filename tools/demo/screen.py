@@ -13,7 +13,12 @@ from rich.text import Text
 
 from tools.demo.plan import Plan
 
-_NEWS_LINES = 9
+_NEWS_MIN = 5
+_NEWS_MAX = 12
+# Title, timeline, the table's head, its line for devices that are not shown, an empty line, and where the cursor stands.
+_LINES_AROUND = 6
+_LINES_MIN = 8
+_BAR_COLUMNS = 36
 _PLAIN_EVERY_S = 5.0
 
 
@@ -71,10 +76,10 @@ class Screen:
     def draw(self) -> None:
         """Show the view as it is now."""
         if self._live is not None:
-            self._live.update(render(self.view))
+            self._live.update(render(self.view, height=self.console.height))
             return
         for at, text in self.view.news[self._said :]:
-            self.console.print(f"{at:6.1f} s  {text}", highlight=False)
+            self.console.print(f"{at:6.1f} s  {text}", highlight=False, soft_wrap=True)
         self._said = len(self.view.news)
         if self._clock() - self._spoke >= _PLAIN_EVERY_S:
             self._spoke = self._clock()
@@ -83,42 +88,48 @@ class Screen:
             self.console.print(
                 f"{self.view.elapsed_s:6.1f} s  {events} events at the office, {waiting} segments wait at the gateway",
                 highlight=False,
+                soft_wrap=True,
             )
 
 
-def render(view: View) -> RenderableType:
-    """Return the whole picture of a view."""
-    return Group(_title(view), _timeline(view), _devices(view), _news(view))
+def render(view: View, *, height: int) -> RenderableType:
+    """Return the whole picture of a view in at most height lines, for a terminal of 80 columns or more."""
+    room = max(_LINES_MIN, height - _LINES_AROUND)
+    shown = min(len(view.lines), room - _NEWS_MIN)
+    news = min(_NEWS_MAX, room - shown)
+    return Group(_title(view), _timeline(view), _devices(view, shown), Text(), _news(view, news))
 
 
 def _title(view: View) -> Text:
-    title = Text("Outstation  ", style="bold")
+    title = Text("Outstation ", style="bold")
     for name, state in (("office", view.office), ("gateway", view.gateway), ("uplink", view.uplink)):
         good = state in ("up", "serving")
-        title.append(f" {name} ", style="dim")
+        title.append(f"  {name} ", style="dim")
         title.append(state, style="green" if good else "bold red")
     return title
 
 
 def _timeline(view: View) -> RenderableType:
     plan = view.plan
-    grid = Table.grid(padding=(0, 1))
+    done = min(view.elapsed_s, plan.seconds)
+    grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_row(
-        f"{min(view.elapsed_s, plan.seconds):5.1f} / {plan.seconds:.0f} s",
-        ProgressBar(total=plan.seconds, completed=min(view.elapsed_s, plan.seconds), width=50),
-        Text(f"uplink cut {plan.cut_s:.0f}-{plan.mend_s:.0f} s", style="dim"),
+        f"{done:4.0f} of {plan.seconds:.0f} s",
+        ProgressBar(total=plan.seconds, completed=done, width=_BAR_COLUMNS),
+        Text(f"uplink cut from {plan.cut_s:.0f} to {plan.mend_s:.0f} s", style="dim"),
     )
     return grid
 
 
-def _devices(view: View) -> RenderableType:
-    table = Table(box=None, padding=(0, 2), header_style="dim")
+def _devices(view: View, shown: int) -> RenderableType:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("device", "state"):
-        table.add_column(name)
-    for name in ("events at office", "segments", "decisions", "waiting at gateway"):
-        table.add_column(name, justify="right")
-    for line in view.lines:
-        style = "" if line.state == "running" else "yellow"
+        table.add_column(name, no_wrap=True)
+    table.columns[1].min_width = len("no power")
+    for name in ("events at office", "segments", "decisions", "at gateway"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in view.lines[:shown]:
+        style = "" if line.state in ("running", "stopped") else "yellow"
         table.add_row(
             line.name,
             Text(line.state, style=style),
@@ -127,11 +138,20 @@ def _devices(view: View) -> RenderableType:
             str(line.decisions),
             str(line.waiting or "-"),
         )
+    if shown < len(view.lines):
+        hidden = view.lines[shown:]
+        sums = [
+            sum(getattr(line, name) for line in hidden)
+            for name in ("events", "segments", "decisions", "waiting")
+        ]
+        table.add_row(f"{len(hidden)} more", "", *(str(number) for number in sums), style="dim")
     return table
 
 
-def _news(view: View) -> RenderableType:
-    grid = Table.grid(padding=(0, 1))
-    for at, text in view.news[-_NEWS_LINES:]:
-        grid.add_row(Text(f"{at:6.1f} s", style="dim"), text)
+def _news(view: View, lines: int) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, overflow="ellipsis")
+    for at, text in view.news[-lines:]:
+        grid.add_row(Text(f"{at:5.1f} s", style="dim"), text)
     return grid
