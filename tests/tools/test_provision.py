@@ -1,0 +1,132 @@
+"""Provisioning: what it makes is whole and private, and it refuses before it writes anything."""
+
+import json
+
+import pytest
+
+from office_ingest.founding import found_office
+from protocol.diagnostic import NOT_ALLOWED, OK, USAGE
+from tools.cli import run
+from tools.device import read_device
+
+UPLINK = "https://127.0.0.1:8443"
+
+
+@pytest.fixture
+def office(tmp_path):
+    return found_office(tmp_path / "office", now_ms=1_700_000_000_000)
+
+
+@pytest.fixture
+def site(office, tmp_path, capsys):
+    """Return words -> (exit code, output, errors) of provisioning in a folder with an office and one gateway."""
+    (tmp_path / "recording.csv").write_text("100,200\n,201\n")
+
+    def provision(what, **options):
+        chosen = {"name": what, "site": "north", "office": office}
+        if what == "gateway":
+            chosen |= {"uplink": UPLINK}
+        else:
+            chosen |= {"gateway": tmp_path / "gateway", "recording": tmp_path / "recording.csv"}
+        folder = options.pop("folder", tmp_path / what)
+        chosen |= options
+        words = [word for name, value in chosen.items() for word in (f"--{name}", str(value))]
+        code = run(["provision", what, *words, str(folder)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    assert provision("gateway")[0] == OK
+    return provision
+
+
+def test_device_folder_is_whole_and_private(site, tmp_path, capsys):
+    """What `device run` needs is there, and only the owner can read what is secret."""
+    assert site("device")[0] == OK
+    items = read_device(tmp_path / "device" / "device.toml")
+
+    assert len(items["device"]) == 16
+    for name in ("device/flash.bin", "device/link.toml", "gateway/links.toml", "gateway/token"):
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
+    assert items["link"]["secret"] in (tmp_path / "gateway" / "links.toml").read_text()
+
+
+def test_secrets_are_not_printed(site, tmp_path):
+    """Neither the token nor a link secret reaches the terminal."""
+    code, out, err = site("device")
+    token = (tmp_path / "gateway" / "token").read_text().strip()
+    secret = read_device(tmp_path / "device" / "device.toml")["link"]["secret"]
+
+    assert code == OK
+    assert not {token, secret} & set((out + err).split())
+
+
+def test_json_names_the_new_device(site, office, tmp_path, capsys):
+    """A program learns the identity and where the settings are."""
+    words = ["--office", str(office), "--gateway", str(tmp_path / "gateway"), "--name", "d", "--site", "s"]
+    recording = ["--recording", str(tmp_path / "recording.csv")]
+    assert run(["provision", "device", *words, *recording, "--json", str(tmp_path / "d")]) == OK
+    document = json.loads(capsys.readouterr().out)
+
+    assert (document["schema"], document["version"]) == ("outstation.provision-device", 1)
+    assert document["device"] == read_device(tmp_path / "d" / "device.toml")["device"]
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "codes"),
+    [
+        ("gateway", {"folder": "other"}, ["provision-name-taken"]),
+        ("gateway", {"name": "two", "folder": "gateway"}, ["provision-exists"]),
+        ("gateway", {"name": "two", "uplink": "http://x", "folder": "other"}, ["usage-wrong"]),
+        ("gateway", {"name": "two", "uplink": "https://", "folder": "other"}, ["usage-wrong"]),
+        ("gateway", {"name": "two", "port": 99999, "folder": "other"}, ["usage-wrong"]),
+        ("gateway", {"name": "two\nlines", "site": "", "folder": "other"}, ["provision-name"] * 2),
+        ("device", {"gateway": "nowhere"}, ["provision-no-gateway"]),
+        ("device", {"sectors": 1}, ["usage-wrong"]),
+        ("device", {"recording": "office/office.db"}, ["recording-wrong"]),
+        ("device", {"recording": "words.csv"}, ["recording-wrong"]),
+        ("device", {"recording": "empty.csv"}, ["recording-wrong"]),
+        ("device", {"name": " x", "gateway": "nowhere"}, ["provision-name", "provision-no-gateway"]),
+        ("device", {"office": "nope.toml"}, ["settings-unreadable"]),
+    ],
+)
+def test_mistakes_are_named_and_nothing_is_made(site, tmp_path, what, options, codes):
+    """Each mistake has its code and a way out; no folder is begun and nobody is told of a device."""
+    (tmp_path / "words.csv").write_text("1,2\n3,many\n")
+    (tmp_path / "empty.csv").write_text("")
+    paths = {"folder", "gateway", "recording", "office"}
+    placed = {name: tmp_path / value if name in paths else value for name, value in options.items()}
+    links = (tmp_path / "gateway" / "links.toml").read_text()
+    code, _, said = site(what, **placed)
+
+    assert code == USAGE
+    assert [line.split("]")[0][6:] for line in said.splitlines() if line.startswith("error[")] == codes
+    assert said.count("  fix: ") == len(codes)
+    assert not (tmp_path / "other").exists()
+    assert not (tmp_path / "device").exists()
+    assert (tmp_path / "gateway" / "links.toml").read_text() == links
+
+
+def test_device_name_is_given_once(site, tmp_path):
+    """Two devices of one name could not be told apart in any list."""
+    assert site("device")[0] == OK
+    code, _, said = site("device", folder=tmp_path / "second")
+
+    assert (code, "error[provision-name-taken]" in said) == (USAGE, True)
+
+
+def test_wrong_row_of_a_recording_is_shown(site, tmp_path):
+    """The row, its number and what it must hold stand in the message."""
+    (tmp_path / "words.csv").write_text("1,2\n3,many\n")
+    said = site("device", recording=tmp_path / "words.csv")[2]
+
+    assert "words.csv:2:1: this row is not 2 whole numbers" in said
+    assert "3,many" in said
+
+
+def test_office_whose_keystore_is_open_to_others_is_not_added_to(site, office, tmp_path):
+    """No new keys go into a file that others can read."""
+    (office.parent / "keystore.db").chmod(0o644)
+    code, _, said = site("device")
+
+    assert (code, "chmod 600" in said) == (NOT_ALLOWED, True)
+    assert not (tmp_path / "device").exists()
