@@ -30,7 +30,14 @@ def files() -> dict[str, dict[str, Any]]:
         },
         "checkpoint.json": {
             "source": "SPEC.md section 4.4",
-            "accept": [_document("checkpoint", "checkpoint", _CHECKPOINT)],
+            "accept": [
+                _document("checkpoint", "checkpoint", _CHECKPOINT),
+                _document(
+                    "with acts that wait",
+                    "checkpoint",
+                    {**_CHECKPOINT, 1: 3, 10: [[41, 0, 1], [_TOP, 1, -5]]},
+                ),
+            ],
             "reject": _document_reject("checkpoint", _CHECKPOINT, _CHECKPOINT_CHANGES),
         },
         "schema.json": {
@@ -343,6 +350,7 @@ _CHECKPOINT: dict = {
 _CHECKPOINT_CHANGES: tuple = (
     *(("format", 0, 2), ("reason", 1, 5), ("now", 2, -1), ("bundle", 3, [1, bytes(8)]), ("schema", 4, None)),
     *(("agent", 5, bytes(31)), ("semantics", 6, -1), ("actuators", 8, [[0]]), ("period_start", 9, -1)),
+    *(("pending", 10, []), ("pending", 10, [[41, 0]]), ("pending", 10, [[-1, 0, 1]])),
 )
 _SCHEMA: list = [1, [["flow", "l/s", -2, 0, 500_000, 0], ["temperature", "Cel", -1, -400, 1250, 48]]]
 _SCHEMA_WIDEST: list = [1, [[f"channel {i}", "%RH", 0, -(1 << 62), 1 << 62, 1 << 20] for i in range(8)]]

@@ -29,7 +29,7 @@ from agent.watchdog import Watchdog
 from protocol._const import const
 from protocol.aead import ctr
 from protocol.errors import RULE, ProtocolError
-from protocol.event import ACTION, BOOT, CHECKPOINT, HEALTH, TIME_MARK
+from protocol.event import BOOT, CHECKPOINT, HEALTH, TIME_MARK
 from protocol.keys import CRITICAL, ROUTINE
 from rules import VERSION as SEMANTICS
 from rules.bundle import read_bundle
@@ -212,14 +212,14 @@ class Agent:
         return None
 
     def _record_boot(self, pending: list) -> None:
-        tick_ms = self._clock.tick_ms()
-        self._recorder.record(CRITICAL, tick_ms, BOOT, (self._board.reset_cause, self._clock.now_base))
+        self._decider.pending = list(pending)
+        cause = (self._board.reset_cause, self._clock.now_base)
+        self._recorder.record(CRITICAL, self._clock.tick_ms(), BOOT, cause)
         for i in range(len(pending)):
             order, action, value = pending[i]
             is_last = not [later for later in pending[i + 1 :] if later[1] == action]
             result = self.actuators.carry_out(action, value) if is_last else UNKNOWN
-            own = self._journal.next_order()
-            self._recorder.record(CRITICAL, tick_ms, ACTION, (own - order, action, value, result), own)
+            self._decider.tell_action(order, action, value, result)
         self._write_checkpoint(AT_BOOT)
 
     # ---- checkpoints and periods
@@ -236,6 +236,7 @@ class Agent:
             self.engine.state(),
             self.actuators.positions,
             self._period_start,
+            self._decider.pending,
         )
         for part in cut_parts(encode_checkpoint(point)):
             self._recorder.record(CRITICAL, tick_ms, CHECKPOINT, part)

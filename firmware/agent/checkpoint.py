@@ -25,6 +25,7 @@ class Checkpoint:
 
     reason: BOOT..ADOPT. now: rule tick. bundle: (version, digest). schema, agent: digests. semantics: of rules.
     engine: Engine.state(). positions: action -> value. period_start: rule tick at which the view period began.
+    pending: (order of the decision, action, value), decided and allowed before this checkpoint and not yet carried out.
     """
 
     __slots__ = (
@@ -32,6 +33,7 @@ class Checkpoint:
         "bundle",
         "engine",
         "now",
+        "pending",
         "period_start",
         "positions",
         "reason",
@@ -39,7 +41,9 @@ class Checkpoint:
         "semantics",
     )
 
-    def __init__(self, reason, now, bundle, schema, agent, semantics, engine, positions, period_start):
+    def __init__(
+        self, reason, now, bundle, schema, agent, semantics, engine, positions, period_start, pending=()
+    ):
         self.reason = reason
         self.now = now
         self.bundle = bundle
@@ -49,25 +53,27 @@ class Checkpoint:
         self.engine = engine
         self.positions = positions
         self.period_start = period_start
+        self.pending = list(pending)
 
 
 def encode_checkpoint(point: Checkpoint) -> bytes:
     """Return the bytes of a checkpoint, before they are cut."""
     positions = [[action, point.positions[action]] for action in sorted(point.positions)]
-    return dumps(
-        {
-            0: _FORMAT,
-            1: point.reason,
-            2: point.now,
-            3: list(point.bundle),
-            4: point.schema,
-            5: point.agent,
-            6: point.semantics,
-            7: point.engine,
-            8: positions,
-            9: point.period_start,
-        }
-    )
+    items = {
+        0: _FORMAT,
+        1: point.reason,
+        2: point.now,
+        3: list(point.bundle),
+        4: point.schema,
+        5: point.agent,
+        6: point.semantics,
+        7: point.engine,
+        8: positions,
+        9: point.period_start,
+    }
+    if point.pending:
+        items[10] = [list(act) for act in point.pending]
+    return dumps(items)
 
 
 def decode_checkpoint(data: bytes) -> Checkpoint:
@@ -87,8 +93,24 @@ def decode_checkpoint(data: bytes) -> Checkpoint:
             raise ProtocolError(MALFORMED, "a position of a checkpoint is not [action, value]")
         positions[row[0]] = row[1]
     return Checkpoint(
-        items[1], items[2], tuple(items[3]), items[4], items[5], items[6], items[7], positions, items[9]
+        items[1],
+        items[2],
+        tuple(items[3]),
+        items[4],
+        items[5],
+        items[6],
+        items[7],
+        positions,
+        items[9],
+        _read_pending(items.get(10, [])),
     )
+
+
+def _read_pending(rows) -> list:
+    for row in rows if isinstance(rows, list) else [None]:
+        if not isinstance(row, list) or len(row) != 3:
+            raise ProtocolError(MALFORMED, "a pending act of a checkpoint is not [order, action, value]")
+    return [tuple(row) for row in rows]
 
 
 def cut_parts(data: bytes) -> list:

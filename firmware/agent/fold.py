@@ -70,7 +70,7 @@ class Fold:
         self._bases[boot] = point.now - tick_ms // RULE_TICK_MS
         self._pass_now(point.now)
         self.positions = dict(point.positions)
-        self.pending = []
+        self.pending = list(point.pending)
         self.period_start = point.period_start
         if point.bundle[1] == self._bundle_digest:
             self._engine.restore(point.engine)

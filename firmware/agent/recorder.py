@@ -36,17 +36,20 @@ class Recorder:
         """Append one event and return its order. order: one taken before from journal.next_order(), or None."""
         if order is None:
             order = self._journal.next_order()
+        if self.append(lane, tick_ms, kind, fields, order):
+            self._seal(lane, self._journal.seal_full)
+        return order
+
+    def append(self, lane: int, tick_ms: int, kind: int, fields, order: int) -> bool:
+        """Append one event and seal nothing, so that no checkpoint can come before what belongs to it; say whether the run is full."""
         if self._note is not None:
             self._note(lane, order)
         try:
-            is_full = self._journal.append(lane, (order, tick_ms, kind, tuple(fields)))
+            return self._journal.append(lane, (order, tick_ms, kind, tuple(fields)))
         except RunFull:
             # Nothing could be sealed for long: this event is dropped, and counted.
             self._drop(lane, 1, _NO_ROOM)
-            return order
-        if is_full:
-            self._seal(lane, self._journal.seal_full)
-        return order
+            return False
 
     def seal(self, lane: int) -> bool:
         """Make all open events of a lane durable; return whether they are."""
@@ -79,7 +82,11 @@ class Recorder:
 
 
 class Decider:
-    """Runs the rules over samples and carries out what they decide. is_trusted(), is_online(): asked at each sample."""
+    """Runs the rules over samples and carries out what they decide. is_trusted(), is_online(): asked at each sample.
+
+    pending: (order of the decision, action, value), allowed and not yet told as carried out, oldest first. A checkpoint that is
+    written in between, because sealing needed room, carries them: after it nothing else would.
+    """
 
     def __init__(
         self, recorder, journal, clock, engine, bundle_digest, actuators, is_trusted, is_online, point
@@ -93,6 +100,7 @@ class Decider:
         self._is_trusted = is_trusted
         self._is_online = is_online
         self._point = point
+        self.pending = []
 
     def take(self, tick_ms: int, values: list, qualities: list) -> None:
         """Record one sample, decide, act, and make all that is critical about it durable."""
@@ -100,7 +108,7 @@ class Decider:
         decisions = self._decide(tick_ms, values, qualities)
         for rule, _now, code in self._engine.faults:
             order = self._journal.next_order()
-            self._recorder.record(CRITICAL, tick_ms, RULE_FAULT, (order - sample_order, rule, code), order)
+            self._recorder.append(CRITICAL, tick_ms, RULE_FAULT, (order - sample_order, rule, code), order)
         made = [(self._record_decision(tick_ms, sample_order, decision), decision) for decision in decisions]
         if made:
             is_durable = self._recorder.seal(CRITICAL)
@@ -124,7 +132,10 @@ class Decider:
     def _record_decision(self, tick_ms: int, sample_order: int, decision: tuple) -> int:
         order = self._journal.next_order()
         fields = (order - sample_order,) + decision[:2] + (self._bundle_digest,) + decision[2:]
-        return self._recorder.record(CRITICAL, tick_ms, DECISION, fields, order)
+        # Not sealed one by one: a checkpoint among them would hold the registers of decisions that are not yet durable.
+        self._recorder.append(CRITICAL, tick_ms, DECISION, fields, order)
+        self.pending += [(order, act[0], act[1]) for act in decision[D_ACTS] if act[2] == ALLOWED]
+        return order
 
     def _act(self, decision_order: int, decision: tuple, is_durable: bool) -> None:
         for action, value, verdict, _last in decision[D_ACTS]:
@@ -133,9 +144,14 @@ class Decider:
                 # Without room for the decision nothing moves: an act that nobody can explain later must not happen.
                 result = self._actuators.carry_out(action, value) if is_durable else FAILED
                 self._point("after_actuate")
-                self._follow(decision_order, ACTION, (action, value, result))
+                self.tell_action(decision_order, action, value, result)
             else:
                 self._follow(decision_order, REFUSAL, (action, value, verdict))
+
+    def tell_action(self, decision_order: int, action: int, value: int, result: int) -> None:
+        """Record how the action of a decision ended: it is pending no more."""
+        self.pending = [act for act in self.pending if act[:2] != (decision_order, action)]
+        self._follow(decision_order, ACTION, (action, value, result))
 
     def _follow(self, decision_order: int, kind: int, fields: tuple) -> None:
         order = self._journal.next_order()

@@ -65,6 +65,7 @@ class Desk:
         self.fed = 0
         self.starved = []
         self.agent = None
+        self.bundle = BUNDLE
         self.settings = {
             "device": DEVICE.hex(),
             "link": {"kid": KID.hex(), "secret": SECRET.hex()},
@@ -112,7 +113,7 @@ class Desk:
             self._random,
             Aes128,
             SCHEMA,
-            BUNDLE,
+            self.bundle,
         )
         board.point = self._reach
         board.feed = self._feed

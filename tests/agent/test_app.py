@@ -1,10 +1,11 @@
 """The agent as a whole, in virtual time: nothing lost, nothing decided twice, whatever ends it and whenever."""
 
+import hashlib
 from itertools import pairwise
 
 import pytest
 
-from agent.checkpoint import PartJoiner, decode_checkpoint
+from agent.checkpoint import PRUNE, PartJoiner, decode_checkpoint
 from agent.flash import PowerCut
 from protocol.event import (
     ACTION,
@@ -18,12 +19,15 @@ from protocol.event import (
     TIME_MARK,
 )
 from protocol.keys import CRITICAL, ROUTINE
+from rules import grammar as g
 from rules.bundle import read_bundle
 from rules.engine import Engine
 from rules.guard import ALLOWED
+from rules.limits import value_max
 from rules.replay import StepReplay
-from tests.agent.desk import BUNDLE, SAMPLE_MS, Desk, KillPoint
+from tests.agent.desk import BUNDLE, SAMPLE_MS, SCHEMA, Desk, KillPoint
 from tests.agent.model_gateway import MAX_AGE_S
+from tools.rule_tree import act, bundle, gate, if_, register, rule, set_register
 
 POINTS = (
     "before_seal",
@@ -211,6 +215,61 @@ def test_undecided_action_of_a_cut_is_told_at_the_next_boot():
 
     assert [boot for boot, _ in actions][:2] == [1, 2]
     _check_evidence(desk)
+
+
+def test_act_outlives_a_checkpoint_that_made_room_before_it():
+    """
+    In a ring so small that sealing a decision costs the newest checkpoint, a cut before any actuation loses no act: the new
+    checkpoint names what was decided and not yet done.
+    """
+    made_room = 0
+    for count in (14, 15, 16, 22, 36, 37, 38):
+        desk = Desk(sectors=8)
+        desk.points = {"before_actuate": count}
+        assert isinstance(desk.run(20), KillPoint)
+        desk.run(1)
+        made_room += sum(point.reason == PRUNE for point in _checkpoints(desk) if point.pending)
+        _check_evidence(desk)
+
+    assert made_room > 0
+
+
+def _checkpoints(desk):
+    joiner = PartJoiner()
+    wholes = [joiner.add(event[3]) for _, event in desk.gateway.events(CRITICAL) if event[2] == CHECKPOINT]
+    return [decode_checkpoint(whole) for whole in wholes if whole is not None]
+
+
+def _large_decisions():
+    """Return a bundle of five rules that all decide at the same samples, with decisions of which two fill a segment."""
+    gates = [gate(action, 0, 1, safe=0) for action in range(1, 6)]
+    turn = [set_register(0, 0), set_register(1, [g.SUBTRACT, 1, register(1)])]
+    rules = [
+        rule(
+            action,
+            [0, 0] + [value_max] * 10,
+            [
+                set_register(0, [g.ADD, register(0), 1]),
+                if_([g.AT_LEAST, register(0), 20], [*turn, act(action, register(1))]),
+            ],
+        )
+        for action in range(1, 6)
+    ]
+    return bundle(rules, gates, schema=hashlib.sha256(SCHEMA).digest()[:8])
+
+
+def test_decisions_of_one_sample_are_never_parted_by_a_checkpoint():
+    """Registers of a decision that is not yet durable stand in no checkpoint: a cut would lose that decision for good."""
+    desk = Desk(sectors=8)
+    desk.bundle = _large_decisions()
+    desk.run(30)
+    orders = {}
+    for order, _, _, fields in _decisions(desk):
+        orders.setdefault(order - fields[0], []).append(order)
+
+    assert len(orders) > 30
+    assert {(len(found), found[-1] - found[0]) for found in orders.values()} == {(5, 4)}
+    assert any(point.reason == PRUNE and len(point.pending) == 5 for point in _checkpoints(desk))
 
 
 def test_lost_answers_make_duplicates_and_nothing_else():

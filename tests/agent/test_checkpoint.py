@@ -22,6 +22,7 @@ def _point(**changes):
         "engine": STATE,
         "positions": {2: 1, 1: 0},
         "period_start": 4,
+        "pending": [(70000, 1, 1), (70001, 2, 0)],
     }
     return Checkpoint(**{**fields, **changes})
 

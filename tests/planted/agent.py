@@ -53,6 +53,27 @@ def _forget_pending_actions(patch):
     patch(Agent, "_record_boot", lambda self, pending: record_boot(self, []))
 
 
+def _forget_what_waits_at_a_checkpoint(patch):
+    take = Fold._take_part
+
+    def forgetful(self, boot, tick_ms, fields):
+        take(self, boot, tick_ms, fields)
+        self.pending = []
+
+    patch(Fold, "_take_part", forgetful)
+
+
+def _seal_each_decision_by_itself(patch):
+    append = Recorder.append
+
+    def hasty(self, lane, tick_ms, kind, fields, order):
+        if append(self, lane, tick_ms, kind, fields, order):
+            self._seal(lane, self._journal.seal_full)
+        return False
+
+    patch(Recorder, "append", hasty)
+
+
 def _take_any_receipt(patch):
     from protocol.messages import parse_receipt
 
@@ -154,6 +175,14 @@ AGENT_FAULTS = {
     "forget_pending_actions": (
         _forget_pending_actions,
         "test_undecided_action_of_a_cut_is_told_at_the_next_boot",
+    ),
+    "forget_what_waits_at_a_checkpoint": (
+        _forget_what_waits_at_a_checkpoint,
+        "test_act_outlives_a_checkpoint_that_made_room_before_it",
+    ),
+    "seal_each_decision_by_itself": (
+        _seal_each_decision_by_itself,
+        "test_decisions_of_one_sample_are_never_parted_by_a_checkpoint",
     ),
     "take_any_receipt": (_take_any_receipt, "test_forged_receipts_make_nobody_forget_or_start_over"),
     "take_any_time_token": (_take_any_time_token, "test_forged_receipts_make_nobody_forget_or_start_over"),
