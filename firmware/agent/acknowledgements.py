@@ -1,7 +1,9 @@
 """What the journal tells others that it holds, and what they have told it: custody and receipts.
 
-Both watermarks live in memory only. After a boot they are unknown, so everything on flash counts as unacknowledged until the
-first answers come; that costs a few segments sent twice and can lose nothing.
+Custody lives in memory only: after a boot everything on flash without a receipt counts as unacknowledged until the first answers
+come, which costs a few segments sent twice. Receipts go along with whatever the cell stores next, in a running exchange at
+least once every 64 requests: who boots with a full ring while the gateway is away must still know what may go first, or
+unsent segments would be pruned and receipted ones kept.
 """
 
 import hashlib
@@ -103,4 +105,18 @@ class Acknowledgements:
         if raw is not None and hashlib.sha256(raw).digest() != receipt.digest:
             return "restored"
         state.receipt = max(state.receipt, receipt.number)
+        self.cell.note_receipts(self.epoch, *[lane.receipt for lane in self.lanes])
         return "ok"
+
+    def recall_receipts(self) -> None:
+        """Take from the cell what was receipted before this boot. Call with the lanes recovered."""
+        if self.cell.receipts is None:
+            return
+        epoch = self.cell.receipts[0]
+        for lane in LANES:
+            number = self.cell.receipts[1 + lane]
+            if epoch == self.epoch:
+                # Never above what is on flash: only a receipt from the office may say that the flash was restored.
+                self.lanes[lane].receipt = min(number, self.lanes[lane].next_number - 1)
+            elif epoch < self.epoch:
+                self.old_receipts[(lane, epoch)] = number

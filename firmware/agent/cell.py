@@ -23,6 +23,7 @@ _NAMES = (
     "order_reserved",
     "epoch_start",
     "is_begun",
+    "receipts",
 )
 
 
@@ -35,6 +36,8 @@ class Cell:
     order_reserved: orders below it may have been used. epoch_start: fields of the epoch's first event
     [reason, old epoch, critical head, routine head], or None in the first epoch.
     is_begun: an epoch was begun under this cell; not so in a cell never stored, or lost.
+    receipts: [epoch, critical, routine], the highest receipted numbers (-1: none) as of the newest store, or None. The only
+    field that may be behind: `note_receipts` changes it in memory, and whatever is stored next takes it along.
     """
 
     def __init__(self, flash, first_sector: int = 0):
@@ -54,6 +57,7 @@ class Cell:
             self.order_reserved,
             self.epoch_start,
             self.is_begun,
+            self.receipts,
         ) = _new()
 
     def _set(self, fields: list) -> None:
@@ -69,6 +73,10 @@ class Cell:
                     self._serial = item[0]
                     self._sector = sector
                     self._set(item[1:] + list(_new()[len(item) - 1 :]))
+
+    def note_receipts(self, epoch: int, critical: int, routine: int) -> None:
+        """Let the next store, of whatever field, make these numbers durable: not worth a program of their own."""
+        self.receipts = [epoch, critical, routine]
 
     def store(self, **changes) -> None:
         """Change fields; durable, and read back, when this returns. Raises FlashFault if no page keeps its bytes."""
@@ -102,4 +110,4 @@ class Cell:
 
 def _new():
     """Return every field of a cell that was never stored."""
-    return 0, 0, 0, 0, 0, None, 0, 0, 0, None, False
+    return 0, 0, 0, 0, 0, None, 0, 0, 0, None, False, None

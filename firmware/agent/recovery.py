@@ -32,6 +32,7 @@ def recover(journal):
     found = journal.ring.scan(lambda segment: _is_good(journal, segment))
     for lane in LANES:
         _recover_lane(journal, lane, found)
+    journal.recall_receipts()
     reason = _reason(journal)
     journal.order = _next_order(journal)
     if reason is not None:

@@ -97,6 +97,32 @@ def test_critical_displaces_routine_before_anything_critical(site):
     assert site.journal.kept_from(CRITICAL) == 0
 
 
+def test_receipted_sectors_go_first_after_a_boot_without_any_answer(site):
+    """A device that boots with a full ring while the gateway is away gives up what is receipted, and nothing that nobody has."""
+    fill(site, 20, 20)
+    site.acknowledge(CRITICAL, site.journal.offer()[CRITICAL][1])
+    # Whatever is stored next in the cell takes the receipts along.
+    site.cell.store(sender_reserved=64)
+    kept = site.journal.kept_from(ROUTINE)
+    site.power_on()
+    site.boot()
+    fill(site, 20)
+
+    assert site.journal.kept_from(ROUTINE) == kept
+    assert site.journal.kept_from(CRITICAL) > 0
+
+
+def test_receipts_of_an_epoch_that_ended_are_known_after_a_boot(site):
+    """What the office has of the earlier epoch is not sent again after a boot."""
+    fill(site, 5)
+    site.acknowledge(CRITICAL, site.journal.offer()[CRITICAL][1])
+    site.journal.start_epoch(RESTORED, site.tick)
+    site.power_on()
+    site.boot()
+
+    assert [entry for entry in site.journal.older() if entry[:2] == (CRITICAL, 0)] == []
+
+
 def test_receipted_sectors_go_first_and_without_a_word(site):
     """A receipt puts even critical segments before unreceipted routine ones, and needs no tombstone."""
     fill(site, 20)
