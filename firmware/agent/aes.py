@@ -1,6 +1,6 @@
 """The block cipher of `protocol.aead` from MicroPython's `cryptolib`; hosts use `protocol.aes_host`.
 
-Only ECB and CBC: CTR is left out of most builds. See docs/decisions/0030-ccm-from-cryptolib.md.
+Only ECB and CBC: CTR is left out of most builds. See docs/decisions/0010-ccm-from-cryptolib.md.
 """
 
 import cryptolib
