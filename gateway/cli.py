@@ -216,7 +216,9 @@ def _table(rows: list[dict[str, Any]], columns: list[tuple[str, str]]) -> str:
 
 def _line(cells: list[str], widths: list[int], numeric: list[bool]) -> str:
     placed = zip(cells, widths, numeric, strict=True)
-    return "  ".join(cell.rjust(width) if right else cell.ljust(width) for cell, width, right in placed).rstrip()
+    return "  ".join(
+        cell.rjust(width) if right else cell.ljust(width) for cell, width, right in placed
+    ).rstrip()
 
 
 def _ago(seconds: float | None) -> str:
