@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from office_ingest.founding import found_office
+from protocol.diagnostic import DiagnosticError
 from tools.demo.story import waiting_by_device
 from tools.provision import DevicePlan, GatewayPlan, Office, provision_device, provision_gateway
 from tools.relay import keep_all
@@ -147,19 +148,6 @@ def arm_device(folder: Path, point: str | None, count: int = 1) -> None:
     config.write_text(before if point is None else f"{before}\n[points]\n{point} = {count}\n")
 
 
-async def revive(service: Service, pause: float = 0.0) -> None:
-    """Start a killed process after a pause; again if it is killed before it is ready."""
-    await asyncio.sleep(pause)
-    while True:
-        try:
-            await service.start()
-        except Exception:
-            if service.process is None or service.process.returncode != -signal.SIGKILL:
-                raise
-        else:
-            return
-
-
 def proved(site: Site, said: str = "") -> Proof:
     """Return the proof of a stopped site. Raises AssertionError with every fault, and with what is said besides."""
     proof = prove_site(site)
@@ -173,3 +161,26 @@ def proved(site: Site, said: str = "") -> Proof:
 def outstation(*words: str) -> list[str]:
     """Return the command line of the `outstation` command."""
     return [sys.executable, "-P", "-m", "tools.cli", *words]
+
+
+async def end_at_point(service: Service, point: str, count: int, folder: Path | None = None) -> None:
+    """Start a process that ends at a named point, and wait until it has. folder: of a device, whose settings arm it.
+
+    Raises AssertionError if it ends otherwise, or never comes there.
+    """
+    if folder is not None:
+        arm_device(folder, point, count)
+    try:
+        await service.start(None if folder is not None else {"OUTSTATION_POINT": f"{point}:{count}"})
+    except DiagnosticError:
+        # It may come to its point before it says that it is ready.
+        assert service.process is not None and service.process.returncode == KILL_POINT, point
+    try:
+        code = await asyncio.wait_for(service.ended(), STEP_SECONDS_MAX)
+    except TimeoutError:
+        raise AssertionError(
+            f"{service.name} did not come to {point} for the {count}. time within {STEP_SECONDS_MAX:.0f} s"
+        ) from None
+    assert code == KILL_POINT, service.failed(f"{service.name} ended with {code} instead of at {point}")
+    if folder is not None:
+        arm_device(folder, None)

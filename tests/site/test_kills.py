@@ -1,0 +1,145 @@
+"""One running site whose device, gateway and office are killed again and again: no figure of the proof changes.
+
+What a device had sampled and not yet sealed when it is killed was never recorded: it lies in memory, not on flash. Everything
+that is on flash must be at the office, once.
+"""
+
+import asyncio
+import random
+import sqlite3
+
+import pytest
+
+from gateway.points import POINTS as GATEWAY_POINTS
+from office_ingest.points import POINTS as OFFICE_POINTS
+from protocol.diagnostic import DiagnosticError
+from tests.site.harness import (
+    chosen_seed,
+    end_at_point,
+    lay_out,
+    proved,
+    repeat_command,
+    stop_all,
+)
+from tools.device import PointsSection
+
+MOMENTS = 20
+# Those that need a full ring come last, when it is.
+DEVICE_POINTS = (
+    ("before_seal", "after_seal", "before_program", "after_program"),
+    ("before_readback", "after_readback", "before_actuate", "after_actuate"),
+    ("before_send", "after_answer", "before_erase", "after_erase"),
+)
+_RARE = ("before_actuate", "after_actuate", "before_erase", "after_erase")
+HERE = "tests/site/test_kills.py::test_kills_at_every_point_and_at_seeded_moments_change_no_figure"
+
+
+class Story:
+    """What is done to a site, by one seed; told: each kill in the order in which it happened."""
+
+    def __init__(self, site, seed):
+        self.site = site
+        self.chance = random.Random(seed)
+        self.told = []
+        self.starting = set()
+        self.struck = set()
+
+    async def points(self, service, names, folder=None):
+        """Let a process end at one named point after the other; each next start has the next point armed."""
+        for name in names:
+            count = self.chance.randint(1, 2 if name in _RARE else 10)
+            await end_at_point(service, name, count, folder)
+            self.told.append(f"{service.name} {name}:{count}")
+        await service.start()
+
+    async def every_point(self):
+        """All named points of all processes: office, gateway and devices at the same time, each in its own order."""
+        site = self.site
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.points(site.office, OFFICE_POINTS))
+            tasks.create_task(self.points(site.gateway, GATEWAY_POINTS))
+            for device, names in zip(site.devices, DEVICE_POINTS, strict=True):
+                tasks.create_task(self.points(device, names, site.folder / device.name))
+
+    async def moments(self, count):
+        """SIGKILL at seeded moments, wherever the process is then, its own start included."""
+        site = self.site
+        killable = [*site.devices, site.gateway, site.office]
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(count):
+                await asyncio.sleep(self.chance.uniform(0.2, 0.9))
+                service, pause = self.chance.choice(killable), self.chance.uniform(0.0, 0.6)
+                await self.until_it_runs(service)
+                is_starting = service in self.starting
+                self.struck.add(service)
+                service.send_kill()
+                self.told.append(f"{service.name} SIGKILL" + (" while it starts" if is_starting else ""))
+                if not is_starting:
+                    self.starting.add(service)
+                    tasks.create_task(self.revive(service, pause))
+
+    async def until_it_runs(self, service):
+        while not service.is_running or service in self.struck:
+            if service not in self.starting:
+                raise service.failed(f"{service.name} ended with {service.process.returncode} by itself")
+            await asyncio.sleep(0.02)
+
+    async def revive(self, service, pause):
+        """Start a killed process again, and again if it is killed before it is ready."""
+        while service in self.struck:
+            await service.ended()
+            await asyncio.sleep(pause)
+            self.struck.discard(service)
+            try:
+                await service.start()
+            except DiagnosticError:
+                if service not in self.struck:
+                    raise
+        self.starting.discard(service)
+
+    async def tell(self):
+        """The whole story; the site has ended in order when this returns."""
+        await self.every_point()
+        await self.moments(MOMENTS)
+        await asyncio.sleep(1.0)
+        await stop_all(self.site)
+
+
+def test_every_named_point_of_a_device_is_in_the_story():
+    """A point that the firmware gets and nobody dies at would prove nothing."""
+    assert sorted(name for names in DEVICE_POINTS for name in names) == sorted(
+        PointsSection.__struct_fields__
+    )
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.proves("S24")
+def test_kills_at_every_point_and_at_seeded_moments_change_no_figure(tmp_path):
+    """Killed at all 25 named points and at 20 seeded moments in one run: all that is on flash is at the office, once, verified."""
+    seed = chosen_seed(20)
+
+    async def run():
+        site = await lay_out(tmp_path)
+        story = Story(site, seed)
+        try:
+            await story.tell()
+        finally:
+            await site.close()
+        return site, story
+
+    try:
+        site, story = asyncio.run(run())
+        proof = proved(site, " / ".join(story.told))
+    except BaseException as error:
+        error.add_note(f"to repeat: {repeat_command(seed, HERE)}")
+        raise
+    connection = sqlite3.connect(site.office_folder / "office.db")
+    (duplicates,) = connection.execute("SELECT sum(duplicates) FROM tallies").fetchone()
+    connection.close()
+
+    assert (
+        len(story.told) == sum(map(len, DEVICE_POINTS)) + len(GATEWAY_POINTS) + len(OFFICE_POINTS) + MOMENTS
+    )
+    # The kills met what they should: the office was asked twice for the same, and kept it once.
+    assert duplicates > 0
+    assert proof.figures["decisions"] > 0
