@@ -4,20 +4,23 @@ PYTEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: demo test check canary clean
+.PHONY: demo test check canary wheel clean
 
 demo: $(READY)
 	@mkdir -p build
 	$(BIN)/outstation demo --json build/demo.json
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not canary"
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not canary and not wheel"
 
 check: $(READY)
 	$(BIN)/python -m tools.check
 
 canary: $(READY)
 	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m canary
+
+wheel: $(READY)
+	$(BIN)/python -m pytest -q -m wheel tests/tools/test_wheel.py
 
 clean:
 	rm -rf build dist .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
