@@ -51,6 +51,7 @@ class Office:
             interval_s=settings.heartbeat.interval_s,
             grace_s=settings.heartbeat.grace_s,
             monotonic=clock.monotonic,
+            silent=self.store.devices_with_open_finding("silence"),
         )
         self._reach = points.armed(os.environ.get(points.VARIABLE))
         self.ingest = Ingest(
@@ -64,7 +65,7 @@ class Office:
         self.api = build_api(
             take=self.ingest.take,
             gateway_of=Registry(self.store).gateway_of,
-            devices=lambda: devices_overview(self.store.connection),
+            devices=lambda gateway: devices_overview(self.store.connection, gateway=gateway),
             is_ready=self._is_ready,
             worker=self.worker,
             reach=self._reach,

@@ -19,9 +19,16 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def devices_overview(connection: sqlite3.Connection) -> Rows:
-    """Return for each registered device: when it was heard, what is held, what is missing or in doubt, what it decided."""
-    rows = connection.execute("SELECT id, name, site FROM devices ORDER BY site, name, id").fetchall()
+def devices_overview(connection: sqlite3.Connection, *, gateway: str | None = None) -> Rows:
+    """Return for each registered device: when it was heard, what is held, what is missing or in doubt, what it decided.
+
+    gateway: its identity, where only the devices of its site are meant.
+    """
+    rows = connection.execute(
+        "SELECT id, name, site FROM devices WHERE ?1 IS NULL OR site = (SELECT site FROM gateways WHERE id = ?1)"
+        " ORDER BY site, name, id",
+        (gateway,),
+    ).fetchall()
     return [_device(connection, *row) for row in rows]
 
 

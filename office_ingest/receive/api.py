@@ -61,12 +61,12 @@ def build_api(
     *,
     take: Take,
     gateway_of: Callable[[str], str | None],
-    devices: Callable[[], list[dict[str, Any]]],
+    devices: Callable[[str], list[dict[str, Any]]],
     is_ready: Callable[[], bool],
     worker: Executor,
     reach: Reach = pass_by,
 ) -> FastAPI:
-    """Return the office's HTTP interface. take, gateway_of, devices run in worker, which must have one thread."""
+    """Return the office's HTTP interface. take, gateway_of, devices (of a gateway's site) run in worker, which must have one thread."""
     api = FastAPI(
         title="Outstation office",
         version=VERSION,
@@ -99,9 +99,9 @@ def build_api(
 
     @api.get("/v1/devices")
     async def list_devices(request: Request) -> JSONResponse:
-        """Return what the office knows of each device."""
-        await gateway(request)
-        return JSONResponse({"devices": await in_worker(devices)})
+        """Return what the office knows of each device of the gateway's site."""
+        name = await gateway(request)
+        return JSONResponse({"devices": await in_worker(devices, name)})
 
     @api.get("/healthz")
     async def healthz() -> dict[str, str]:

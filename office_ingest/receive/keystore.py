@@ -223,10 +223,12 @@ class Keystore:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # A commit that a reader kept waiting too long fails and leaves the transaction open.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

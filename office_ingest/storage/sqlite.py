@@ -110,7 +110,9 @@ class SqliteStore:
     def has_name(self, table: str, name: str) -> bool:
         """Say whether "devices" or "gateways" holds a row of this name."""
         assert table in ("devices", "gateways")
-        return self.connection.execute(f"SELECT 1 FROM {table} WHERE name = ?", (name,)).fetchone() is not None
+        return (
+            self.connection.execute(f"SELECT 1 FROM {table} WHERE name = ?", (name,)).fetchone() is not None
+        )
 
     def put_body(self, table: str, body: bytes) -> bytes:
         """Keep a bundle or a schema (table "bundles" or "schemas") by its digest, which is returned."""
@@ -252,6 +254,13 @@ class SqliteStore:
         )
         if row is not None:
             self._put("findings", device, kind, place, row[0], "cleared", row[1], now_ms, row[2])
+
+    def devices_with_open_finding(self, kind: str) -> list[bytes]:
+        """Return the devices that have an open finding of a kind."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT device FROM findings WHERE kind = ? AND state = 'open' ORDER BY 1", (kind,)
+        )
+        return [row[0] for row in rows]
 
     # heartbeats and receipts
 

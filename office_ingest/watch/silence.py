@@ -1,8 +1,10 @@
 """Notices devices that fell silent: no heartbeat for two intervals and a grace, on a clock that never goes back.
 
-At start every device counts as heard just now: what was before the office ran is not the device's fault.
+At start every device counts as heard just now: what was before the office ran is not the device's fault. Only those whose
+silence an earlier run had found stay silent until they are heard, or that finding would never end.
 """
 
+import math
 from collections.abc import Callable, Iterable
 
 INTERVALS_MISSED = 2
@@ -12,13 +14,21 @@ class SilenceWatch:
     """Remembers when each device was heard, and which are silent now.
 
     interval_s: expected between heartbeats; grace_s: what the way may add. monotonic: seconds that never go back.
+    silent: those that were found silent before and not heard since.
     """
 
-    def __init__(self, *, interval_s: float, grace_s: float, monotonic: Callable[[], float]):
+    def __init__(
+        self,
+        *,
+        interval_s: float,
+        grace_s: float,
+        monotonic: Callable[[], float],
+        silent: Iterable[bytes] = (),
+    ):
         self.limit_s = INTERVALS_MISSED * interval_s + grace_s
         self._monotonic = monotonic
-        self._heard: dict[bytes, float] = {}
-        self._silent: set[bytes] = set()
+        self._silent = set(silent)
+        self._heard = dict.fromkeys(self._silent, -math.inf)
 
     def heard(self, device: bytes) -> None:
         """Take note of a fresh heartbeat."""

@@ -25,7 +25,7 @@ def call(desk):
         return build_api(
             take=take,
             gateway_of=desk.registry.gateway_of,
-            devices=lambda: devices_overview(desk.store.connection),
+            devices=lambda gateway: devices_overview(desk.store.connection, gateway=gateway),
             is_ready=lambda: True,
             worker=worker,
         )
@@ -140,6 +140,20 @@ def test_devices_are_listed_for_gateways_only(desk, call):
     assert ("pump", 1, [{"lane": "critical", "epoch": 0, "held": 0, "receipted": 0, "head": None}]) == (
         *(row["name"], row["segments"], row["lanes"]),
     )
+
+
+def test_gateway_sees_the_devices_of_its_own_site_only(desk, call):
+    """A token says nothing about another site: neither which devices are there, nor what they did."""
+    ours, theirs = DeviceModel(1), DeviceModel(2)
+    desk.add(ours, "pump")
+    desk.registry.add_device(theirs.device, name="vault", site="site-2", now_ms=1)
+    desk.registry.add_gateway("gw-2", name="gw-2", site="site-2", token="another token, of site 2", now_ms=1)
+    seen = [
+        [row["name"] for row in call("GET", "/v1/devices", headers=headers).json()["devices"]]
+        for headers in (CBOR, {"Authorization": "Bearer another token, of site 2"})
+    ]
+
+    assert [["pump"], ["vault"]] == seen
 
 
 def test_health_and_openapi_are_open(call):

@@ -256,6 +256,39 @@ def test_body_that_does_not_open_is_quarantined_and_told(desk, device):
     assert [("body", "critical epoch 0 number 0")] == desk.findings()
 
 
+_PLAIN = "8501000040%s"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "9f84000a0affff",  # an array of indefinite length
+        "818400000ac0a10001",  # a tag
+        "818400000aa100f93c00",  # a float
+        "818400000aa200010002",  # a key twice
+        "818400000aa201010001",  # keys out of order
+        "818400000aa1001801",  # a head longer than needed
+        "818400000aa1616101",  # a key that is text
+        "8184000018ffc249010000000000000000",  # a bignum, in an event of a kind that nobody knows
+        "818400000aa1000100",  # bytes after the end
+    ],
+)
+def test_body_outside_the_strict_encoding_is_quarantined(desk, device, rows):
+    """What the device's own encoder never writes is not stored, though the seal holds and other decoders would read it."""
+    good = _sealed_plaintext(device, bytes.fromhex(_PLAIN % "818400000aa10001"))
+    bad = _sealed_plaintext(device, bytes.fromhex(_PLAIN % rows))
+
+    assert [_refused(errors.BODY)] == desk.take(bad).outcomes
+    assert [("body", "routine epoch 0 number 0")] == desk.findings()
+    assert [STORED] == desk.take(good).outcomes
+
+
+def _sealed_plaintext(device, plaintext):
+    header = device.header(1, 1, keys.SITE)
+    body_key, iv_key = device.view_keys(keys.SITE, 0)
+    return seal_segment(header, plaintext, keys.tag_key(device.seal_key(1, 0)), body_key, iv_key, ctr)
+
+
 def test_count_that_differs_from_the_body_is_quarantined(desk, device):
     """The header's count is compared with the events inside."""
     raw = device.seal_only(0, [device.sample([1, 1])], count=2)
@@ -558,3 +591,13 @@ def test_order_of_arrival_does_not_matter(tmp_path_factory, seed):
         desk.close()
 
     assert contents[0] == contents[1]
+
+
+def test_segment_brought_by_another_sites_gateway_is_stored_under_its_name(desk, device):
+    """A seal proves a segment whoever carries it; which gateway did is kept beside it, and its receipt goes back that way."""
+    desk.registry.add_gateway("gw-2", name="gw-2", site="site-2", token="another token, of site 2", now_ms=1)
+    answer = desk.ingest.take("gw-2", [device.seal(0)], [])
+
+    assert [STORED] == answer.outcomes
+    assert {(0, 0): 0} == desk.receipts(answer)
+    assert [("gw-2",)] == desk.rows("segments", "gateway")

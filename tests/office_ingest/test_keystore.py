@@ -161,3 +161,18 @@ def test_other_files_are_refused(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(NotAnOfficeDatabase):
         Keystore.open(path)
+
+
+def test_commit_that_a_reader_keeps_waiting_leaves_the_keystore_usable(tmp_path, keystore):
+    """After a write that gave up because somebody reads, the next one works: nothing is left half open."""
+    keystore._connection.execute("PRAGMA busy_timeout = 20")
+    reader = sqlite3.connect(tmp_path / "keystore.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM devices").fetchall()
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        DeviceModel(2).enrol(keystore)
+    reader.execute("ROLLBACK")
+    reader.close()
+    DeviceModel(3).enrol(keystore)
+
+    assert 2 == len(keystore.devices())

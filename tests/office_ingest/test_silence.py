@@ -44,6 +44,17 @@ def test_next_heartbeat_ends_silence():
     assert ([], []) == watch.check(DEVICES)
 
 
+def test_silence_found_before_a_restart_ends_with_the_next_heartbeat():
+    """Who was silent when the office stopped stays so, untold, until it is heard; then that is told."""
+    clock = _Clock()
+    watch = SilenceWatch(interval_s=10, grace_s=5, monotonic=clock, silent=DEVICES[:1])
+    clock.now += 1
+    assert ([], []) == watch.check(DEVICES)
+    watch.heard(DEVICES[0])
+
+    assert ([], [DEVICES[0]]) == watch.check(DEVICES)
+
+
 def test_new_device_gets_its_time():
     """A device counts as heard when it is first seen in the register."""
     watch, clock = _watch()

@@ -1,0 +1,89 @@
+"""The wired office, less its sockets: what its parts do together over time, by a clock that the test turns."""
+
+import pytest
+
+from office_ingest.app import Office
+from office_ingest.config import read_office
+from office_ingest.founding import found_office
+from office_ingest.receive.registry import Registry
+from tests.support.device_model import DeviceModel
+
+NOW_MS = 1_700_000_000_000
+
+
+class _Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+    def wall_ms(self):
+        return NOW_MS + round(self.now * 1000)
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Start the same office again and again: site() -> Office; site.clock, site.device."""
+    config = found_office(tmp_path / "office", now_ms=NOW_MS, port=0, interval_s=10, grace_s=5)
+    clock, device = _Clock(), DeviceModel()
+    running = []
+
+    def start():
+        while running:
+            running.pop().close()
+        running.append(Office(read_office(config), clock))
+        return running[0]
+
+    office = start()
+    Registry(office.store).add_device(device.device, name="pump", site="site-1", now_ms=1)
+    Registry(office.store).add_gateway("gw-1", name="gw-1", site="site-1", token="x" * 32, now_ms=1)
+    device.enrol(office.keystore)
+    start.clock, start.device = clock, device
+    yield start
+    running[0].close()
+
+
+def _silence(office):
+    rows = office.store.connection.execute("SELECT state, times FROM findings WHERE kind = 'silence'")
+    return rows.fetchall()
+
+
+def test_silence_becomes_a_finding_and_a_heartbeat_ends_it(site):
+    """Two intervals and the grace without a heartbeat are a finding; forged ones do not end it, the next true one does."""
+    office = site()
+    office.ingest.take("gw-1", [], [site.device.heartbeat()])
+    office.check_silence()
+    site.clock.now += 25
+    office.check_silence()
+    before = _silence(office)
+    site.clock.now += 1
+    office.check_silence()
+    found = _silence(office)
+    forged = bytearray(site.device.heartbeat())
+    forged[-1] ^= 1
+    office.ingest.take("gw-1", [], [bytes(forged)])
+    office.check_silence()
+    after_forged = _silence(office)
+    office.ingest.take("gw-1", [], [site.device.heartbeat()])
+    office.check_silence()
+
+    assert ([], [("open", 1)], [("open", 1)], [("cleared", 1)]) == (
+        *(before, found, after_forged, _silence(office)),
+    )
+
+
+def test_silence_found_before_a_restart_still_ends(site):
+    """A finding that another run of the office opened is ended by the device's next heartbeat, and by nothing else."""
+    office = site()
+    office.check_silence()
+    site.clock.now += 26
+    office.check_silence()
+    office = site()
+    site.clock.now += 1
+    office.check_silence()
+    after_restart = _silence(office)
+    office.ingest.take("gw-1", [], [site.device.heartbeat()])
+    office.check_silence()
+
+    assert ([("open", 1)], [("cleared", 1)]) == (after_restart, _silence(office))
