@@ -23,6 +23,15 @@ SEQUENCE = 13  # numbers run out: a counter would pass its largest value
 RULE = 14  # a bundle that breaks the grammar of rules or one of its limits
 REPLAY = 15  # a message that was accepted before, or is too old to tell
 NOT_PROTECTED = 16  # a message without the protection it must have
+UNSIGNED = 17  # a release with fewer signatures than it needs
+SIGNER = 18  # signed by a key that is no release root here
+TARGET = 19  # a release for other devices
+HARDWARE = 20  # a release for other hardware
+SCHEMA = 21  # a release for another schema
+ROLLBACK = 22  # a release below the floor
+FORWARD = 23  # a release too far above the floor
+VALIDITY = 24  # a release outside its time, or no trusted time to tell
+PART = 25  # a part that is not the one its manifest names
 
 NAMES = {
     MALFORMED: "malformed",
@@ -41,6 +50,15 @@ NAMES = {
     RULE: "rule",
     REPLAY: "replay",
     NOT_PROTECTED: "not-protected",
+    UNSIGNED: "unsigned",
+    SIGNER: "signer",
+    TARGET: "target",
+    HARDWARE: "hardware",
+    SCHEMA: "schema",
+    ROLLBACK: "rollback",
+    FORWARD: "forward",
+    VALIDITY: "validity",
+    PART: "part",
 }
 
 

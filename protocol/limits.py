@@ -42,3 +42,21 @@ uplink_receipts_max = 1536
 uplink_wants_max = 1024
 # Largest number of anything that counts up: CBOR keeps it in four bytes.
 uint32_max = 0xFFFFFFFF
+# A manifest names 32 devices and 8 parts, and still lies in a quarter of a flash sector.
+manifest_bytes_max = 1024
+# A COSE_Sign1 with the longest signature that is verified: two levels of height 10 and digits of 4 bits.
+envelope_bytes_max = 5200
+# Manifest and two signatures.
+release_bytes_max = 11520
+release_signatures_max = 2
+release_devices_max = 32
+release_hardware_max = 8
+release_parts_max = 8
+# Text in a manifest, bytes: a name, not a story.
+release_text_bytes_max = 64
+# How far above its floor a device follows a release, so that nobody can use all numbers up with one.
+release_ahead_max = 1000
+# Bodies of parts: rules and configuration fill a flash sector, a model four.
+rules_part_bytes_max = 4096
+model_part_bytes_max = 16384
+configuration_part_bytes_max = 4096

@@ -19,7 +19,7 @@ from tools.cddl_match import Matcher, Named
 # In this order: what an empty map or list fits first is what it is.
 TOP_RULES = (
     *("segment", "heartbeat", "receipt", "time_token", "answer", "uplink_request", "uplink_answer"),
-    *("checkpoint", "schema", "events", "bundle"),
+    *("checkpoint", "schema", "events", "bundle", "release", "manifest", "signature", "successor"),
 )
 SECTOR_BYTES = 4096
 PAGE_BYTES = 256

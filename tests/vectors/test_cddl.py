@@ -26,6 +26,8 @@ _LISTS = {
     "checkpoint": ("accept", "reject"),
     "schema": ("accept", "reject"),
     "event": ("accept", "reject"),
+    "envelope": ("accept", "reject"),
+    "manifest": ("accept", "reject", "releases", "release_reject"),
 }
 VECTORS = [
     {"rule": "events" if name == "event" else None, **vector}
