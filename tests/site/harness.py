@@ -7,7 +7,6 @@ made by `write_synthetic`, in which both of the demonstration's rules change the
 import asyncio
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -60,6 +59,7 @@ async def lay_out(
     samples_per_s: int = SAMPLES_PER_S,
     sectors: int = JOURNAL_SECTORS,
     ack_timeout_ms: int = 250,
+    heartbeat_ms: int = 500,
     drain_ms: int = 30_000,
 ) -> Site:
     """Return a site whose relays are open and whose processes have not started."""
@@ -78,7 +78,7 @@ async def lay_out(
     timing = (
         f"sample_ms = {SAMPLE_MS}",
         f"clock_scale = {SAMPLE_MS * samples_per_s // 1000}",
-        "heartbeat_ms = 500",
+        f"heartbeat_ms = {heartbeat_ms}",
         "exchange_idle_ms = 20",
         f"routine_seal_ms = {SAMPLE_MS * samples_per_s}",
         f"ack_timeout_ms = {ack_timeout_ms}",
@@ -156,11 +156,6 @@ def proved(site: Site, said: str = "") -> Proof:
     assert (figures["lost"], figures["duplicated"]) == (0, 0), said
     assert figures["events_recorded"] == figures["events_at_office"] > 0, said
     return proof
-
-
-def outstation(*words: str) -> list[str]:
-    """Return the command line of the `outstation` command."""
-    return [sys.executable, "-P", "-m", "tools.cli", *words]
 
 
 async def end_at_point(service: Service, point: str, count: int, folder: Path | None = None) -> None:

@@ -1,0 +1,18 @@
+"""`python -m tests.site.demo_program demo ...`: the `outstation` command, the recordings replaced by the synthetic one.
+
+The true ones are fetched from the network once, and tests must not need it. Everything else of the demonstration is as it is.
+"""
+
+import tools.recordings
+from tests.site.harness import ROWS, write_synthetic
+from tools.cli import main
+
+
+def _write_recording(target, cache=None):
+    write_synthetic(target)
+    return ROWS
+
+
+if __name__ == "__main__":
+    tools.recordings.write_recording = _write_recording
+    main()

@@ -1,0 +1,117 @@
+"""`outstation demo` as a process: it can be interrupted at any moment, and says what it needs where there is no network."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from protocol.diagnostic import INTERRUPTED, UNREACHABLE
+from tests.site.harness import ROOT
+
+PROCESSES = 4  # office, gateway, two devices
+SECONDS_MAX = 20.0
+END_SECONDS_MAX = 5.0
+
+
+def _processes_of(folder):
+    """Return the command lines of all processes that name a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if str(folder) in words:
+                found.append(words)
+    return found
+
+
+def _start(folder, *words):
+    """Start a demonstration whose temporary folder lies in a folder of the test."""
+    program = [sys.executable, "-m", "tests.site.demo_program", "demo", "--devices", "2", *words]
+    # Temporary folders of the demonstration, and nobody else's, are made here.
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": f"{ROOT}:{ROOT / 'firmware'}"}
+    return subprocess.Popen(
+        program, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def _wait_for(is_so, process, what):
+    deadline = time.monotonic() + SECONDS_MAX
+    while not is_so():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, f"{what} did not happen within {SECONDS_MAX:.0f} s"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("processes", [1, PROCESSES], ids=["while it starts", "in the middle"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_interrupted_demonstration_leaves_nothing_behind(tmp_path, number, processes):
+    """Ctrl-C or a plain kill ends it with 130 within seconds: no process is left, no file, and no traceback is shown."""
+    process = _start(tmp_path)
+    _wait_for(lambda: len(_processes_of(tmp_path)) >= processes, process, "the start")
+    process.send_signal(number)
+    began = time.monotonic()
+    output, _ = process.communicate(timeout=SECONDS_MAX)
+
+    assert process.returncode == INTERRUPTED, output
+    assert time.monotonic() - began < END_SECONDS_MAX
+    assert _processes_of(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+    assert "Traceback" not in output
+
+
+def test_second_interrupt_leaves_no_process_behind(tmp_path):
+    """Whoever presses Ctrl-C twice gets the prompt back at once, and still no process is left."""
+    process = _start(tmp_path)
+    _wait_for(lambda: len(_processes_of(tmp_path)) >= PROCESSES, process, "the start")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=SECONDS_MAX)
+
+    assert process.returncode == INTERRUPTED, output
+    _wait_until_gone(tmp_path)
+
+
+def _wait_until_gone(folder):
+    """A killed process may be seen for a moment longer."""
+    deadline = time.monotonic() + END_SECONDS_MAX
+    while _processes_of(folder) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert _processes_of(folder) == []
+
+
+def test_demonstration_without_network_says_the_command_that_fetches_the_recordings(tmp_path):
+    """No cache, no index: exit code 3, one sentence, the pip command to repeat; no traceback and nothing left behind."""
+    environment = {
+        **os.environ,
+        "TMPDIR": str(tmp_path),
+        "OUTSTATION_CACHE": str(tmp_path / "cache"),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_FIND_LINKS": "",
+    }
+    process = subprocess.run(
+        [sys.executable, "-P", "-m", "tools.cli", "demo"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = process.stdout + process.stderr
+
+    assert process.returncode == UNREACHABLE, said
+    assert "python -m pip download" in " ".join(said.split())
+    assert "river==" in said
+    assert "Traceback" not in said
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name != "cache"] == []
