@@ -17,7 +17,7 @@ from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lane import Lane, contradiction, holes, intersect
 from office_ingest.receive.lanes import EPOCHS_RECEIPTED
 from office_ingest.storage.interface import GapRow, Head, Held, HeldLane, Place
-from office_ingest.storage.rows import COLUMNS, KEYS, row_digest
+from office_ingest.storage.rows import COLUMNS, KEYS, ROW_DIGEST_BYTES, read_row_sum, row_digest
 from protocol.errors import ProtocolError
 from protocol.messages import parse_heartbeat, parse_receipt
 from protocol.ranges import Ranges
@@ -68,6 +68,8 @@ def _walk(
         for digest, body in connection.execute(f"SELECT digest, body FROM {table}"):
             if hashlib.sha256(body).digest() != digest:
                 report.find(table, digest.hex(), "the body does not have this digest")
+    for table in (*COLUMNS, "bundles", "schemas"):
+        _check_row_sum(connection, table, report)
     _check_segments(connection, report, progress)
     for check in (_check_lanes, _check_heartbeats, _check_evidence, _check_references, _check_tallies):
         check(connection, report)
@@ -85,6 +87,24 @@ def _check_rows(connection: sqlite3.Connection, table: str, report: Report) -> N
                 where = place_text(row[0], row[1], row[2], row[3])
             report.find(table, where, "the row is not as it was written: its row_digest does not fit")
         report.count(f"{table}_rows")
+
+
+def _check_row_sum(connection: sqlite3.Connection, table: str, report: Report) -> None:
+    """Compare the rows of a table with how many were written: what nothing else repeats is missed here."""
+    column = "row_digest" if table in COLUMNS else "digest"
+    rows, total = 0, 0
+    for (digest,) in connection.execute(f"SELECT {column} FROM {table}"):
+        rows += 1
+        total ^= int.from_bytes(digest[:ROW_DIGEST_BYTES], "big")
+    written, written_sum = read_row_sum(connection, table)
+    if rows != written:
+        report.find(
+            table,
+            "",
+            f"{rows} rows are there, {written} were written: {'deleted' if rows < written else 'added'}?",
+        )
+    elif total != written_sum:
+        report.find(table, "", "as many rows as were written, and not the same ones: one was exchanged")
 
 
 def _shown(name: str, value: Any) -> str:

@@ -5,6 +5,7 @@ by itself, where no sealed byte repeats it (gateway, times, texts).
 """
 
 import hashlib
+import sqlite3
 from typing import Any
 
 from protocol.cbor import dumps
@@ -52,6 +53,48 @@ KEYS: dict[str, tuple[str, ...]] = {
 def row_digest(values: tuple[Any, ...]) -> bytes:
     """Return the 8 bytes that cover one row: SHA-256 over the deterministic CBOR of its columns in order."""
     return hashlib.sha256(dumps(values)).digest()[:ROW_DIGEST_BYTES]
+
+
+class RowSums:
+    """What one transaction adds to and takes from each table: rows, and the XOR of their digests (of bundles and schemas: of the first 8 bytes of theirs)."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, tuple[int, int]] = {}
+
+    def add(self, table: str, digest: bytes) -> None:
+        """A row with this digest was written."""
+        self._change(table, 1, digest)
+
+    def remove(self, table: str, digest: bytes) -> None:
+        """A row with this digest was deleted or overwritten."""
+        self._change(table, -1, digest)
+
+    def _change(self, table: str, rows: int, digest: bytes) -> None:
+        known_rows, known_sum = self._changes.get(table, (0, 0))
+        self._changes[table] = (
+            known_rows + rows,
+            known_sum ^ int.from_bytes(digest[:ROW_DIGEST_BYTES], "big"),
+        )
+
+    def store(self, connection: sqlite3.Connection) -> None:
+        """Bring the table row_sums up to date inside the transaction, and begin anew."""
+        for table, (rows, change) in self._changes.items():
+            known_rows, known_sum = read_row_sum(connection, table)
+            total = (known_sum ^ change).to_bytes(ROW_DIGEST_BYTES, "big")
+            connection.execute(
+                "INSERT OR REPLACE INTO row_sums VALUES (?, ?, ?)", (table, known_rows + rows, total)
+            )
+        self.forget()
+
+    def forget(self) -> None:
+        """The transaction was undone."""
+        self._changes.clear()
+
+
+def read_row_sum(connection: sqlite3.Connection, table: str) -> tuple[int, int]:
+    """Return how many rows a table should have and the XOR of their digests."""
+    row = connection.execute("SELECT rows, sum FROM row_sums WHERE name = ?", (table,)).fetchone()
+    return (row[0], int.from_bytes(row[1], "big")) if row else (0, 0)
 
 
 def put_statement(table: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable
 from office_ingest.storage.interface import Arrival, GapRow, Head, Held, HeldLane, Place, Tally
-from office_ingest.storage.rows import COLUMNS, put_statement, row_digest
+from office_ingest.storage.rows import COLUMNS, KEYS, RowSums, put_statement, row_digest
 from protocol.limits import generation_segments
 from protocol.messages import Heartbeat, Receipt
 from protocol.segment import Segment
@@ -30,6 +30,11 @@ QUARANTINE_KEPT = 256
 _BUSY_MS = 5000
 
 _PUT = {table: put_statement(table) for table in COLUMNS}
+_BEFORE = {
+    table: f"SELECT row_digest FROM {table} WHERE " + " AND ".join(f"{name} = ?" for name in KEYS[table])
+    for table in COLUMNS
+}
+_KEY_PLACES = {table: [COLUMNS[table].index(name) for name in KEYS[table]] for table in COLUMNS}
 _LANE = "device = ? AND lane = ? AND epoch = ?"
 
 
@@ -38,6 +43,7 @@ class SqliteStore:
 
     def __init__(self, connection: sqlite3.Connection):
         self.connection = connection
+        self._sums = RowSums()
 
     @classmethod
     def create(cls, path: Path) -> "SqliteStore":
@@ -66,6 +72,7 @@ class SqliteStore:
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             yield
+            self._sums.store(self.connection)
             self.connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             self._undo()
@@ -75,11 +82,23 @@ class SqliteStore:
             raise
 
     def _undo(self) -> None:
+        self._sums.forget()
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
 
     def _put(self, table: str, *values: Any) -> None:
-        self.connection.execute(_PUT[table], (*values, row_digest(values)))
+        key = [values[place] for place in _KEY_PLACES[table]]
+        before = self._one(_BEFORE[table], *key)
+        if before is not None:
+            self._sums.remove(table, before[0])
+        digest = row_digest(values)
+        self.connection.execute(_PUT[table], (*values, digest))
+        self._sums.add(table, digest)
+
+    def _delete(self, table: str, where: str, *values: Any) -> None:
+        rows = self.connection.execute(f"DELETE FROM {table} WHERE {where} RETURNING row_digest", values)
+        for (digest,) in rows.fetchall():
+            self._sums.remove(table, digest)
 
     def _one(self, sql: str, *values: Any) -> Any:
         return self.connection.execute(sql, values).fetchone()
@@ -118,7 +137,9 @@ class SqliteStore:
         """Keep a bundle or a schema (table "bundles" or "schemas") by its digest, which is returned."""
         assert table in ("bundles", "schemas")
         digest = hashlib.sha256(body).digest()
-        self.connection.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (digest, body))
+        added = self.connection.execute(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", (digest, body))
+        if added.rowcount:
+            self._sums.add(table, digest)
         return digest
 
     # segments
@@ -203,8 +224,10 @@ class SqliteStore:
             ),
         )
         plain_insert = _PUT["segments"].replace("INSERT OR REPLACE", "INSERT", 1)
-        self.connection.execute(plain_insert, (*values, row_digest(values)))
-        self.connection.execute("DELETE FROM quarantine WHERE digest = ?", (segment.digest,))
+        of_row = row_digest(values)
+        self.connection.execute(plain_insert, (*values, of_row))
+        self._sums.add("segments", of_row)
+        self._delete("quarantine", "digest = ?", segment.digest)
 
     # evidence
 
@@ -293,11 +316,10 @@ class SqliteStore:
         h = heartbeat
         digest = hashlib.sha256(raw).digest()
         self._put("heartbeats", h.device, h.boot, h.counter, h.generation, h.epoch, digest, raw, *arrival)
-        self.connection.execute(
-            "DELETE FROM heartbeats WHERE rowid IN (SELECT rowid FROM heartbeats WHERE device = ?"
-            " ORDER BY boot DESC, counter DESC LIMIT -1 OFFSET ?)",
-            (h.device, HEARTBEATS_KEPT),
+        eldest = (
+            "SELECT rowid FROM heartbeats WHERE device = ? ORDER BY boot DESC, counter DESC LIMIT -1 OFFSET ?"
         )
+        self._delete("heartbeats", f"rowid IN ({eldest})", h.device, HEARTBEATS_KEPT)
 
     def put_head(self, place: Place, head: Head) -> None:
         """Keep the newest head of a lane and epoch."""
@@ -317,15 +339,13 @@ class SqliteStore:
         now_ms: int,
     ) -> None:
         """Replace gap rows; filled: all filled ranges of the lane and epoch, None if they did not change."""
-        self.connection.executemany(
-            f"DELETE FROM gaps WHERE {_LANE} AND state = ? AND start = ?",
-            [(*place, gap.state, gap.start) for gap in gone],
-        )
+        for gap in gone:
+            self._delete("gaps", f"{_LANE} AND state = ? AND start = ?", *place, gap.state, gap.start)
         for gap in sorted(new):
             self._put("gaps", *place, gap.state, gap.start, gap.stop, int(gap.pruned), now_ms)
         if filled is None:
             return
-        self.connection.execute(f"DELETE FROM gaps WHERE {_LANE} AND state = 'filled'", place)
+        self._delete("gaps", f"{_LANE} AND state = 'filled'", *place)
         for start, stop in filled:
             self._put("gaps", *place, "filled", start, stop, 0, now_ms)
 

@@ -151,5 +151,9 @@ CREATE TABLE tallies (
     row_digest BLOB NOT NULL
 ) STRICT;
 
+-- How many rows a table has and the XOR of their row_digests, kept with each transaction: a row that disappears, where nothing else
+-- repeats it, still leaves its table wrong.
+CREATE TABLE row_sums (name TEXT PRIMARY KEY, rows INTEGER NOT NULL, sum BLOB NOT NULL) STRICT;
+
 CREATE TABLE bundles (digest BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT;
 CREATE TABLE schemas (digest BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT;
