@@ -27,6 +27,19 @@ _NEVER_ON_DEVICE = {
     *("__future__", "abc", "contextlib", "dataclasses", "enum", "functools", "hmac", "importlib", "inspect"),
     *("itertools", "logging", "pathlib", "re", "subprocess", "threading", "typing", "warnings"),
 }
+# Where clocks may be read: each side's clock, what shows ages to a person, and the device's own start on a host. Everybody else
+# is handed one, so that no deadline uses wall time and every part can be simulated.
+_CLOCK_READERS = {
+    *("gateway/clock.py", "gateway/cli.py", "office_ingest/clock.py", "office_ingest/cli.py"),
+    "firmware/unix_main.py",
+}
+_CLOCKED = ("protocol/", "rules/", "firmware/", "gateway/", "office_ingest/")
+_CLOCK_READS = {
+    "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "localtime", "gmtime"},
+    "datetime": {"now", "utcnow", "today"},
+    "date": {"today"},
+}
+_INPUT_OUTPUT = {"open", "print", "input"}
 
 
 class Violation(NamedTuple):
@@ -55,8 +68,12 @@ def check_source(text: str, path: str, device_part: str | None) -> list[Violatio
     except SyntaxError as error:
         return [Violation(path, error.lineno or 1, "syntax", str(error.msg))]
     found = [*_sizes(tree, text), *_names(path), *_marks(text), *_handlers(tree), *_imports(tree)]
+    if path.startswith(_CLOCKED) and path not in _CLOCK_READERS:
+        found += _clock_reads(tree)
     if device_part:
         found += [*_device_imports(tree, device_part), *_device_syntax(tree)]
+    if device_part in _OURS_BELOW:
+        found += _input_output(tree)
     if device_part == "rules":
         found += _no_floats(tree)
     return [Violation(path, line, rule, message) for line, rule, message in sorted(found)]
@@ -117,6 +134,21 @@ def _imports(tree: ast.Module) -> Found:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             yield node.lineno, "relative-import", "imports are absolute and start with a package name"
+
+
+def _clock_reads(tree: ast.Module) -> Found:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.attr in _CLOCK_READS.get(node.value.id, ()):
+                yield node.lineno, "clock-read", f"{node.value.id}.{node.attr}: clocks are handed in"
+        elif isinstance(node, ast.ImportFrom) and node.module == "time":
+            yield node.lineno, "clock-read", "from time: clocks are handed in"
+
+
+def _input_output(tree: ast.Module) -> Found:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _INPUT_OUTPUT:
+            yield node.lineno, "input-output", f"{node.func.id}(): protocol and rules have no I/O"
 
 
 def _device_imports(tree: ast.Module, part: str) -> Found:

@@ -11,13 +11,25 @@ from cddl_verifier import Validator
 
 from protocol.cbor import dumps, loads
 from protocol.errors import TOO_LARGE, ProtocolError
+from protocol.limits import decision_values_max
+from rules import grammar as g
 from rules.bundle import read_bundle
 from rules.engine import Engine
-from rules.limits import nesting_max
+from rules.limits import (
+    acts_max,
+    bundle_bytes_max,
+    gates_max,
+    nesting_max,
+    operands_max,
+    registers_max,
+    rules_max,
+    statements_max,
+    value_max,
+)
 from rules.translate import source
 from tests.both.random_bundles import random_bundle, random_samples
 from tools.demo_rules import demo_bundle
-from tools.rule_tree import act, bundle, rule, set_register
+from tools.rule_tree import act, bundle, gate, rule, set_register
 from tools.rule_vectors import files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,12 +167,69 @@ def test_a_limit_is_named_with_its_value(below, above, named):
     assert refusal.value.code == TOO_LARGE
 
 
-def test_limits_are_reached():
-    """256 statements, 128 registers, 32 rules, 4 requests and nesting 16 are read, not only what lies far below."""
-    deep = 1
-    for _ in range(11):
-        deep = [5, deep]
-    one = set_register(0, 1)
-    read_bundle(bundle([rule(1, [0] * 128, [one] * 256)], []))
-    read_bundle(bundle([rule(i, [0] * 4, [one]) for i in range(32)], []))
-    read_bundle(bundle([rule(1, [0], [act(1, 1)] * 4 + [set_register(0, deep)])], []))
+_ONE = set_register(0, 1)
+
+
+def _of_bytes(size):
+    """Return a bundle of exactly so many bytes, within every other limit."""
+    over = len(_sums([value_max] * 800)) - size
+    # Of the five bytes of a number 0 saves four, 200 three.
+    twos = -over % 4
+    zeros = (over - 3 * twos) // 4
+    made = _sums([0] * zeros + [200] * twos + [value_max] * (800 - zeros - twos))
+    assert len(made) == size
+    return made
+
+
+def _sums(numbers):
+    body = [set_register(0, [g.ADD, *numbers[i : i + 20]]) for i in range(0, len(numbers), 20)]
+    return bundle([rule(1, [0], body)], [])
+
+
+def _nested(depth):
+    """Return a bundle whose deepest array is at this depth, its own map being 1."""
+    expression = 1
+    for _ in range(depth - 5):
+        expression = [g.NEGATE, expression]
+    return bundle([rule(1, [0], [set_register(0, expression)])], [])
+
+
+_AT_LIMIT = {
+    "bytes of a bundle": (bundle_bytes_max, _of_bytes),
+    "nesting": (nesting_max, _nested),
+    "statements": (statements_max, lambda n: bundle([rule(1, [0], [_ONE] * n)], [])),
+    "registers": (registers_max, lambda n: bundle([rule(1, [0] * n, [_ONE])], [])),
+    "rules": (rules_max, lambda n: bundle([rule(i, [0], [_ONE]) for i in range(n)], [])),
+    "gates": (gates_max, lambda n: bundle([], [gate(i, 0, 1, 0) for i in range(n)])),
+    "operands": (
+        operands_max,
+        lambda n: bundle([rule(1, [0], [set_register(0, [g.ADD, *range(n)])])], []),
+    ),
+    "requests": (acts_max, lambda n: bundle([rule(1, [0], [act(1, 1)] * n)], [gate(1, 0, 1, 0)])),
+    "values of a decision": (
+        decision_values_max,
+        lambda n: bundle([rule(1, [0] * ((n - 4) // 2), [act(1, 1)])], [gate(1, 0, 1, 0)]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _AT_LIMIT)
+def test_a_bundle_at_a_limit_is_read_and_one_above_is_refused(name):
+    """The limit itself is allowed, the next is too large: for each limit that a bundle can meet."""
+    limit, make = _AT_LIMIT[name]
+    step = 2 if name == "values of a decision" else 1
+    read_bundle(make(limit))
+    with pytest.raises(ProtocolError) as refusal:
+        read_bundle(make(limit + step))
+
+    assert refusal.value.code == TOO_LARGE
+
+
+def test_what_lies_at_the_limits_also_runs():
+    """The largest, deepest and longest bundles are translated and evaluated, not only read."""
+    for name in ("bytes of a bundle", "nesting", "statements", "registers", "rules", "operands"):
+        limit, make = _AT_LIMIT[name]
+        engine = Engine(read_bundle(make(limit)))
+        engine.sample(1, [0] * engine.channels, 3, trusted_time=True, online=True)
+
+        assert engine.faults == [] or name == "bytes of a bundle", name

@@ -57,6 +57,12 @@ PLANTED = [
     ("rules-float", "rules", "x = float(y)\n", 1),
     ("rules-division", "rules", "x = y / 2\n", 1),
     ("rules-division", "rules", "x /= 2\n", 1),
+    ("input-output", "protocol", "def f(x):\n    print(x)\n", 2),
+    ("input-output", "rules", "x = open('y')\n", 1),
+    ("clock-read", None, "import time\nx = time.time() + 5\n", 2),
+    ("clock-read", None, "import time\nx = time.monotonic\n", 2),
+    ("clock-read", None, "from datetime import datetime\nx = datetime.now()\n", 2),
+    ("clock-read", None, "from time import time_ns\n", 1),
 ]
 
 
@@ -67,6 +73,14 @@ def test_planted_violation_is_caught_at_its_line(rule, part, source, line):
 
     assert [(rule, line)] == [(violation.rule, violation.line) for violation in found]
     assert found[0].text().startswith(f"protocol/segment.py:{line}: {rule}: ")
+
+
+@pytest.mark.parametrize(
+    "path", ["gateway/clock.py", "office_ingest/cli.py", "tools/site.py", "tests/x/test_y.py"]
+)
+def test_clock_may_be_read_where_it_is_handed_out(path):
+    """Each side's clock, what shows ages to people, and whatever is no part of a running side."""
+    assert check_source("import time\nx = time.time()\n", path, None) == []
 
 
 @pytest.mark.parametrize("path", ["gateway/utils.py", "tools/common/x.py", "tests/test_helpers.py"])
