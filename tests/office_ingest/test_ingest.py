@@ -248,54 +248,6 @@ def test_segment_0_must_begin_at_the_genesis(desk, device):
     assert [FORK] == desk.take(raw).outcomes
 
 
-def test_body_that_does_not_open_is_quarantined_and_told(desk, device):
-    """A sealed segment whose words nobody can read is not stored, and a person is told."""
-    device.view_root = bytes(32)
-
-    assert [_refused(errors.BODY)] == desk.take(device.seal(0)).outcomes
-    assert [("body", "critical epoch 0 number 0")] == desk.findings()
-
-
-_PLAIN = "8501000040%s"
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        "9f84000a0affff",  # an array of indefinite length
-        "818400000ac0a10001",  # a tag
-        "818400000aa100f93c00",  # a float
-        "818400000aa200010002",  # a key twice
-        "818400000aa201010001",  # keys out of order
-        "818400000aa1001801",  # a head longer than needed
-        "818400000aa1616101",  # a key that is text
-        "8184000018ffc249010000000000000000",  # a bignum, in an event of a kind that nobody knows
-        "818400000aa1000100",  # bytes after the end
-    ],
-)
-def test_body_outside_the_strict_encoding_is_quarantined(desk, device, rows):
-    """What the device's own encoder never writes is not stored, though the seal holds and other decoders would read it."""
-    good = _sealed_plaintext(device, bytes.fromhex(_PLAIN % "818400000aa10001"))
-    bad = _sealed_plaintext(device, bytes.fromhex(_PLAIN % rows))
-
-    assert [_refused(errors.BODY)] == desk.take(bad).outcomes
-    assert [("body", "routine epoch 0 number 0")] == desk.findings()
-    assert [STORED] == desk.take(good).outcomes
-
-
-def _sealed_plaintext(device, plaintext):
-    header = device.header(1, 1, keys.SITE)
-    body_key, iv_key = device.view_keys(keys.SITE, 0)
-    return seal_segment(header, plaintext, keys.tag_key(device.seal_key(1, 0)), body_key, iv_key, ctr)
-
-
-def test_count_that_differs_from_the_body_is_quarantined(desk, device):
-    """The header's count is compared with the events inside."""
-    raw = device.seal_only(0, [device.sample([1, 1])], count=2)
-
-    assert [_refused(errors.BODY)] == desk.take(raw).outcomes
-
-
 def test_period_far_ahead_is_quarantined(desk, device):
     """The view ratchet is not moved by thousands of steps at once."""
     device.period = 5000
