@@ -143,7 +143,9 @@ def _missing(key: str, annotation: Any, path: Path) -> Mistake:
     where = f" in {_name(path)}" if path else ""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         message = f"the table [{_name((*path, key))}] is missing"
-        return Mistake("settings-missing-key", path, message, f"add a line [{_name((*path, key))}]", at_key=True)
+        return Mistake(
+            "settings-missing-key", path, message, f"add a line [{_name((*path, key))}]", at_key=True
+        )
     fix = f"add {key} = ...  ({about + ': ' if about else ''}{what})"
     return Mistake("settings-missing-key", path, f"the key {key} is missing{where}", fix, at_key=True)
 

@@ -178,11 +178,8 @@ def summary(f: dict[str, Any]) -> list[tuple[str, str]]:
         ("age", f"record to commit: median {f['age_ms_p50']} ms, p99 {f['age_ms_p99']} ms outside the cut"),
         ("", f"p99 {f['age_ms_p99_settled']} ms once the backlog of the cut was gone"),
         ("survived", f"uplink cut for {f['uplink_cut_s']:.1f} s, drained {f['drain_s']:.1f} s after it"),
-        (
-            "",
-            f"{f['gateway_kills']} gateway kill, {f['device_power_cuts']} power cut, "
-            f"each ring wrapped {f['ring_wraps']} times or more",
-        ),
+        ("", f"{f['gateway_kills']} gateway kill, {f['device_power_cuts']} power cut"),
+        ("flash", f"each ring wrapped {f['ring_wraps']} times or more"),
     ]
 
 
