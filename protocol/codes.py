@@ -170,6 +170,124 @@ CODES = {
         "Decimal places are in the channel's scale.",
         "Mend the row shown; the message says what it must hold.",
     ),
+    "rules-always": Explanation(
+        "A comparison can only go one way",
+        "The channel's declared range, or the state's, lies wholly on one side of what it is compared with. Often a threshold "
+        "above the sensor's range, or a scale that is off by ten.",
+        "Check the threshold and the range. It is a warning: the rule compiles.",
+    ),
+    "rules-call": Explanation(
+        "A function is not called as it is meant to be",
+        "It has too few or too many arguments, or one that is not what it asks for.",
+        "The message shows how it is written; docs/rules/functions.md has an example of each.",
+    ),
+    "rules-division": Explanation(
+        "A division by zero cannot be ruled out",
+        "Seen from the declared ranges, the divisor can be 0. A device would give up that evaluation.",
+        "Ask first: divisor != 0 ? a / divisor : 0; or narrow the channel's range.",
+    ),
+    "rules-duplicate": Explanation(
+        "Something stands in a policy twice",
+        "A key, name, id or action is used a second time, so one of the two would silently not count.",
+        "Remove or rename one of them.",
+    ),
+    "rules-file": Explanation(
+        "A policy cannot be read",
+        "The file is missing, is not UTF-8 text, may not be read by this user, or is far larger than a policy.",
+        "Check the path and how the file was saved.",
+    ),
+    "rules-guard": Explanation(
+        "A rule asks for a value that the guard never lets pass",
+        "Every request goes through the guard of its actuator, and the value is outside its range.",
+        "Ask for another value, or widen the range if the actuator can really take it.",
+    ),
+    "rules-index": Explanation(
+        "An index can leave the registers it chooses from",
+        "Seen from the declared ranges, the index can be negative or too large.",
+        "Narrow what the index is made of.",
+    ),
+    "rules-missing-key": Explanation(
+        "A policy lacks a key",
+        "Something that has no default is not said.",
+        "Add the key; the message says which, docs/rules/language.md what it means.",
+    ),
+    "rules-no-tests": Explanation(
+        "A policy has no tests to run",
+        "`outstation rules test` runs the tests that stand in the policy itself.",
+        "Write at least one under tests: docs/rules/tests.md shows how.",
+    ),
+    "rules-not-a-bundle": Explanation(
+        "A file is not a bundle",
+        "Its bytes are not what a device would accept as a bundle; the message says where they differ.",
+        "Name a file written by outstation rules compile, or a policy whose name ends in .yaml.",
+    ),
+    "rules-not-supported": Explanation(
+        "An expression uses a part of CEL that rules do not have",
+        "Rules know integers, decimals, durations and conditions. Text, maps, messages and macros have no place on a device.",
+        "docs/rules/language.md lists what there is.",
+    ),
+    "rules-overflow": Explanation(
+        "A number can become too large",
+        "Seen from the declared ranges, a result can leave what a device computes without allocating memory, +-2^30 in raw "
+        "units, or what it can store.",
+        "Use fewer decimal places, smaller factors, or a narrower range.",
+    ),
+    "rules-precision": Explanation(
+        "A decimal number cannot be kept exactly",
+        "It has more decimal places than the channel, actuator or state that it meets.",
+        "Round it yourself, or declare a finer scale.",
+    ),
+    "rules-range": Explanation(
+        "A state can leave its range",
+        "Seen from the declared ranges, what next gives can be outside the range that the state declares.",
+        "Limit it, for instance math.least(count + 1, 5), or widen the range.",
+    ),
+    "rules-syntax": Explanation(
+        "An expression cannot be read",
+        "From the place shown on it is not CEL: often a bracket, a quote or an operator is missing.",
+        "Mend the place shown.",
+    ),
+    "rules-test-failed": Explanation(
+        "A policy's own test failed",
+        "At the step shown the rules asked for something else than the test expects. The fix line shows what was read, and each "
+        "register before and after that sample.",
+        "Correct the rule, or the test if it is wrong about what should happen.",
+    ),
+    "rules-too-large": Explanation(
+        "A device would refuse the compiled bundle",
+        "A limit that only the whole shows is exceeded: bytes, depth, registers, or what a decision's record can carry.",
+        "Make the rule smaller: fewer buckets, stateful functions or alternatives. rules/SPEC.md section 8 has the limits.",
+    ),
+    "rules-type": Explanation(
+        "Values of different kinds are mixed",
+        "CEL converts nothing by itself: an int is not a decimal, a condition is not a number.",
+        "Write the kind that the message asks for, for instance 90.0 instead of 90.",
+    ),
+    "rules-unit": Explanation(
+        "Values of different units are mixed",
+        "Two channels of different units are added or compared.",
+        "Compare each with its own threshold, or multiply by what makes the units equal.",
+    ),
+    "rules-unknown-key": Explanation(
+        "A policy holds a key that nobody reads",
+        "An unknown key is refused rather than passed over: a misspelt limit would silently not hold.",
+        "Correct the spelling, or remove the key.",
+    ),
+    "rules-unknown-name": Explanation(
+        "A policy names something that does not exist",
+        "A channel, actuator, variable, state or function of this name is not declared.",
+        "Correct the spelling, or declare it.",
+    ),
+    "rules-wrong-value": Explanation(
+        "A value in a policy is of the wrong form",
+        "For instance a word where a number is needed, or a number outside its limits.",
+        "Write what the message asks for.",
+    ),
+    "rules-yaml": Explanation(
+        "A policy is not YAML that can be read",
+        "From the place shown on the text is no YAML, or it uses anchors, which policies do not have.",
+        "Mend the place shown: often an indent, a colon or a quote.",
+    ),
     "settings-missing-key": Explanation(
         "A settings file lacks a key that has no default",
         "Some values cannot be guessed: names, addresses, places of keys.",
