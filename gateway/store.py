@@ -264,10 +264,12 @@ class Store:
         if segment.digest in held:
             if is_wanted:
                 self._take_room(ROW_BYTES_MAX, reserve=reserve)
+                # The row may be gone: of what was released, the newest receipt alone still says the digest.
                 connection.execute(
-                    "UPDATE segments SET raw = ?, outcome = NULL, times = times + 1 WHERE device = ? AND lane = ? "
-                    "AND epoch = ? AND number = ? AND digest = ? AND raw IS NULL AND times < ?",
-                    (segment.raw, *place, segment.digest, REQUEUE_TIMES_MAX),
+                    "INSERT INTO segments (device, lane, epoch, number, digest, raw, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT DO UPDATE SET raw = excluded.raw, outcome = NULL, times = times + 1 "
+                    "WHERE raw IS NULL AND times < ?",
+                    (*place, segment.digest, segment.raw, now_ms, REQUEUE_TIMES_MAX),
                 )
             return DUPLICATE
         if len(held) >= DIGESTS_PER_NUMBER_MAX:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gateway import test_collector, test_kill, test_sessions, test_udp, test_uplink
+from tests.gateway import test_collector, test_kill, test_sessions, test_store, test_udp, test_uplink
 from tests.gateway.conftest import certificates, files, site
 from tests.planted.gateway import FAULTS
 
@@ -24,6 +24,12 @@ CAUGHT_BY = {
     "release_without_receipt": (
         "assert",
         lambda name, use: test_uplink.check_release_needs_a_receipt(use("tmp_path")),
+    ),
+    "ignore_that_it_is_wanted": (
+        "assert",
+        lambda name, use: test_store.test_receipted_segment_that_the_office_lost_is_taken_again(
+            use("tmp_path"), 2
+        ),
     ),
     "accept_unauthenticated": (
         "assert",

@@ -191,6 +191,26 @@ def test_office_asks_again_for_what_is_held_and_for_what_is_not(tmp_path):
     with_store(tmp_path, body)
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_receipted_segment_that_the_office_lost_is_taken_again(tmp_path, number):
+    """An office restored from an older backup asks for what it had receipted, its newest included: it is stored and goes out."""
+
+    async def body(store):
+        for at in range(3):
+            await add(store, at)
+        await tell(store, 0, [receipt(2, segment(2))])
+        assert await waiting(store) == []
+        settlement = await tell(store, 0, wants=[(device_id(), 1, 0, number, number + 1)])
+        assert settlement.missing == [(device_id(), 1, 0, number, number + 1)]
+
+        await store.add_segment(parse_segment(segment(number)), is_wanted=True)
+        assert await waiting(store) == [segment(number)]
+        await tell(store, 0)
+        assert await waiting(store) == []
+
+    with_store(tmp_path, body)
+
+
 def test_state_is_the_same_after_opening_again(tmp_path):
     """Custody, receipts and losses are read back as they were."""
 

@@ -68,6 +68,17 @@ def release_without_receipt(patch):
 
 
 @fault
+def ignore_that_it_is_wanted(patch):
+    """What was known once is a duplicate, though the office asks for it again."""
+    true_insert = Store._insert
+
+    def insert(self, connection, segment, now_ms, *, reserve, is_wanted):
+        return true_insert(self, connection, segment, now_ms, reserve=reserve, is_wanted=False)
+
+    patch(Store, "_insert", insert)
+
+
+@fault
 def accept_unauthenticated(patch):
     """A plain request is taken for the first device's."""
     true_authenticate = udp.Site._authenticate
