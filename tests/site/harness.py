@@ -117,16 +117,28 @@ async def start_all(site: Site) -> None:
 
 async def stop_all(site: Site) -> None:
     """Let the devices seal and drain, the gateway empty its outbox, and everything end in order with exit code 0."""
+    await stop_devices(site)
+    await until(lambda: not waiting(site), "the gateway's outbox is not empty")
+    await stop_services(site)
+
+
+async def stop_devices(site: Site) -> None:
+    """Let the devices seal and drain, at most as long as their settings say."""
     codes = await asyncio.gather(
         *(device.stop(signal.SIGINT, STEP_SECONDS_MAX + 10) for device in site.devices)
     )
     for device, code in zip(site.devices, codes, strict=True):
         if code != 0:
             raise device.failed(f"{device.name} ended with exit code {code}")
-    await until(
-        lambda: not sum(waiting_by_device(site.gateway_folder / "gateway.db").values()),
-        "the gateway's outbox is not empty",
-    )
+
+
+def waiting(site: Site) -> int:
+    """Return how many segments the gateway holds that the office has not receipted."""
+    return sum(waiting_by_device(site.gateway_folder / "gateway.db").values())
+
+
+async def stop_services(site: Site) -> None:
+    """End gateway and office in order."""
     for service in (site.gateway, site.office):
         code = await service.stop()
         if code != 0:

@@ -1,0 +1,87 @@
+"""The proof of a site catches faults in its real processes: each is started from tests/planted, never switched on in the product."""
+
+import asyncio
+import sys
+
+import pytest
+
+from tests.planted.site import PROCESS
+from tests.site.harness import ROOT, lay_out, start_all, stop_devices, stop_services, until, waiting
+from tools.device import device_command, write_device
+from tools.site_proof import prove_site
+from tools.upy import micropython_environment
+
+# The smallest ring, and many samples: it is written from end to end in a few seconds.
+RING = {"devices": 1, "sectors": 5, "samples_per_s": 120}
+# What a fault took is never receipted: nobody waits for that. An honest site is waited for.
+DRAIN_MS = 800
+BEFORE_KILL_S = 2.5
+AFTER_KILL_S = 0.5
+
+
+def _plant(site, name):
+    """Let one process of the site start with the fault in."""
+    if name is None:
+        return
+    if PROCESS[name] == "device":
+        device = site.devices[0]
+        words = device_command(write_device(site.folder / device.name / "device.toml"))
+        program = next(i for i, word in enumerate(words) if word.endswith("unix_main.py"))
+        words[program] = str(ROOT / "tests" / "planted" / "device_process" / f"{name}.py")
+        device.command = ["env", f"MICROPYPATH={micropython_environment()['MICROPYPATH']}", *words]
+        return
+    service = {"gateway": site.gateway, "office": site.office}[PROCESS[name]]
+    at = service.command.index("-m")
+    service.command = [sys.executable, "-m", "tests.planted.site", name, *service.command[at + 2 :]]
+
+
+async def _kill_story(folder, name):
+    """Let a small ring wrap, kill gateway or office, start the true one again, and end in order."""
+    options = {} if name is None else {"drain_ms": DRAIN_MS}
+    site = await lay_out(folder, **RING, **options)
+    true_commands = {service: service.command for service in (site.gateway, site.office)}
+    _plant(site, name)
+    try:
+        await start_all(site)
+        await asyncio.sleep(BEFORE_KILL_S)
+        struck = site.office if PROCESS.get(name) == "office" else site.gateway
+        if PROCESS.get(name) != "device":
+            await struck.kill()
+            struck.command = true_commands[struck]
+            await struck.start()
+            await asyncio.sleep(AFTER_KILL_S)
+        await stop_devices(site)
+        if name is None:
+            await until(lambda: not waiting(site), "the gateway's outbox is not empty")
+        await stop_services(site)
+    finally:
+        await site.close()
+    return prove_site(site)
+
+
+@pytest.mark.canary
+def test_story_without_a_fault_is_proved(tmp_path):
+    """The same kill, the same small ring, true processes: nothing speaks against it."""
+    proof = asyncio.run(_kill_story(tmp_path, None))
+
+    assert proof.faults == []
+    assert proof.figures["ring_wraps"] >= 1
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        # The ring has pruned what the gateway said it had: the device itself says lost.
+        ("acknowledge_before_commit", "critical epoch 0: segments 0.."),
+        # The ring has pruned, without a word, what the office said it had.
+        ("receipt_before_commit", "critical epoch 0: segments 0.."),
+        ("skip_number", "critical epoch 0: segments 15..15 are open"),
+    ],
+    ids=sorted(PROCESS),
+)
+def test_fault_planted_in_a_process_is_caught_by_the_proof_of_its_site(tmp_path, name, says):
+    """Whoever acknowledges too early loses something at the next kill, and the proof names it; so it does with a number left out."""
+    proof = asyncio.run(_kill_story(tmp_path, name))
+
+    assert [fault for fault in proof.faults if says in fault], proof.faults
