@@ -43,8 +43,9 @@ def gateway() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document when it is ready.")
 def run(config: Path, verbose: bool, as_json: bool) -> None:
-    """Collect from the site's devices and forward to the office until stopped.
+    """Collect from devices, forward to the office.
 
+    Runs until stopped.
     Prints one line when it is ready. SIGTERM or Ctrl-C ends it in order; SIGHUP reads links.toml again.
     """
     import logging
@@ -73,7 +74,7 @@ def _say_ready_json(address: str) -> None:
 @_config
 @_json
 def status(config: Path, as_json: bool) -> int:
-    """Show what the gateway holds, what waits for the office, and what is missing.
+    """Show what is held, waits, and is missing.
 
     Exit code 1 if there is a finding: a gap, a fork, a failing store, or an office that refuses.
     """
@@ -89,7 +90,10 @@ def status(config: Path, as_json: bool) -> int:
 @_config
 @_json
 def devices(config: Path, as_json: bool) -> int:
-    """List the devices that were ever heard, and what each newest heartbeat said."""
+    """List the devices that were ever heard.
+
+    With what the newest heartbeat of each said.
+    """
     with _view(config) as view:
         rows = view.devices()
     now_ms = _wall_ms()
@@ -109,7 +113,10 @@ def devices(config: Path, as_json: bool) -> int:
 @_config
 @_json
 def gaps(config: Path, as_json: bool) -> int:
-    """List the segments that are known to exist and not held. Exit code 1 if there are any."""
+    """List the segments that are missing.
+
+    They are known to exist and not held. Exit code 1 if there are any.
+    """
     with _view(config) as view:
         rows = [
             {

@@ -4,6 +4,7 @@ Nothing is written and no lock is taken; WAL lets readers see one consistent mom
 """
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +12,7 @@ from typing import Any, Self
 import sqlite_utils
 
 from gateway.store_file import load_lanes, used_bytes
-from protocol.diagnostic import UNREACHABLE, USAGE, Diagnostic, DiagnosticError
+from protocol.diagnostic import NOT_ALLOWED, UNREACHABLE, USAGE, Diagnostic, DiagnosticError
 from protocol.keys import LANE_NAMES
 
 
@@ -30,6 +31,10 @@ class StoreView:
                 ),
                 UNREACHABLE,
             )
+        if not os.access(path, os.R_OK):
+            fix = "give this user the right to read it"
+            said = Diagnostic("file-not-allowed", "this user may not read the store", str(path), fix=fix)
+            raise DiagnosticError(said, NOT_ALLOWED)
         try:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
             self._database = sqlite_utils.Database(connection)
@@ -39,7 +44,13 @@ class StoreView:
             connection.execute("BEGIN")
         except sqlite3.Error as error:
             raise DiagnosticError(
-                Diagnostic("file-unusable", f"the store cannot be read: {error}", str(path)), USAGE
+                Diagnostic(
+                    "file-unusable",
+                    f"the store cannot be read: {error}",
+                    str(path),
+                    fix="check that [gateway] database names the store of a gateway",
+                ),
+                USAGE,
             ) from None
 
     def __enter__(self) -> Self:

@@ -153,10 +153,7 @@ async def _serve(office: Office, say: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, _ask_to_stop, server)
     silence = asyncio.create_task(office.watch_silence())
     try:
-        await server.serve()
-    except SystemExit:
-        # uvicorn ends so when it cannot bind, and has said why on standard error.
-        raise _cannot_listen(listen.host, listen.port) from None
+        await server.serve(sockets=[_listening(listen.host, listen.port)])
     finally:
         silence.cancel()
 
@@ -189,8 +186,20 @@ def _uvicorn_config(office: Office) -> uvicorn.Config:
     return config
 
 
-def _cannot_listen(host: str, port: int) -> DiagnosticError:
-    message = f"the office cannot listen on {host}:{port}"
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. uvicorn would bind too, but says why it cannot only in its log."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = (
+            os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+        ).lower()
+        raise _cannot_listen(host, port, reason) from None
+
+
+def _cannot_listen(host: str, port: int, reason: str) -> DiagnosticError:
+    message = f"the office cannot listen on {host} port {port}: {reason}"
     fix = "another process has the port, or the address is not this machine's: change [listen] in office.toml"
     return DiagnosticError([Diagnostic("office-listen", message, fix=fix)], UNREACHABLE)
 

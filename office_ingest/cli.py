@@ -39,7 +39,10 @@ def office() -> None:
 )
 @_JSON
 def init(folder: Path, name: str, host: str, port: int, as_json: bool) -> None:
-    """Make FOLDER the folder of a new office: settings, TLS, empty database, empty keystore."""
+    """Make the FOLDER of a new office.
+
+    It gets settings, TLS, an empty database and an empty keystore.
+    """
     from office_ingest.founding import found_office
 
     settings = found_office(folder, now_ms=time.time_ns() // 1_000_000, name=name, host=host, port=port)
@@ -53,7 +56,10 @@ def init(folder: Path, name: str, host: str, port: int, as_json: bool) -> None:
 @_CONFIG
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document when it is ready.")
 def serve(config: Path, as_json: bool) -> None:
-    """Serve gateways until interrupted. Prints one line when it is ready; SIGTERM or Ctrl-C ends it in order."""
+    """Serve gateways until interrupted.
+
+    Prints one line when it is ready; SIGTERM or Ctrl-C ends it in order.
+    """
     from office_ingest.config import check_files, read_office
     from protocol.installation import check_installation
 
@@ -77,7 +83,10 @@ def _say_ready_json(address: str) -> None:
 @_CONFIG
 @_JSON
 def devices(config: Path, as_json: bool) -> None:
-    """Show each device: last heard, what is held, what is missing or in doubt."""
+    """Show each device.
+
+    When it was heard, the newest number held of each lane, events, decisions; below them what is missing or in doubt.
+    """
     from office_ingest.overview import devices_overview
 
     rows = devices_overview(_database(config))
@@ -92,7 +101,10 @@ def devices(config: Path, as_json: bool) -> None:
 @click.option("--all", "cleared", is_flag=True, help="Also those that are over.")
 @_JSON
 def findings(config: Path, cleared: bool, as_json: bool) -> int:
-    """Show what a person should look at, and what lies in quarantine. Exit code 1 if a finding is open."""
+    """Show what a person should look at.
+
+    Findings, and what lies in quarantine. Exit code 1 if a finding is open.
+    """
     from office_ingest.overview import findings_overview, quarantine_overview
 
     connection = _database(config)

@@ -1,5 +1,6 @@
 """The office's settings: `office.toml`. Relative paths are relative to the file."""
 
+import os
 import stat
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -80,7 +81,7 @@ def read_office(path: Path) -> Configuration:
 
 
 def check_files(files: Files) -> None:
-    """Check what `serve` needs, all at once. Raises DiagnosticError: missing (exit 2), open to others (exit 4)."""
+    """Check what `serve` needs, all at once. Raises DiagnosticError: missing (exit 2), open to others or closed to us (exit 4)."""
     missing = [
         Diagnostic(
             "file-unusable",
@@ -104,6 +105,16 @@ def check_files(files: Files) -> None:
         )
         for path in (files.keystore, files.key)
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    ]
+    exposed += [
+        Diagnostic(
+            "file-not-allowed",
+            "this user may not write to it",
+            str(path),
+            fix="give this user the right, or run as the user that owns the office",
+        )
+        for path in (files.database, files.keystore)
+        if not os.access(path, os.R_OK | os.W_OK)
     ]
     if exposed:
         raise DiagnosticError(exposed, NOT_ALLOWED)

@@ -3,6 +3,11 @@
 What is wrong with bytes from outside is a ProtocolError; what a person wrote wrongly is a DiagnosticError.
 """
 
+import os
+from pathlib import Path
+
+from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
+
 
 class OfficeError(Exception):
     """Root of the office's errors."""
@@ -24,3 +29,11 @@ class NotAnOfficeDatabase(OfficeError):
 
 class KeyUnknown(OfficeError):
     """The keystore holds nothing for this device. Who must act: whoever provisioned it, or restored an old keystore."""
+
+
+def check_readable(path: Path) -> None:
+    """Return if this user may read a file, or if there is none. Raises DiagnosticError (exit 4)."""
+    if path.exists() and not os.access(path, os.R_OK):
+        fix = "give this user the right to read it"
+        said = Diagnostic("file-not-allowed", "this user may not read it", str(path), fix=fix)
+        raise DiagnosticError(said, NOT_ALLOWED)

@@ -73,6 +73,11 @@ CODES = {
         "`outstation explain` was asked for a code that is not in its table.",
         "Run `outstation explain` without a code to see all of them.",
     ),
+    "file-not-allowed": Explanation(
+        "This user may not use a file or folder",
+        "Its rights, or those of a folder above it, do not let this user read it, or write to it where that is needed.",
+        "Run the command as the user that owns it, or give this user the right.",
+    ),
     "file-open-to-others": Explanation(
         "A file that holds a secret can be reached by other users",
         "Its mode lets its group or everybody read or write it, so what it holds is no longer a secret of this service.",
@@ -157,6 +162,11 @@ CODES = {
         "The folder is not that of a gateway",
         "A device's link secret is written into the links.toml of its gateway, and this folder has none.",
         "Make the gateway first with outstation provision gateway, or name its folder with --gateway.",
+    ),
+    "provision-office": Explanation(
+        "The office's files did not take a new gateway or device",
+        "Its disk is full, or another process holds one of its databases for longer than is waited for.",
+        "Make room or end the other process, remove the folder that was begun, and run the command again.",
     ),
     "recording-unreachable": Explanation(
         "A recording that the demo replays could not be fetched",

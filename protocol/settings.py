@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from protocol.diagnostic import Diagnostic, DiagnosticError, suggest
+from protocol.diagnostic import NOT_ALLOWED, USAGE, Diagnostic, DiagnosticError, suggest
 from protocol.settings_check import TOML_TYPES, Mistake, find_mistakes, path_hook
 from protocol.toml_positions import Place, Span, locate
 
@@ -47,7 +47,8 @@ def _read_text(file: Path) -> str:
         with file.open("rb") as stream:
             content = stream.read(SETTINGS_BYTES_MAX + 1)
     except OSError as error:
-        raise DiagnosticError(_unreadable(file, error)) from None
+        exit_code = NOT_ALLOWED if isinstance(error, PermissionError) else USAGE
+        raise DiagnosticError(_unreadable(file, error), exit_code) from None
     if len(content) > SETTINGS_BYTES_MAX:
         message = f"the settings file has more than {SETTINGS_BYTES_MAX} bytes"
         raise DiagnosticError(

@@ -131,7 +131,8 @@ def run(words: list[str]) -> int:
         print(error.format_message())
         return USAGE
     except click.ClickException as error:
-        return _say([_usage(error)], USAGE, as_json)
+        said = _usage(error)
+        return _say([said], NOT_ALLOWED if said.code == "file-not-allowed" else USAGE, as_json)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except (ReaderGone, BrokenPipeError):
@@ -200,7 +201,8 @@ def _say_file(error: OSError, as_json: bool) -> int:
         return _say([_crash(error)], INTERNAL, as_json)
     exit_code, fix = _FILE_EXITS[error.errno]
     reason = (error.strerror or "it cannot be used").lower()
-    return _say([Diagnostic("file-unusable", reason, str(error.filename), fix=fix)], exit_code, as_json)
+    code = "file-not-allowed" if exit_code == NOT_ALLOWED else "file-unusable"
+    return _say([Diagnostic(code, reason, str(error.filename), fix=fix)], exit_code, as_json)
 
 
 def _crash(error: BaseException) -> Diagnostic:
@@ -224,6 +226,9 @@ def _usage(error: click.ClickException) -> Diagnostic:
         return Diagnostic(
             "file-unusable", f"{error.ui_filename}: {error.message}", fix="check the path and its rights"
         )
+    if isinstance(error, click.BadParameter) and "is not readable" in error.message:
+        fix = "give this user the right to read it"
+        return Diagnostic("file-not-allowed", error.message.rstrip(".").lower(), fix=fix)
     code = "usage-missing" if isinstance(error, click.MissingParameter) else "usage-wrong"
     message = " ".join(error.format_message().split()).rstrip(".")
     return Diagnostic(code, message[:1].lower() + message[1:], fix=help_fix)

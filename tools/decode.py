@@ -65,6 +65,9 @@ def _read(file: str) -> bytes:
     try:
         with Path(file).open("rb") as stream:
             data = stream.read(FILE_BYTES_MAX + 1)
+    except PermissionError:
+        # Said by the command's top level, as for every file that this user may not read.
+        raise
     except OSError as error:
         raise DiagnosticError(
             Diagnostic("file-unusable", f"{file}: {error.strerror}", fix="check the path and its rights")

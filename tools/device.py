@@ -189,8 +189,9 @@ def device() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document before it starts.")
 def run(config: Path, as_json: bool) -> None:
-    """Run the agent until Ctrl-C; it then seals, sends what is left, and ends.
+    """Run the agent until Ctrl-C.
 
+    It then seals what is open, sends what is left, and ends.
     The exit code is the agent's: 0 in order, 70 power cut, 71 kill point, 72 watchdog.
     """
     items = write_device(config)
@@ -207,7 +208,10 @@ def run(config: Path, as_json: bool) -> None:
 @click.argument("flash", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def journal(flash: Path, as_json: bool) -> int:
-    """Show what lies on a flash image: heads, lanes, tombstones. Needs no keys; exit code 1 where a chain is broken."""
+    """Show what lies on a flash image.
+
+    Heads, lanes, tombstones. Needs no keys of the office; exit code 1 where a chain is broken.
+    """
     from tools.flashimage import read_image
 
     image = read_image(flash)

@@ -112,6 +112,8 @@ def read_image(path: Path) -> FlashImage:
     """Return what the journal window of an image holds. Raises DiagnosticError (exit 2) if it is no image."""
     try:
         content = path.read_bytes()
+    except PermissionError:
+        raise
     except OSError as error:
         reason = f"the flash image cannot be read: {error.strerror}"
         fix = "check the path and its rights"

@@ -7,6 +7,7 @@ keys of its chains, written into its flash image. No secret is printed or passed
 import os
 import secrets
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ import click
 
 from protocol import keys
 from protocol.cbor import dumps
-from protocol.diagnostic import USAGE, Diagnostic, DiagnosticError
+from protocol.diagnostic import TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
 
 _TOKEN_BYTES = 32
@@ -347,9 +348,12 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 def provision_gateway_command(
     office_config: Path, name: str, site: str, uplink: str, host: str, port: int, as_json: bool, folder: Path
 ) -> None:
-    """Make the FOLDER of a new gateway: settings, token, the office's certificate."""
+    """Make the FOLDER of a new gateway.
+
+    It gets settings, a token, and the office's certificate authority; the office learns of it.
+    """
     _check_uplink(uplink)
-    with Office(office_config) as office:
+    with _opened(office_config) as office:
         provision_gateway(
             office, folder, GatewayPlan(name=name, site=site, uplink=uplink, host=host, port=port)
         )
@@ -358,6 +362,22 @@ def provision_gateway_command(
         emit("outstation.provision-gateway", 1, {"gateway": name, "site": site, "settings": str(settings)})
     else:
         click.echo(f"gateway {name} is ready; next: outstation gateway run --config {settings}")
+
+
+@contextmanager
+def _opened(config: Path) -> Iterator[Office]:
+    """Give an office's stores; say it in a sentence if they do not take what is written."""
+    from office_ingest.errors import StoreUnavailable
+
+    try:
+        with Office(config) as office:
+            yield office
+    except (StoreUnavailable, sqlite3.OperationalError) as error:
+        fix = "see that its disk has room and nothing else holds it, remove the folder that was begun, and run it again"
+        said = Diagnostic(
+            "provision-office", f"the office's files did not take it: {error}", str(config), fix=fix
+        )
+        raise DiagnosticError(said, TRY_AGAIN) from None
 
 
 def _check_uplink(uplink: str) -> None:
@@ -406,11 +426,11 @@ def provision_device_command(
     as_json: bool,
     folder: Path,
 ) -> None:
-    """Make the FOLDER of a new device: settings, first keys in a flash image, rules. Tells office and gateway of it.
+    """Make the FOLDER of a new device.
 
-    A gateway that runs already learns of the device when it gets SIGHUP.
+    It gets settings, first keys in a flash image, rules; office and gateway learn of it. A gateway that runs already learns of the device when it gets SIGHUP.
     """
-    with Office(office_config) as office, _recording_file(recording) as file:
+    with _opened(office_config) as office, _recording_file(recording) as file:
         offset, more = (0, ()) if recording else (_before_first_leak(file), _DEMO_TIMING)
         plan = DevicePlan(name, site, host, port, sectors, file, offset, more)
         device = provision_device(office, gateway_folder, folder, plan)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from office_ingest.errors import KeyUnknown, NotAnOfficeDatabase
+from office_ingest.errors import KeyUnknown, NotAnOfficeDatabase, check_readable
 from protocol import keys
 from protocol.errors import FAR_GENERATION, PERIOD, ProtocolError
 from protocol.limits import generation_ahead_max, generation_kept_every
@@ -67,6 +67,7 @@ class Keystore:
         """
         if not path.is_file():
             raise NotAnOfficeDatabase(f"{path} is not a file")
+        check_readable(path)
         connection = _connect(path, read_only=read_only)
         try:
             if not read_only:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable
+from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable, check_readable
 from office_ingest.storage.interface import Arrival, GapRow, Head, Held, HeldLane, Place, Tally
 from office_ingest.storage.rows import COLUMNS, KEYS, RowSums, put_statement, row_digest
 from protocol.limits import generation_segments
@@ -361,6 +361,7 @@ def check_database(path: Path) -> None:
     """Return if the file is an office database of a version that this code knows. Raises NotAnOfficeDatabase."""
     if not path.is_file():
         raise NotAnOfficeDatabase(f"{path} is not a file")
+    check_readable(path)
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
         found = connection.execute("PRAGMA application_id").fetchone()[0]

@@ -50,6 +50,10 @@ def command(json_file: Path | None, keep: Path | None, seed: int, devices: int, 
     from rich.console import Console
 
     console = Console()
+    if json_file is not None:
+        # A path that cannot be written to is said now, not after the run.
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.open("a").close()
     folder = _folder(keep)
     try:
         return asyncio.run(_run(console, folder, seed, devices, seconds, json_file, keep is not None))
