@@ -92,7 +92,7 @@ def test_command_speaks_json(name):
 @pytest.mark.parametrize("name", GROUPS)
 def test_group_alone_shows_what_it_has(capsys, name):
     """The name of a group alone lists its commands, without a word of complaint."""
-    code, said, errors = _run(capsys, [name])
+    code, said, errors = _run(capsys, name.split())
 
     assert code == diagnostic.USAGE
     assert errors == ""
@@ -113,7 +113,7 @@ def test_unknown_option_is_answered_with_the_nearest(capsys, name):
 def test_unknown_subcommand_is_answered_with_the_nearest(capsys, name):
     """A misspelt command of a group ends with 2 and names the one that was meant."""
     meant = sorted(COMMANDS[name].commands)[0]
-    code, _, said = _run(capsys, [name, f"{meant}x"])
+    code, _, said = _run(capsys, [*name.split(), f"{meant}x"])
 
     assert code == diagnostic.USAGE
     assert f"did you mean {meant}?" in said
