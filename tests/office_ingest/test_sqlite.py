@@ -5,8 +5,12 @@ import sqlite3
 import pytest
 
 from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable
+from office_ingest.prove.verify import verify_database
 from office_ingest.storage.rows import COLUMNS
 from office_ingest.storage.sqlite import APPLICATION_ID, SqliteStore
+from protocol.uplink import DUPLICATE, STORED
+from tests.support.device_model import DeviceModel
+from tests.support.office_desk import OfficeDesk
 
 
 def test_commit_waits_for_the_disk(desk):
@@ -79,3 +83,41 @@ def test_failed_transaction_leaves_nothing(desk):
         desk.store.put_device(bytes(8), "y", "s", 1)
 
     assert [("y",)] == desk.rows("devices", "name")
+
+
+class _FailingConnection(sqlite3.Connection):
+    """COMMIT says what SQLite says after a failed fsync. keeps: whether the frames had reached the disk all the same."""
+
+    fails = False
+    keeps = False
+
+    def execute(self, sql, *parameters):
+        if sql == "COMMIT" and self.fails:
+            super().execute("COMMIT" if self.keeps else "ROLLBACK")
+            raise sqlite3.OperationalError("disk I/O error")
+        return super().execute(sql, *parameters)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_failed_fsync_is_answered_with_nothing_and_loses_nothing(tmp_path, keeps):
+    """A batch whose commit failed gets no receipt, kept or not; brought again it is held once, and the database proves itself."""
+    desk = OfficeDesk(tmp_path)
+    device = DeviceModel()
+    desk.add(device)
+    desk.take(device.seal(0))
+    failing = sqlite3.connect(tmp_path / "office.db", isolation_level=None, factory=_FailingConnection)
+    desk.store.connection.close()
+    desk.store.connection = failing
+    raws = [device.seal(0) for _ in range(3)]
+    failing.fails, failing.keeps = True, keeps
+    with pytest.raises(StoreUnavailable, match="disk I/O error"):
+        desk.take(*raws, heartbeats=[device.heartbeat()])
+    failing.fails = False
+    answer = desk.take(*raws)
+    report = verify_database(desk.store.connection, desk.keystore)
+    desk.close()
+
+    assert [DUPLICATE if keeps else STORED] * 3 == answer.outcomes
+    assert {(0, 0): 3} == desk.receipts(answer)
+    assert [] == report.findings
+    assert 4 == report.counts["segments_verified"]
