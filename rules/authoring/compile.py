@@ -28,6 +28,8 @@ from rules.guard import ALLOWED, SHADOWED
 from rules.limits import value_max
 
 _ASK_NOW = -1
+# What is only counted or is a ratio goes with every unit (RFC 8428 writes a ratio as /).
+_NO_UNIT = ("1", "/")
 _COMPARISONS = range(g.EQUAL, g.AT_LEAST + 1)
 
 
@@ -163,7 +165,8 @@ class _Build:
         for c in self.policy.channels.values():
             kind = "int" if c.scale == 0 else "decimal"
             tree = g.input_variable(c.index)
-            names[c.name] = Value(kind, Simple(tree), c.scale, c.unit, channel=c.index)
+            unit = None if c.unit in _NO_UNIT else c.unit
+            names[c.name] = Value(kind, Simple(tree), c.scale, unit, channel=c.index)
         for state in self.rule.states:
             self._new(names, state.name, state.node)
             names[state.name] = self._state(state)
