@@ -180,6 +180,37 @@ CODES = {
         "Decimal places are in the channel's scale.",
         "Mend the row shown; the message says what it must hold.",
     ),
+    "release-key-busy": Explanation(
+        "Another process signs with this key",
+        "A signing key may be used by one process at a time: two could use the same leaf, and then anybody could sign.",
+        "Wait until it is done, or end it. The lock goes with its process; it needs no cleaning up.",
+    ),
+    "release-key-damaged": Explanation(
+        "The folder holds no signing key that can be used",
+        "A file of the key is missing, was changed, or belongs to another key. A key is never mended.",
+        "Name the right folder, or go on with the key's successor.",
+    ),
+    "release-key-exists": Explanation(
+        "There is a folder of this name already",
+        "A signing key is only ever made in a new folder, so that none is written over.",
+        "Name another folder.",
+    ),
+    "release-key-restored": Explanation(
+        "The signing key was restored or copied",
+        "Its count is at or below a leaf that was published already. Signing on would use a leaf twice, and whoever holds "
+        "both signatures could sign anything.",
+        "Destroy this copy. If the key that made the published signatures still exists, use that one; else its successor.",
+    ),
+    "release-key-used-up": Explanation(
+        "The signing key has made all its signatures",
+        "Each of its 1,024 leaves signs once.",
+        "Go on with its successor, which it signed when it was made.",
+    ),
+    "release-refused": Explanation(
+        "A release cannot be built, signed or shown as asked",
+        "A device would refuse it, or it names something that the office does not know, or it was done already.",
+        "Change what the message names. Nothing was signed.",
+    ),
     "rules-always": Explanation(
         "A comparison can only go one way",
         "The channel's declared range, or the state's, lies wholly on one side of what it is compared with. Often a threshold "

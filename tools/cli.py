@@ -48,6 +48,7 @@ COMMANDS = {
     "gateway": Lazy("gateway.cli:gateway", "Run and look into a site's gateway."),
     "office": Lazy("office_ingest.cli:office", "Run and look into the office."),
     "provision": Lazy("tools.provision:provision", "Give a device or a gateway its identity and keys."),
+    "release": Lazy("office_ingest.govern.cli:release", "Build, sign and look at releases."),
     "rules": Lazy("tools.rules:rules", "Write rules: check, test, compile and explain policies."),
     "verify": Lazy("office_ingest.cli:verify", "Check an office database without trusting the service."),
 }

@@ -30,7 +30,15 @@ from office_ingest.govern.lms_key import (
     split_leaves,
 )
 from protocol.cbor import dumps, loads
-from protocol.envelope import ROOT, Succession, encode_envelope, encode_succession, key_id, signed_bytes
+from protocol.envelope import (
+    ROOT,
+    Succession,
+    check_succession,
+    encode_envelope,
+    encode_succession,
+    key_id,
+    signed_bytes,
+)
 from protocol.errors import ProtocolError
 from protocol.lms import HEIGHTS
 
@@ -156,14 +164,35 @@ def make_key(
     Raises FileExistsError if the folder is there.
     """
     public = _make_folder(folder, random, tree, one_time)
-    successor = _make_folder(folder / SUCCESSOR, random, tree, one_time)
-    payload = encode_succession(Succession(key_id(public), successor, now_ms))
-    with OpenSigner(folder) as signer:
-        envelope = signer.envelope(ROOT, payload, published=-1)
+    successor, envelope = make_successor(folder, now_ms=now_ms, random=random, tree=tree, one_time=one_time)
+    return public, successor, envelope
+
+
+def make_successor(
+    folder: Path,
+    *,
+    now_ms: int,
+    random: Callable[[int], bytes] = os.urandom,
+    tree: int = TREE,
+    one_time: int = ONE_TIME,
+) -> tuple[bytes, bytes]:
+    """Make folder/successor, signed for by the next leaf of the key in folder; return (its public key, the envelope).
+
+    One that is signed for already is left as it is, so that an interrupted command can be given again.
+    Raises FileExistsError if there is one that nobody signed for, and what Signer.envelope raises.
+    """
     disk = OsDisk()
+    if (folder / "successor.cose").is_file():
+        public = bytes.fromhex((folder / "public").read_text())
+        envelope = disk.read(folder / "successor.cose")
+        return check_succession(envelope, public).public, envelope
+    with OpenSigner(folder) as signer:
+        successor = _make_folder(folder / SUCCESSOR, random, tree, one_time)
+        payload = encode_succession(Succession(signer.key_id, successor, now_ms))
+        envelope = signer.envelope(ROOT, payload, published=-1)
     disk.write(folder / "successor.cose", envelope)
     disk.sync_folder(folder)
-    return public, successor, envelope
+    return successor, envelope
 
 
 def _make_folder(folder: Path, random: Callable[[int], bytes], tree: int, one_time: int) -> bytes:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from protocol import event, messages, segment, uplink
+from protocol import envelope, event, manifest, messages, segment, uplink
 from protocol.cbor import Simple, dumps, loads
 from protocol.columns import get_column, put_column
 from protocol.errors import NAMES, ProtocolError
@@ -25,6 +25,9 @@ DECODERS = {
     "answer": messages.parse_answer,
     "uplink_request": uplink.parse_request,
     "uplink_answer": uplink.parse_uplink_answer,
+    "signature": envelope.parse_envelope,
+    "manifest": manifest.parse_manifest,
+    "release": manifest.parse_release,
 }
 
 
@@ -36,6 +39,9 @@ def _golden():
     held["answer"] = [bytes_of(v) for v in read_vectors("answer")["accept"]]
     for vector in read_vectors("messages")["accept"]:
         held.setdefault(vector["rule"], []).append(bytes_of(vector))
+    held["signature"] = [bytes_of(v) for v in read_vectors("envelope")["accept"]]
+    held["manifest"] = [bytes_of(v) for v in read_vectors("manifest")["accept"]]
+    held["release"] = [bytes_of(v) for v in read_vectors("manifest")["releases"]]
     uplinks = read_vectors("uplink")
     held["uplink_request"] = [bytes_of(v) for v in uplinks["requests"]]
     held["uplink_answer"] = [bytes_of(v) for v in uplinks["answers"]]

@@ -1,0 +1,360 @@
+"""The commands `outstation release ...`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
+from protocol.report import emit
+
+if TYPE_CHECKING:
+    from office_ingest.govern.shelf import Shelf, Shelved
+
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("office.toml"),
+    show_default=True,
+    help="The office's settings.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.group()
+def release() -> None:
+    """Build, sign and look at releases."""
+
+
+@release.command("init-key")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@_CONFIG
+@_JSON
+def init_key(folder: Path, config: Path, as_json: bool) -> None:
+    """Make a signing key in the new FOLDER and its successor in FOLDER/successor; tell the office of the key.
+
+    Move the successor to another medium. Never back up or copy either: a restored key is worth nothing and dangerous.
+    """
+    from office_ingest.govern.signer import make_key
+
+    with _shelf(config) as shelf:
+        now_ms = _now_ms()
+        try:
+            public, successor, envelope = make_key(folder, now_ms=now_ms)
+        except FileExistsError:
+            raise _in_the_way(folder) from None
+        shelf.add_root(public, envelope, now_ms)
+    _say_key(folder, public, successor, as_json)
+
+
+@release.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_CONFIG
+@_JSON
+def succeed(folder: Path, config: Path, as_json: bool) -> None:
+    """Go on with the successor in FOLDER: make its own successor and tell the office of it.
+
+    A key that the office knows must have named it when it was made.
+    """
+    from office_ingest.govern.release import ReleaseRefused, check_follows
+    from office_ingest.govern.signer import OpenSigner, make_successor
+
+    with _shelf(config) as shelf, _told():
+        with OpenSigner(folder) as signer:
+            public = signer.public
+        try:
+            check_follows(shelf, public)
+            successor, envelope = make_successor(folder, now_ms=_now_ms())
+        except ReleaseRefused as error:
+            raise _refused(error) from None
+        except FileExistsError:
+            raise _in_the_way(folder / "successor") from None
+        shelf.add_root(public, envelope, _now_ms())
+    _say_key(folder, public, successor, as_json)
+
+
+@release.command()
+@click.option("--rules", type=_FILE, required=True, help="The compiled bundle.")
+@click.option("--source", type=_FILE, help="What a person wrote; its digest is kept. The bundle if left out.")
+@click.option("--author", required=True, help="Who releases it.")
+@click.option("--device", "devices", multiple=True, help="Name or 16 hex digits of a device; several times.")
+@click.option("--cohort", help="For a cohort instead.")
+@click.option("--kind", help="For all devices of a kind instead.")
+@click.option(
+    "--hardware", multiple=True, default=("unix",), show_default=True, help="Name of a board; several times."
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    default=30,
+    show_default=True,
+    help="How long it may be adopted.",
+)
+@click.option(
+    "--number", type=click.IntRange(1, 0xFFFFFFFF), help="The release's number; the next if left out."
+)
+@click.option(
+    "--reset", type=(click.IntRange(0, 0xFFFFFFFF),) * 2, help="Lowest and highest floor that it resets."
+)
+@_CONFIG
+@_JSON
+def build(config: Path, as_json: bool, **asked: Any) -> None:
+    """Build a release that nobody has signed yet, and say how many signatures it needs."""
+    from office_ingest.govern.release import ReleaseRefused, Request, build_release
+
+    with _shelf(config) as shelf:
+        rules = asked["rules"].read_bytes()
+        request = Request(
+            target=_target(shelf, asked),
+            hardware=list(asked["hardware"]),
+            rules=rules,
+            source=asked["source"].read_bytes() if asked["source"] else rules,
+            author=asked["author"],
+            days=asked["days"],
+            reset=asked["reset"],
+            number=asked["number"],
+        )
+        try:
+            built = build_release(shelf, request, _now_ms())
+        except ReleaseRefused as error:
+            raise _refused(error) from None
+    _show(built, as_json, next_step=f"outstation release sign {built.number} --key FOLDER")
+
+
+@release.command()
+@click.argument("number", type=click.IntRange(1))
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="Folder of a signing key.",
+)
+@_CONFIG
+@_JSON
+def sign(number: int, key: Path, config: Path, as_json: bool) -> None:
+    """Sign release NUMBER with one leaf of a key. A release that widens what may be done needs two keys."""
+    from office_ingest.govern.release import ReleaseRefused, sign_release
+    from office_ingest.govern.signer import OpenSigner
+
+    with _shelf(config) as shelf, _told(), OpenSigner(key) as signer:
+        try:
+            signed = sign_release(shelf, number, signer, _now_ms())
+        except ReleaseRefused as error:
+            raise _refused(error) from None
+        remaining = signer.remaining()
+    missing = signed.signers_needed - len(signed.signatures)
+    hint = (
+        f"another key must sign it too: outstation release sign {number} --key FOLDER" if missing > 0 else ""
+    )
+    _show(signed, as_json, next_step=hint, remaining=remaining)
+
+
+@release.command("list")
+@_CONFIG
+@_JSON
+def list_releases(config: Path, as_json: bool) -> None:
+    """Show every release, the newest first."""
+    with _shelf(config) as shelf:
+        held = shelf.all()
+    if as_json:
+        emit("outstation.release-list", 1, {"releases": [_as_json(one) for one in held]})
+        return
+    for one in held:
+        click.echo(f"{one.number:6}  {one.state:11}  {_target_words(one):24}  {one.manifest.provenance[0]}")
+    if not held:
+        click.echo("no release yet; next: outstation release build")
+
+
+@release.command()
+@click.argument("number", type=click.IntRange(1))
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write what devices get to a file."
+)
+@_CONFIG
+@_JSON
+def show(number: int, out: Path | None, config: Path, as_json: bool) -> None:
+    """Show release NUMBER: for whom, what is in it, who signed."""
+    with _shelf(config) as shelf:
+        held = shelf.get(number)
+    if held is None:
+        raise DiagnosticError(
+            [
+                Diagnostic(
+                    "release-refused", f"there is no release {number}", fix="see outstation release list"
+                )
+            ]
+        )
+    if out is not None:
+        out.write_bytes(held.release())
+    _show(held, as_json)
+
+
+@contextmanager
+def _shelf(config: Path) -> Iterator["Shelf"]:
+    from office_ingest.app import not_ours
+    from office_ingest.config import read_office
+    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.govern.shelf import Shelf
+    from office_ingest.storage.sqlite import SqliteStore
+
+    try:
+        store = SqliteStore.open(read_office(config).files.database)
+    except NotAnOfficeDatabase as error:
+        raise not_ours(error) from None
+    try:
+        yield Shelf(store)
+    finally:
+        store.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say what is wrong with a key, and what to do."""
+    from office_ingest.govern.lms_key import KeyDamaged
+    from office_ingest.govern.signer import KeyExposed, KeyRolledBack, KeyUsedUp, SignerRunning
+
+    successor = "destroy this folder and go on with its successor: docs/operating/release.md"
+    try:
+        yield
+    except SignerRunning as error:
+        found = Diagnostic("release-key-busy", str(error), fix="wait until it is done, or end it")
+        raise DiagnosticError([found], TRY_AGAIN) from None
+    except KeyExposed as error:
+        found = Diagnostic("file-open-to-others", str(error), fix="chmod 700 the folder and 600 its secret")
+        raise DiagnosticError([found], NOT_ALLOWED) from None
+    except KeyRolledBack as error:
+        raise DiagnosticError(
+            [Diagnostic("release-key-restored", str(error), fix=successor)], NOT_ALLOWED
+        ) from None
+    except KeyUsedUp as error:
+        fix = "go on with its successor: docs/operating/release.md"
+        raise DiagnosticError([Diagnostic("release-key-used-up", str(error), fix=fix)], NOT_ALLOWED) from None
+    except KeyDamaged as error:
+        raise DiagnosticError([Diagnostic("release-key-damaged", str(error), fix=successor)], USAGE) from None
+
+
+def _in_the_way(folder: Path) -> DiagnosticError:
+    fix = "a key is only made in a new folder"
+    return DiagnosticError(
+        [Diagnostic("release-key-exists", "this folder is there already", str(folder), fix=fix)]
+    )
+
+
+def _say_key(folder: Path, public: bytes, successor: bytes, as_json: bool) -> None:
+    if as_json:
+        emit("outstation.release-key", 1, {"key": str(folder), "public": public, "successor": successor})
+        return
+    click.echo(f"{folder} signs releases; public key {public.hex()}")
+    click.echo(f"next: move {folder / 'successor'} to another medium; never back up either of them")
+
+
+def _refused(error: Exception) -> DiagnosticError:
+    return DiagnosticError(
+        [Diagnostic("release-refused", str(error), fix="change what the message names; nothing was signed")]
+    )
+
+
+def _target(shelf: "Shelf", asked: dict[str, Any]) -> tuple[int, list[bytes] | str]:
+    from protocol.manifest import COHORT, DEVICES, KIND
+
+    chosen = [name for name in ("devices", "cohort", "kind") if asked[name]]
+    if len(chosen) != 1:
+        raise click.UsageError("name the devices, or a cohort, or a kind")
+    if asked["cohort"]:
+        return COHORT, asked["cohort"]
+    if asked["kind"]:
+        return KIND, asked["kind"]
+    return DEVICES, [_device(shelf, name) for name in asked["devices"]]
+
+
+def _device(shelf: "Shelf", name: str) -> bytes:
+    device = shelf.device_called(name)
+    if device is None:
+        raise DiagnosticError(
+            [
+                Diagnostic(
+                    "office-no-such-device",
+                    f"no device is called {name}",
+                    fix="see outstation office devices",
+                )
+            ]
+        )
+    return device
+
+
+def _now_ms() -> int:
+    from office_ingest.clock import SystemClock
+
+    return SystemClock().wall_ms()
+
+
+def _show(held: "Shelved", as_json: bool, *, next_step: str = "", remaining: int | None = None) -> None:
+    if as_json:
+        left = {} if remaining is None else {"signatures_left": remaining}
+        emit("outstation.release", 1, {**_as_json(held), **left})
+        return
+    m = held.manifest
+    click.echo(
+        f"release {held.number}: {held.state}, {len(held.signatures)} of {held.signers_needed} signatures"
+    )
+    click.echo(
+        f"  for       {_target_words(held)}; hardware {', '.join(m.hardware)}; schema {m.schema.hex()}"
+    )
+    click.echo(f"  valid     {_date(m.validity[0])} to {_date(m.validity[1])}")
+    click.echo(
+        f"  from      {m.provenance[0]}, {_date(m.provenance[1])}, source {m.provenance[2].hex()[:16]}"
+    )
+    click.echo(f"  manifest  {held.digest.hex()}")
+    for part in _as_json(held)["parts"]:
+        click.echo(f"  {part['kind']:9} {part['digest']}, {part['bytes']} bytes")
+    for reason in held.widens:
+        click.echo(f"  widens    {reason}")
+    for signature in held.signatures:
+        click.echo(f"  signed by {signature.root.hex()}, leaf {signature.leaf}, {_date(signature.signed_ms)}")
+    if remaining is not None:
+        click.echo(f"  this key has {remaining} signatures left")
+    if next_step:
+        click.echo(f"next: {next_step}")
+
+
+def _as_json(held: "Shelved") -> dict[str, Any]:
+    from protocol.manifest import DEVICES, PART_NAMES
+
+    m = held.manifest
+    kind, named = m.target
+    target = [device.hex() for device in named] if kind == DEVICES else named
+    return {
+        "number": held.number,
+        "state": held.state,
+        "digest": held.digest.hex(),
+        "target": {("devices", "cohort", "kind")[kind]: target},
+        "hardware": m.hardware,
+        "for_schema": m.schema.hex(),
+        "valid_from_ms": m.validity[0],
+        "valid_until_ms": m.validity[1],
+        "author": m.provenance[0],
+        "made_ms": m.provenance[1],
+        "source": m.provenance[2].hex(),
+        "reset": m.reset,
+        "parts": [
+            {"kind": PART_NAMES[k], "digest": digest.hex(), "bytes": size} for k, digest, size in m.parts
+        ],
+        "widens": held.widens,
+        "signers_needed": held.signers_needed,
+        "signatures": [
+            {"root": one.root.hex(), "leaf": one.leaf, "signed_ms": one.signed_ms} for one in held.signatures
+        ],
+    }
+
+
+def _target_words(held: "Shelved") -> str:
+    ((what, named),) = _as_json(held)["target"].items()
+    return f"{what} {', '.join(named) if isinstance(named, list) else named}"
+
+
+def _date(wall_ms: int) -> str:
+    return datetime.fromtimestamp(wall_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,185 @@
+"""Where releases lie: the tables of schema step 0002. Rows are added, never changed."""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+from office_ingest.storage.sqlite import SqliteStore
+from protocol.envelope import key_id, parse_envelope
+from protocol.lms import leaf_of
+from protocol.manifest import Manifest, encode_release, parse_manifest
+
+
+class Root(NamedTuple):
+    """A key that signs releases. public: 60 bytes; successor: the envelope that says who follows."""
+
+    key_id: bytes
+    public: bytes
+    successor: bytes
+    added_ms: int
+
+
+class Signature(NamedTuple):
+    """One signature of a release. raw: the envelope."""
+
+    root: bytes
+    leaf: int
+    raw: bytes
+    signed_ms: int
+
+
+class Shelved(NamedTuple):
+    """A release on the shelf. widens: reasons in words; signatures: in the order in which they were made."""
+
+    number: int
+    digest: bytes
+    manifest: Manifest
+    raw_manifest: bytes
+    widens: list[str]
+    built_ms: int
+    signatures: list[Signature]
+
+    @property
+    def signers_needed(self) -> int:
+        """How many different roots a device will demand, as far as the office knows."""
+        return 2 if self.widens or self.manifest.reset else 1
+
+    @property
+    def state(self) -> str:
+        """Return "built" (no signature), "half signed" or "signed"."""
+        if not self.signatures:
+            return "built"
+        return "signed" if len(self.signatures) >= self.signers_needed else "half signed"
+
+    def release(self) -> bytes:
+        """Return what goes to devices: manifest and signatures."""
+        return encode_release(self.raw_manifest, [signature.raw for signature in self.signatures])
+
+
+class Shelf:
+    """Reads and adds releases; each addition is one transaction of its own, durable when it returns."""
+
+    def __init__(self, store: SqliteStore):
+        self._store = store
+        self._connection = store.connection
+
+    def add_root(self, public: bytes, successor: bytes, now_ms: int) -> None:
+        """Know a key, so that its signatures count. Nothing happens if it is known."""
+        with self._store.transaction():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO release_roots VALUES (?, ?, ?, ?)",
+                (key_id(public), public, successor, now_ms),
+            )
+
+    def roots(self) -> list[Root]:
+        """Return the known keys, the eldest first."""
+        rows = self._connection.execute(
+            "SELECT id, public, successor, added_ms FROM release_roots ORDER BY rowid"
+        )
+        return [Root(*row) for row in rows]
+
+    def published(self, root: bytes) -> int:
+        """Return the highest leaf of a root in anything that it signed here; -1 if there is nothing."""
+        row = self._connection.execute(
+            "SELECT max(leaf) FROM release_signatures WHERE root = ?", (root,)
+        ).fetchone()
+        highest = -1 if row[0] is None else row[0]
+        for known in self.roots():
+            if known.key_id == root:
+                highest = max(highest, leaf_of(parse_envelope(known.successor).signature))
+        return highest
+
+    def next_number(self) -> int:
+        """Return the number after the highest."""
+        return self._connection.execute("SELECT coalesce(max(number), 0) + 1 FROM releases").fetchone()[0]
+
+    def add(self, manifest: bytes, bodies: list[bytes], widens: list[str], now_ms: int) -> None:
+        """Put an unsigned release and its parts on the shelf. Raises sqlite3.IntegrityError if the number is taken."""
+        said = parse_manifest(manifest)
+        digest = hashlib.sha256(manifest).digest()
+        with self._store.transaction():
+            for (kind, part_digest, _), body in zip(said.parts, bodies, strict=True):
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO release_parts VALUES (?, ?, ?)", (part_digest, kind, body)
+                )
+            self._connection.execute(
+                "INSERT INTO releases VALUES (?, ?, ?, ?, ?)",
+                (said.number, digest, manifest, json.dumps(widens), now_ms),
+            )
+
+    def add_signature(self, number: int, raw: bytes, now_ms: int) -> None:
+        """Add an envelope to a release. Raises sqlite3.IntegrityError if the root signed it, or its leaf anything, before."""
+        envelope = parse_envelope(raw)
+        leaf = leaf_of(envelope.signature)
+        with self._store.transaction():
+            self._connection.execute(
+                "INSERT INTO release_signatures VALUES (?, ?, ?, ?, ?)",
+                (number, envelope.key_id, leaf, raw, now_ms),
+            )
+
+    def get(self, number: int) -> Shelved | None:
+        """Return a release, or None."""
+        row = self._connection.execute(
+            "SELECT digest, manifest, widens, built_ms FROM releases WHERE number = ?", (number,)
+        ).fetchone()
+        if row is None:
+            return None
+        digest, manifest, widens, built_ms = row
+        signed = self._connection.execute(
+            "SELECT root, leaf, raw, signed_ms FROM release_signatures WHERE number = ? ORDER BY rowid",
+            (number,),
+        )
+        signatures = [Signature(*one) for one in signed]
+        said = parse_manifest(manifest)
+        return Shelved(number, digest, said, manifest, json.loads(widens), built_ms, signatures)
+
+    def all(self) -> list[Shelved]:
+        """Return every release, the newest first."""
+        numbers = self._connection.execute("SELECT number FROM releases ORDER BY number DESC").fetchall()
+        return [held for (number,) in numbers if (held := self.get(number)) is not None]
+
+    def part(self, digest: bytes) -> bytes | None:
+        """Return a part's body, or None."""
+        row = self._connection.execute(
+            "SELECT body FROM release_parts WHERE digest = ?", (digest,)
+        ).fetchone()
+        return row[0] if row else None
+
+    def running_bundles(self, devices: list[bytes]) -> list[bytes]:
+        """Return the bodies of the bundles that these devices' newest heartbeats name, each once, those known here."""
+        from protocol.messages import parse_heartbeat
+
+        digests = []
+        for device in devices:
+            newest = self._store.newest_heartbeat(device)
+            raw = self._store.heartbeat_raw(device, *newest) if newest else None
+            if raw is not None:
+                digests.append(parse_heartbeat(raw).fields.bundle[1])
+        bodies: list[bytes] = []
+        for digest in dict.fromkeys(digests):
+            row = self._connection.execute("SELECT body FROM bundles WHERE digest = ?", (digest,)).fetchone()
+            bodies += row or ()
+        return bodies
+
+    def device_ids(self) -> list[bytes]:
+        """Return the registered devices."""
+        return self._store.device_ids()
+
+    def device_called(self, name: str) -> bytes | None:
+        """Return the identity of the device of this name, or of these 16 hex digits; None if there is none."""
+        row = self._connection.execute(
+            "SELECT id FROM devices WHERE name = ? OR lower(hex(id)) = ?", (name, name.lower())
+        ).fetchone()
+        return row[0] if row else None
+
+    def has_schema(self, prefix: bytes) -> bool:
+        """Say whether a schema whose digest starts so is known."""
+        row = self._connection.execute(
+            "SELECT 1 FROM schemas WHERE substr(digest, 1, ?) = ?", (len(prefix), prefix)
+        ).fetchone()
+        return row is not None
+
+    def keep_bundle(self, body: bytes) -> None:
+        """Keep a bundle where replay finds it."""
+        with self._store.transaction():
+            self._store.put_body("bundles", body)
