@@ -195,7 +195,8 @@ def test_each_deleted_segment_is_named(copy):
     assert [] == copy.verify()
 
 
-def test_a_cut_tail_is_found_against_the_newest_head(copy):
+@pytest.mark.parametrize("keys", [False, True])
+def test_a_cut_tail_is_found_against_the_newest_head(copy, keys):
     """Rows cut off the end of a lane are named by the newest sealed head, with its receipt gone as well."""
     device, lane, epoch, last = max(place for place in copy.places() if place[1] == 0)
     copy.change("DELETE FROM receipts")
@@ -205,7 +206,7 @@ def test_a_cut_tail_is_found_against_the_newest_head(copy):
         epoch,
         last - 1,
     )
-    found = copy.verify()
+    found = copy.verify(keys=keys)
 
     assert _where((device, lane, epoch, last)) in [
         finding.where for finding in found if "missing" in finding.what
