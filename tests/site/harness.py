@@ -21,12 +21,14 @@ from tools.site_proof import Proof, prove_site
 ROOT = Path(__file__).resolve().parents[2]
 SEED_VARIABLE = "OUTSTATION_SEED"
 KILL_POINT = 71
-STEP_SECONDS_MAX = 30.0
+STEP_SECONDS_MAX = 60.0
 ROWS = 4000
 SAMPLE_MS = 36_000
 # Samples a second: SAMPLES_PER_S * 36 s of the device's clock in one of the wall's.
 SAMPLES_PER_S = 40
 JOURNAL_SECTORS = 10
+SECTOR_BYTES = 4096
+_SECTORS_BEFORE_RING = 4
 
 
 def write_synthetic(path: Path, rows: int = ROWS) -> None:
@@ -168,6 +170,21 @@ def proved(site: Site, said: str = "") -> Proof:
     assert (figures["lost"], figures["duplicated"]) == (0, 0), said
     assert figures["events_recorded"] == figures["events_at_office"] > 0, said
     return proof
+
+
+def set_pace(folder: Path, samples_per_s: int) -> None:
+    """Let a device sample at another pace from its next boot on."""
+    config = folder / "device.toml"
+    lines = config.read_text().splitlines()
+    scale = f"clock_scale = {SAMPLE_MS * samples_per_s // 1000}"
+    config.write_text("\n".join(scale if line.startswith("clock_scale") else line for line in lines) + "\n")
+
+
+def free_sectors(folder: Path) -> int:
+    """Return how many sectors of a device's ring are blank; a ring that was written to its end has two or less."""
+    content = (folder / "flash.bin").read_bytes()[_SECTORS_BEFORE_RING * SECTOR_BYTES :]
+    sectors = [content[at : at + SECTOR_BYTES] for at in range(0, len(content), SECTOR_BYTES)]
+    return sum(sector == b"\xff" * SECTOR_BYTES for sector in sectors)
 
 
 async def end_at_point(service: Service, point: str, count: int, folder: Path | None = None) -> None:
