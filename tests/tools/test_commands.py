@@ -27,12 +27,23 @@ SETTINGS = {
     "device run": "link",
     "provision gateway": "office",
     "provision device": "office",
+    "release init-key": "office",
+    "release succeed": "office",
+    "release build": "office",
+    "release sign": "office",
+    "release list": "office",
+    "release show": "office",
 }
 # What stands before --config where a command needs more.
 WORDS = {
     "office explain": ["pump"],
     "provision gateway": ["--name", "g", "--site", "s", "--uplink", "https://h:1", "new"],
     "provision device": ["--name", "d", "--site", "s", "--gateway", "gw", "new"],
+    "release init-key": ["new"],
+    "release succeed": ["."],
+    "release build": ["--rules", __file__, "--author", "a", "--kind", "pump"],
+    "release sign": ["1", "--key", "."],
+    "release show": ["1"],
 }
 
 
