@@ -21,7 +21,7 @@ from agent.fold import Fold
 from agent.journal import Journal, NoRoom
 from agent.keystore import Keystore
 from agent.recorder import Decider, Recorder
-from agent.recovery import open_events
+from agent.recovery import newest_event
 from agent.sampler import Sampler
 from agent.schema import read_schema
 from agent.session import Session
@@ -182,7 +182,8 @@ class Agent:
         fold = Fold(self.engine, self._bundle_digest)
         for _number, boot, event in self._journal.replay_critical():
             fold.take(boot, event)
-        newest = self._newest_sample()
+        # No rule tick of a routine event may return either.
+        newest = newest_event(self._journal, ROUTINE)
         if newest is not None:
             fold.take_time(newest[0], newest[1][1])
         self._clock.now_base = fold.now_next
@@ -195,21 +196,6 @@ class Agent:
             decided[action] = value
         self.actuators.assert_at_boot(decided)
         self._record_boot(fold.pending)
-
-    def _newest_sample(self):
-        """Return (boot, event) of the newest durable routine event that still opens, or None: no rule tick of it may return."""
-        head = self._journal.offer()[ROUTINE]
-        if head is None:
-            return None
-        for number in range(head[1], head[0] - 1, -1):
-            raw = self._journal.read(ROUTINE, number)
-            opened = open_events(self._journal, raw) if raw is not None else None
-            if opened is None:
-                # Of a view period that is forgotten: the checkpoint of the present one is newer.
-                return None
-            if opened[1]:
-                return opened[0], opened[1][-1]
-        return None
 
     def _record_boot(self, pending: list) -> None:
         self._decider.pending = list(pending)

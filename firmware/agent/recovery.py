@@ -41,7 +41,7 @@ def recover(journal):
         _finish_generations(journal)
         for lane in LANES:
             _finish_prune(journal, lane)
-        journal.checkpoint = _newest_checkpoint(journal)[0]
+        journal.checkpoint = _newest_checkpoint(journal, journal.epoch)[0]
         if _is_stuck(journal):
             reason = _UNREADABLE
     return reason
@@ -186,12 +186,12 @@ def _next_order(journal) -> int:
     return highest + 1 if highest >= 0 else journal.cell.order_reserved
 
 
-def _newest_checkpoint(journal) -> tuple:
-    """Return (number, order) of the first part of the newest whole checkpoint, or (None, None)."""
+def _newest_checkpoint(journal, epoch: int) -> tuple:
+    """Return (number, order) of the first part of an epoch's newest whole checkpoint, or (None, None)."""
     wanted = None
-    for number in range(journal.lanes[CRITICAL].next_number - 1, journal.kept_from(CRITICAL) - 1, -1):
-        raw = journal.read(CRITICAL, number)
-        opened = open_events(journal, raw) if raw is not None else None
+    first, stop = _kept(journal, CRITICAL, epoch)
+    for number in range(stop - 1, first - 1, -1):
+        opened = _open_at(journal, CRITICAL, epoch, number)
         if opened is None:
             break
         for event in opened[1][::-1]:
@@ -208,14 +208,56 @@ def _newest_checkpoint(journal) -> tuple:
 
 
 def replay(journal):
-    """Yield (number, boot, event) of the critical lane from the newest whole checkpoint's first part on."""
-    start, order = _newest_checkpoint(journal)
-    first = journal.kept_from(CRITICAL) if start is None else start
-    for number in range(first, journal.lanes[CRITICAL].next_number):
-        raw = journal.read(CRITICAL, number)
-        opened = open_events(journal, raw) if raw is not None else None
+    """Yield (number, boot, event) of the critical lane from the newest whole checkpoint's first part on.
+
+    An epoch that a cut kept from its first checkpoint has no state of its own: the one before it comes first.
+    """
+    start, order = _newest_checkpoint(journal, journal.epoch)
+    if start is None and journal.cell.epoch_start:
+        old = journal.cell.epoch_start[1]
+        old_start, old_order = _newest_checkpoint(journal, old)
+        for found in _replay_from(journal, old, old_start, old_order):
+            yield found
+    for found in _replay_from(journal, journal.epoch, start, order):
+        yield found
+
+
+def _replay_from(journal, epoch: int, start, order):
+    first, stop = _kept(journal, CRITICAL, epoch)
+    for number in range(first if start is None else start, stop):
+        opened = _open_at(journal, CRITICAL, epoch, number)
         if opened is None:
             continue
         for event in opened[1]:
             if order is None or event[0] >= order:
                 yield number, opened[0], event
+
+
+def newest_event(journal, lane: int):
+    """Return (boot, event) of the newest durable event of a lane, in the epoch before where this one has none; None if none opens.
+
+    None too where the newest is of a view period that is forgotten: the checkpoint of the present one is newer.
+    """
+    epochs = [journal.epoch]
+    if journal.cell.epoch_start:
+        epochs.append(journal.cell.epoch_start[1])
+    for epoch in epochs:
+        first, stop = _kept(journal, lane, epoch)
+        for number in range(stop - 1, first - 1, -1):
+            opened = _open_at(journal, lane, epoch, number)
+            if opened is None:
+                return None
+            if opened[1]:
+                return opened[0], opened[1][-1]
+    return None
+
+
+def _kept(journal, lane: int, epoch: int) -> tuple:
+    """Return the half-open range of numbers of a lane that lie on flash; empty if there is none."""
+    held = journal.ring.of(lane, epoch)
+    return (journal.ring.sectors[held[0]].first, journal.ring.sectors[held[-1]].last + 1) if held else (0, 0)
+
+
+def _open_at(journal, lane: int, epoch: int, number: int):
+    raw = journal.read(lane, number, epoch)
+    return open_events(journal, raw) if raw is not None else None

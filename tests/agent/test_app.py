@@ -19,13 +19,14 @@ from protocol.event import (
     TIME_MARK,
 )
 from protocol.keys import CRITICAL, ROUTINE
+from protocol.messages import Receipt
 from rules import grammar as g
 from rules.bundle import read_bundle
 from rules.engine import Engine
 from rules.guard import ALLOWED
 from rules.limits import value_max
 from rules.replay import StepReplay
-from tests.agent.desk import BUNDLE, SAMPLE_MS, SCHEMA, Desk, KillPoint
+from tests.agent.desk import BUNDLE, DEVICE, SAMPLE_MS, SCHEMA, Desk, KillPoint
 from tests.agent.model_gateway import MAX_AGE_S
 from tools.rule_tree import act, bundle, gate, if_, register, rule, set_register
 
@@ -396,6 +397,24 @@ def test_restored_flash_starts_an_epoch_above_and_forks_nothing():
     assert desk.cell().id_context is not None
     assert _is_complete(desk)
     desk.gateway.check_chains()
+
+
+def test_state_outlives_a_cut_between_an_epochs_start_and_its_checkpoint():
+    """The epoch before still says where the actuators are, what the rules know and how late it was: nothing of it is forgotten."""
+    desk = Desk()
+    desk.run(1.3)
+    agent = desk.boot()
+    late = agent._clock.rule_tick(agent._clock.tick_ms())
+    # The first seal is that of epoch_start.
+    desk.points = {"before_seal": 2}
+    with pytest.raises(KillPoint):
+        agent.restored([Receipt(DEVICE, CRITICAL, 0, 0, bytes(32), 9)])
+    again = desk.boot()
+
+    assert desk.cell().epoch == 1
+    assert agent.actuators.positions == again.actuators.positions != {1: 0, 2: 0}
+    assert agent.engine.state() == again.engine.state()
+    assert again._clock.now_base > late > 1000
 
 
 def test_forged_receipts_make_nobody_forget_or_start_over():

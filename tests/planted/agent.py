@@ -3,6 +3,7 @@
 A fault is (plant(set), check): set is monkeypatch.setattr, check the name of the test in tests/agent that must fail.
 """
 
+from agent import app, recovery
 from agent.app import Agent
 from agent.backlog import Backlog
 from agent.clock import Clock
@@ -41,7 +42,16 @@ def _let_the_rule_tick_start_at_zero(patch):
 
 
 def _ignore_samples_in_the_rule_tick(patch):
-    patch(Agent, "_newest_sample", lambda self: None)
+    patch(app, "newest_event", lambda journal, lane: None)
+
+
+def _forget_the_epoch_before(patch):
+    kept = recovery._kept
+    patch(
+        recovery,
+        "_kept",
+        lambda journal, lane, epoch: kept(journal, lane, epoch) if epoch == journal.epoch else (0, 0),
+    )
 
 
 def _forget_decisions_after_the_checkpoint(patch):
@@ -167,6 +177,10 @@ AGENT_FAULTS = {
     "ignore_samples_in_the_rule_tick": (
         _ignore_samples_in_the_rule_tick,
         "test_rule_tick_rises_over_boots_above_every_durable_event",
+    ),
+    "forget_the_epoch_before": (
+        _forget_the_epoch_before,
+        "test_state_outlives_a_cut_between_an_epochs_start_and_its_checkpoint",
     ),
     "forget_decisions_after_the_checkpoint": (
         _forget_decisions_after_the_checkpoint,
