@@ -1,6 +1,7 @@
 """One OSCORE context and one state for each device, with everything that must not go back in SQLite.
 
-The gateway restarts, is restored, is replaced; a nonce may still never be used twice and an old request never be accepted:
+The gateway restarts, loses its store, is replaced; a nonce may still never be used twice and an old request never be accepted.
+Only an older copy of the store must never be put back (docs/operating/gateway.md): what it reserved since is not in it.
   - sender sequences (only Echo challenges and the answers to them use them) are reserved ahead, durably, before use;
   - no replay window outlives the process: the first request of any context is answered 4.01 with an Echo, and only a
     request that carries this Echo opens the window. It is a MAC under a secret of this start, so nothing is kept for it;
@@ -238,7 +239,7 @@ class Sessions:
             rows = self._store.session_rows(device)
             others = {row.context for row in rows if row.context != session.name}
             if not any(row.context == session.name for row in rows):
-                # The Echo came from a challenge of this start whose row a restored store lacks.
+                # The Echo came from a challenge of this start whose row a store that was opened anew lacks.
                 self._reserve(session)
             if others - self._retired or all(row.state != "current" for row in rows):
                 self._store.confirm_session(device, session.name)
