@@ -106,7 +106,7 @@ def compile_policy(file: Path, output: Path, version: int, as_json: bool) -> Non
             "bytes": len(compiled.bundle),
             "bundle_version": version,
             "sha256": digest,
-            "schema": sha256(compiled.schema).hexdigest(),
+            "schema_sha256": sha256(compiled.schema).hexdigest(),
             "diagnostics": [diagnostic.as_json() for diagnostic in warnings],
         }
         emit("outstation.rules-compile", 1, body)

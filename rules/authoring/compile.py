@@ -16,6 +16,7 @@ from typing import Any
 from protocol.cbor import Simple, dumps
 from protocol.diagnostic import Diagnostic, DiagnosticError, suggest
 from protocol.errors import ProtocolError
+from protocol.limits import channels_max
 from rules import grammar as g
 from rules.authoring import cel
 from rules.authoring.bounds import Bounds, Problem, Range, is_bool
@@ -152,7 +153,9 @@ class _Build:
         self.rule = rule
         self.report = report
         self.registers = Registers()
-        self._inputs = [_input(c.low, c.high, needs >> c.index & 1) for c in policy.channels.values()]
+        self._inputs = [Range(0, 0)] * channels_max
+        for c in list(policy.channels.values())[:channels_max]:
+            self._inputs[c.index % channels_max] = _input(c.low, c.high, needs >> c.index & 1)
         quiet = Bounds(self._inputs, self.registers.ranges, lambda _problem: None)
         self.stateful = Stateful(self.registers, quiet, policy.blind_after, policy.sample)
         self.check = Check(self._names(), self.stateful, report)
@@ -162,11 +165,12 @@ class _Build:
 
     def _names(self) -> dict[str, Value | Callable[[], Value | None]]:
         names: dict[str, Value | Callable[[], Value | None]] = {"now": Value("duration", NOW)}
+        names |= dict.fromkeys(self.policy.broken, _nothing)
         for c in self.policy.channels.values():
             kind = "int" if c.scale == 0 else "decimal"
-            tree = g.input_variable(c.index)
+            tree = g.input_variable(c.index % channels_max)
             unit = None if c.unit in _NO_UNIT else c.unit
-            names[c.name] = Value(kind, Simple(tree), c.scale, unit, channel=c.index)
+            names[c.name] = Value(kind, Simple(tree), c.scale, unit, channel=c.index % channels_max)
         for state in self.rule.states:
             self._new(names, state.name, state.node)
             names[state.name] = self._state(state)
@@ -238,7 +242,8 @@ class _Build:
         for name, (key, node) in match.output.items():
             actuator = self.policy.actuators.get(name)
             if actuator is None:
-                self._unknown_actuator(key, name)
+                if name not in self.policy.broken:
+                    self._unknown_actuator(key, name)
                 continue
             tree = self._wish(actuator, node)
             if tree is not None:
@@ -375,6 +380,10 @@ class _Variable:
             self._value = self.build.check.expression(self.node)
             self._is_open, self._is_done = False, True
         return self._value
+
+
+def _nothing() -> None:
+    """What a name means whose declaration is wrong: nobody says more about it."""
 
 
 def _input(low: int, high: int, is_needed: int) -> Range:

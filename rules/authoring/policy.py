@@ -112,7 +112,10 @@ class RulePolicy:
 
 @dataclass(slots=True)
 class Policy:
-    """Everything that a policy says. sample, blind_after: ticks or None. tests: nodes, for test.py."""
+    """Everything that a policy says. sample, blind_after: ticks or None. tests: nodes, for test.py.
+
+    broken: names whose declaration was refused.
+    """
 
     name: str
     description: str
@@ -122,6 +125,7 @@ class Policy:
     actuators: dict[str, Actuator]
     rules: list[RulePolicy]
     tests: list[Node]
+    broken: set[str]
 
 
 def read_policy(
@@ -209,6 +213,9 @@ def _whole(reader: "Reader", root: Node) -> Policy:
     blind = reader.duration(root, "blind_after")
     written = [root.entries["rule"][1]] if "rule" in root.entries else reader.items(root, "rules")
     rules = [rule for i, node in enumerate(written) if (rule := _rule(reader, node, channels, i))]
+    if "rule" in root.entries and "rules" in root.entries:
+        message = "a policy has either rule or rules"
+        reader.report(root.entries["rules"][0].mistake("rules-duplicate", message, "keep rules, a list"))
     if not written:
         reader.report(root.mistake("rules-missing-key", "a policy has at least one rule", "add rules:"))
     for what in ("rule_id", "name"):
@@ -223,6 +230,7 @@ def _whole(reader: "Reader", root: Node) -> Policy:
         actuators,
         rules,
         reader.items(root, "tests"),
+        reader.broken,
     )
 
 
@@ -372,6 +380,8 @@ class Reader:
 
     def __init__(self, report: Callable[[Diagnostic], None]):
         self.report = report
+        # What was meant to be declared; nobody needs to hear that it is not there.
+        self.broken: set[str] = set()
 
     def keys(self, node: Node, known: "list[str] | tuple[str, ...]", needed: tuple[str, ...]) -> bool:
         """Return whether all needed keys are there; report each unknown one with the nearest known."""
@@ -431,6 +441,8 @@ class Reader:
             one = make(self, name, value, index)
             if one is not None:
                 found[name.text] = one
+            else:
+                self.broken.add(name.text)
         return found
 
     def name(self, node: Node) -> str | None:
@@ -541,10 +553,10 @@ class Reader:
         found = 0
         for item in self.items(node, key):
             channel = channels.get(item.text)
-            if channel is None:
+            if channel is None and item.text not in self.broken:
                 near = suggest(item.text, channels)
                 fix = f"did you mean {near}?" if near else f"known are: {', '.join(channels)}"
                 self.report(item.mistake("rules-unknown-name", f"no channel is called {item.text}", fix))
-            else:
+            elif channel is not None:
                 found |= 1 << channel.index
         return found

@@ -10,8 +10,8 @@ from rules.limits import value_max
 from rules.value import RuleFault
 from tests.both.random_bundles import CHANNELS, Dice, RuleDice
 
-BODIES = 5000
-EXPRESSIONS = 5000
+BODIES = 3000
+EXPRESSIONS = 3000
 A, B = Simple(0), Simple(1)
 R0 = Simple(g.register_variable(0))
 
@@ -30,10 +30,7 @@ def claims(dice, count):
 
 def within(dice, ranges):
     """Return one value of each range, its ends more often than not."""
-    picks = []
-    for r in ranges:
-        picks.append(dice.pick((r.low, r.high, r.low + dice.below(r.high - r.low + 1))))
-    return picks
+    return [dice.pick((r.low, r.high, r.low + dice.below(r.high - r.low + 1))) for r in ranges]
 
 
 def run_of(dice, channels, registers):
@@ -119,6 +116,8 @@ def problems(tree, registers=()):
         ([g.CHOOSE, [g.ABOVE, 1, B], 0, [g.DIVIDE, 100, B]], []),
         ([g.CHOOSE, [g.AT_MOST, B, 3], [g.DIVIDE, 100, [g.SUBTRACT, B, 3]], 0], ["rules-division"]),
         ([g.CHOOSE, [g.BELOW, B, 3], [g.DIVIDE, 100, [g.SUBTRACT, B, 3]], 0], []),
+        ([g.CHOOSE, [g.UNEQUAL, A, 0], [g.DIVIDE, 100, [g.SUBTRACT, A, 5]], 0], ["rules-division"]),
+        ([g.CHOOSE, [g.UNEQUAL, A, 5], [g.DIVIDE, 100, [g.SUBTRACT, A, 5]], 0], []),
         ([g.MULTIPLY, [g.MULTIPLY, 100_000, B], 1000], []),
         ([g.MULTIPLY, [g.MULTIPLY, 100_000, B], 2000], ["rules-overflow"]),
         ([g.MULTIPLY, Simple(g.now_variable()), 1], []),
@@ -145,6 +144,11 @@ def test_what_a_register_was_is_forgotten_when_it_is_stored_to():
         Bounds([Range(0, 1)], [Range(0, 9), Range(-9, 9)], found.append).body(body, {})
 
         assert "rules-division" in [problem.code for problem in found], middle
+    found = []
+    more = [g.ADD, R0, 1]
+    body = [[g.IF, [g.ABOVE, more, 5], [[g.SET, 0, 0], [g.SET, 1, [g.DIVIDE, 9, [g.SUBTRACT, more, 1]]]]]]
+    Bounds([Range(0, 1)], [Range(0, 9), Range(-9, 9)], found.append).body(body, {})
+    assert ["rules-division"] == [problem.code for problem in found]
     found = []
     body = [[g.IF, [g.ABOVE, R0, 0], [[g.SET, 1, [g.DIVIDE, 9, R0]]]]]
     Bounds([Range(0, 1)], [Range(0, 9), Range(-9, 9)], found.append).body(body, {})
