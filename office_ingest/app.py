@@ -192,10 +192,9 @@ def _listening(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        reason = (
-            os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
-        ).lower()
-        raise _cannot_listen(host, port, reason) from None
+        number = error.errno or 0  # below zero: an error of name resolution, which has words of its own
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+        raise _cannot_listen(host, port, reason.lower()) from None
 
 
 def _cannot_listen(host: str, port: int, reason: str) -> DiagnosticError:
