@@ -12,6 +12,8 @@ from fractions import Fraction
 
 TEXT_MAX = 4000
 _DEPTH_MAX = 40
+# Whoever walks the tree recurses along a chain of operators.
+_OPERATORS_MAX = 200
 INT64_MAX = (1 << 63) - 1
 
 _TOKEN = re.compile(
@@ -161,6 +163,7 @@ class _Parser:
         self.tokens = tokens
         self.position = 0
         self.depth = 0
+        self.operators = 0
         self.end = _Token("end", "", length, length + 1)
 
     def whole(self) -> Expr:
@@ -192,7 +195,7 @@ class _Parser:
             return self._unary()
         left = self._level(level + 1)
         while self._peek().text in _LEVELS[level] and self._peek().kind != "text":
-            operator = self._next().text
+            operator = self._operator().text
             right = self._level(level + 1)
             left = Binary(left.start, right.stop, operator, left, right)
         return left
@@ -203,7 +206,7 @@ class _Parser:
             return self._member()
         signs = []
         while self._peek().text == token.text:
-            signs.append(self._next())
+            signs.append(self._operator())
         following = self._peek()
         if token.text == "-" and following.kind in ("int", "decimal") and signs[-1].stop == following.start:
             tree: Expr = self._literal(self._next(), -1, signs.pop().start)
@@ -289,6 +292,13 @@ class _Parser:
         if not -INT64_MAX - 1 <= value <= INT64_MAX:
             raise self._wrong("this number does not fit 64 bits", token, None)
         return Literal(start, token.stop, "int", value)
+
+    def _operator(self) -> _Token:
+        self.operators += 1
+        if self.operators > _OPERATORS_MAX:
+            message = f"an expression has more than {_OPERATORS_MAX} operators"
+            raise self._wrong(message, self._peek(), "use variables")
+        return self._next()
 
     def _peek(self, ahead: int = 0) -> _Token:
         at = self.position + ahead

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from protocol.diagnostic import Diagnostic, suggest
 from rules import grammar as g
 from rules.authoring import cel
-from rules.authoring.bounds import SMALL_MAX
+from rules.authoring.bounds import SMALL_MAX, is_bool
 from rules.authoring.source import Node, decimals, ticks
 from rules.limits import operands_max, value_max
 
@@ -24,6 +24,9 @@ _MIRROR = {
     **{g.EQUAL: g.EQUAL, g.UNEQUAL: g.UNEQUAL},
 }
 _ARITHMETIC = {"+": g.ADD, "-": g.SUBTRACT, "*": g.MULTIPLY, "/": g.DIVIDE, "%": g.REMAINDER}
+# A bundle's bytes and its nesting are less than this (rules/SPEC.md section 8).
+_NODES_MAX = 4096
+_DEPTH_MAX = 24
 _NUMBERS = ("int", "decimal", "duration")
 
 
@@ -69,6 +72,7 @@ class Check:
         # Trees keep their identity, so that what the analysis finds can be shown where it was written.
         self.origin: dict[int, tuple[Any, Node, cel.Expr]] = {}
         self.node: Node | None = None
+        self._sizes: dict[int, tuple[int, int]] = {}
 
     def expression(self, node: Node, wanted: tuple[str, ...] = ()) -> Value | None:
         """Return the value of the CEL text in a node; wanted: the kinds that will do."""
@@ -150,8 +154,19 @@ class Check:
 
     def made(self, at: cel.Expr, tree: Any) -> Any:
         """Return tree, and remember where it was written."""
-        if isinstance(tree, list) and self.node is not None:
-            self.origin[id(tree)] = (tree, self.node, at)
+        if not isinstance(tree, list) or self.node is None:
+            return tree
+        sizes = [self._sizes.get(id(part), (1, 1)) for part in tree[1:]]
+        size, depth = 1 + sum(size for size, _ in sizes), 1 + max(depth for _, depth in sizes)
+        if size > _NODES_MAX or depth > _DEPTH_MAX:
+            # Variables that name variables grow fast; nobody walks what no device could hold.
+            fix = "split it up, and remember parts in state"
+            self.wrong(
+                at, "rules-too-large", "with its variables written out this is too large for a device", fix
+            )
+            return False if is_bool(tree) else 0
+        self._sizes[id(tree)] = (size, depth)
+        self.origin[id(tree)] = (tree, self.node, at)
         return tree
 
     # ---- operators

@@ -31,6 +31,8 @@ from rules.limits import value_max
 _ASK_NOW = -1
 # What is only counted or is a ratio goes with every unit (RFC 8428 writes a ratio as /).
 _NO_UNIT = ("1", "/")
+# Each alternative inside another's otherwise costs two levels of the sixteen that a bundle may nest.
+_NESTED_MAX = 3
 _COMPARISONS = range(g.EQUAL, g.AT_LEAST + 1)
 
 
@@ -217,6 +219,8 @@ class _Build:
 
     def _chain(self, block: Block) -> list[Any]:
         rows = [(self._condition(match), self._then(match)) for match in block.matches]
+        if len(rows) > _NESTED_MAX:
+            return self._flat_chain(rows)
         statements: list[Any] = []
         for condition, then in reversed(rows):
             if condition is True:
@@ -227,6 +231,16 @@ class _Build:
                 statements = [[g.IF, condition, then, *([statements] if statements else [])]]
             else:
                 statements = [[g.IF, [g.NOT, condition], statements]]
+        return statements
+
+    def _flat_chain(self, rows: list[tuple[Any, list[Any]]]) -> list[Any]:
+        """Return alternatives one after the other: a register says that one has matched."""
+        matched = self.registers.add("matched", 0, Range(0, 1))
+        is_open = [g.EQUAL, reading(matched), 0]
+        statements: list[Any] = [[g.SET, matched, 0]]
+        for condition, then in rows:
+            due = is_open if condition is True else [g.AND, is_open, condition]
+            statements.append([g.IF, due, [[g.SET, matched, 1], *then]])
         return statements
 
     def _condition(self, match: Match) -> Any:

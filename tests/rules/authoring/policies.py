@@ -174,7 +174,7 @@ def random_rule(seed):
         lines += ["  variables:", f"    - {{name: v, expression: '{text.bool(2)}'}}"]
         text.names["bool"].append("v")
     lines += ["  match:"]
-    for _ in range(dice.randint(0, 2)):
+    for _ in range(dice.choice([0, 1, 2, 2, 3])):
         lines.append(f"    - condition: '{text.bool(2)}'")
         if dice.random() < 0.2:
             inner = f"[{{condition: '{text.bool(1)}', output: {{out: '{text.int(1)}'}}}}]"

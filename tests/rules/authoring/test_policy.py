@@ -8,6 +8,8 @@ import pytest
 
 from protocol.codes import CODES
 from rules.authoring.compile import check_file, check_text
+from rules.bundle import read_bundle
+from rules.engine import Engine
 from tests.rules.authoring.policies import HEAD, check, codes, rule_of
 from tools.device_types import ROOT
 
@@ -195,3 +197,43 @@ def test_unknown_keys_are_refused_wherever_they_stand():
         HEAD + RULE.replace("needs:", "variables: [{name: n, expression: '1', is: 3}], needs:"),
     ):
         assert "rules-unknown-key" in codes("", text)
+
+
+GROWING = [
+    "1" + " - a" * 3000,
+    "!" * 900 + "true",
+    "(" * 39 + "a" + ")" * 39 + " + a" * 150,
+    "true ? " * 300 + "1" + " : 2" * 300,
+]
+
+
+@pytest.mark.parametrize("expression", GROWING)
+def test_a_long_expression_is_refused_or_compiled(expression):
+    """Chains and nests of any length end in a bundle or a diagnostic."""
+    compiled, found = check(rule_of(expression))
+
+    assert compiled is not None or found
+
+
+@pytest.mark.parametrize("growth", ["v{0} + v{0}", "1 - v{0}", "(v{0} > 3 ? v{0} : 1)", "math.abs(v{0})"])
+def test_variables_that_name_variables_do_not_grow_without_end(growth):
+    """Sixty variables, each made of the one before: refused as too large, at once."""
+    rows = ["{name: v0, expression: a}"]
+    rows += [f"{{name: v{i + 1}, expression: '{growth.format(i)}'}}" for i in range(60)]
+    text = f"rule: {{name: r, variables: [{', '.join(rows)}], match: [{{output: {{out: v60}}}}]}}\n"
+
+    assert "rules-too-large" in codes(text)
+
+
+def test_many_alternatives_fit():
+    """Twelve alternatives compile; the first that matches counts."""
+    rows = ", ".join(f"{{condition: a < {i}, output: {{out: {i}}}}}" for i in range(1, 12))
+    compiled, found = check(f"rule: {{name: r, match: [{rows}, {{output: {{out: 99}}}}]}}\n")
+    assert compiled is not None, [d.text() for d in found]
+    engine = Engine(read_bundle(compiled.bundle))
+    asked = []
+    for now, value in enumerate([0, 7, 7, 3, 40, 10]):
+        for decision in engine.sample(now, [value, 0, 0], 7, trusted_time=True, online=True):
+            asked += [act[1] for act in decision[9]]
+
+    assert asked == [1, 8, 4, 99, 11]
