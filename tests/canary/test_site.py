@@ -1,13 +1,23 @@
 """The proof of a site catches faults in its real processes: each is started from tests/planted, never switched on in the product."""
 
 import asyncio
+import signal
 import sys
 
 import pytest
 
 from protocol.keys import CRITICAL
 from tests.planted.site import PROCESS
-from tests.site.harness import ROOT, lay_out, start_all, stop_devices, stop_services, until, waiting
+from tests.site.harness import (
+    ROOT,
+    lay_out,
+    set_pace,
+    start_all,
+    stop_devices,
+    stop_services,
+    until,
+    waiting,
+)
 from tools.device import device_command, write_device
 from tools.flashimage import read_image
 from tools.site_proof import prove_site
@@ -17,6 +27,7 @@ from tools.upy import micropython_environment
 RING = {"devices": 1, "sectors": 5, "samples_per_s": 120}
 # What a fault took is never receipted: nobody waits for that. An honest site is waited for.
 DRAIN_MS = 800
+SLOW_SAMPLES_PER_S = 8
 AFTER_KILL_S = 0.5
 
 
@@ -42,6 +53,14 @@ def _has_pruned(site):
     return lane is not None and lane.kept_from > 0
 
 
+async def _slow_down(site):
+    """Let the device go on slowly, so that its small ring holds what comes while a process is away, however busy the machine."""
+    device = site.devices[0]
+    await device.stop(signal.SIGINT)
+    set_pace(site.folder / device.name, SLOW_SAMPLES_PER_S)
+    await device.start()
+
+
 async def _kill_story(folder, name):
     """Let a small ring wrap, kill gateway or office, start the true one again, and end in order."""
     options = {} if name is None else {"drain_ms": DRAIN_MS}
@@ -51,6 +70,7 @@ async def _kill_story(folder, name):
     try:
         await start_all(site)
         await until(lambda: _has_pruned(site), "the ring has pruned nothing")
+        await _slow_down(site)
         struck = site.office if PROCESS.get(name) == "office" else site.gateway
         if PROCESS.get(name) != "device":
             await struck.kill()
