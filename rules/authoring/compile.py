@@ -339,12 +339,12 @@ class _Build:
                 self._say(problem)
 
         bounds = Bounds(self._inputs, self.registers.ranges, tell)
-        bounds.body(body, {})
+        known = bounds.body(body, {})
         for variable in self.check.names.values():
             # What nothing uses is in no body, and its author wants to know all the same.
             value = variable.evaluate() if isinstance(variable, _Variable) and not variable.is_used else None
             if value is not None and value.constant is None:
-                bounds.truth(value.tree, {}) if value.kind == "bool" else bounds.number(value.tree, {})
+                bounds.truth(value.tree, known) if value.kind == "bool" else bounds.number(value.tree, known)
         quiet = Bounds(self._inputs, self.registers.ranges, lambda _problem: None)
         for tree, node, at in list(self.check.origin.values()):
             if tree[0] in _COMPARISONS and not is_bool(tree[1]):

@@ -149,3 +149,11 @@ def test_a_sum_does_not_fault_when_samples_come_faster_than_declared():
 def test_a_call_that_cannot_be_is_refused(expression, code):
     """Each wrong argument is named with a code of its own kind."""
     assert code in codes(rule_of(expression))
+
+
+@pytest.mark.parametrize("function", ["lag", "window.min", "window.max", "window.sum"])
+def test_a_ring_that_nothing_uses_is_proved_too(function):
+    """A variable that no alternative names is looked at with what is known when it was updated."""
+    variable = f"{{name: v, expression: '{function}(a, 3, \"2s\") > 1'}}"
+
+    assert [] == codes(f"rule: {{name: r, variables: [{variable}], match: [{{output: {{out: 1}}}}]}}\n")
