@@ -6,14 +6,14 @@ raised for it, it is counted.
 
 import asyncio
 import socket
+from errno import EAGAIN
 
+from protocol._const import const
 from protocol.coap import datagram_bytes_max
 
-try:
-    # MicroPython's event loop, which its stubs do not name; CPython's has sock_recv instead.
-    from asyncio import core as _loop  # type: ignore[attr-defined]
-except ImportError:
-    _loop = None
+# Between two looks at the socket; it grows while nothing comes. Only an exchange under way looks at all.
+_LOOK_MS_MIN = const(1)
+_LOOK_MS_MAX = const(16)
 
 
 class UdpLink:
@@ -44,18 +44,30 @@ class UdpLink:
         self.sent_bytes += len(datagram)
 
     async def recv(self, timeout_ms: int):
-        """Return the next datagram, or None: after timeout_ms, or earlier when the system reports an error."""
-        try:
-            datagram = await asyncio.wait_for(_receive(self._open()), timeout_ms / 1000)
-        except asyncio.TimeoutError:  # MicroPython has it only here
-            return None
-        except OSError:
-            # Nobody listens on the port. Waiting a little keeps a loop around this call from spinning.
-            self._fail()
-            await asyncio.sleep(min(timeout_ms, 50) / 1000)
-            return None
-        self.received_bytes += len(datagram)
-        return datagram
+        """Return the next datagram, or None: after timeout_ms, or earlier when the system reports an error.
+
+        It looks again and again instead of waiting in the event loop: asyncio.wait_for of MicroPython runs what it waits for
+        in a task that swallows every exception when the time is up at that moment, and with it the interrupt that stops a device.
+        """
+        waited_ms = 0
+        look_ms = _LOOK_MS_MIN
+        while True:
+            try:
+                datagram = self._open().recv(_READ_BYTES)
+                self.received_bytes += len(datagram)
+                return datagram
+            except OSError as error:
+                if error.errno != EAGAIN:
+                    # Nobody listens on the port. Waiting a little keeps a loop around this call from spinning.
+                    self._fail()
+                    await asyncio.sleep(min(timeout_ms, 50) / 1000)
+                    return None
+            if waited_ms >= timeout_ms:
+                return None
+            pause_ms = min(look_ms, timeout_ms - waited_ms)
+            await asyncio.sleep(pause_ms / 1000)
+            waited_ms += pause_ms
+            look_ms = min(2 * look_ms, _LOOK_MS_MAX)
 
     def close(self) -> None:
         """Give the socket back; the next datagram opens another."""
@@ -85,19 +97,3 @@ class UdpLink:
 
 # One byte more than allowed, so that a longer datagram is seen to be too long and not taken for a whole one.
 _READ_BYTES = datagram_bytes_max + 1
-
-if _loop is None:
-
-    async def _receive(opened):
-        loop = asyncio.get_running_loop()  # type: ignore[attr-defined]  # CPython only
-        return await loop.sock_recv(opened, _READ_BYTES)
-
-else:
-
-    def _readable(opened):
-        yield _loop._io_queue.queue_read(opened)
-
-    async def _receive(opened):
-        # recv, not StreamReader.read: that would join two waiting datagrams into one.
-        await _readable(opened)
-        return opened.recv(_READ_BYTES)
