@@ -37,7 +37,7 @@ SCHEMA_VERSION = 1
 @click.option(
     "--seconds",
     type=click.IntRange(SECONDS_MIN, SECONDS_MAX),
-    default=45,
+    default=50,
     show_default=True,
     help="How long the devices sample; starting, draining and proving come on top.",
 )
@@ -102,7 +102,7 @@ async def _run(
     finally:
         await site.close()
     with console.status("the office verifies every byte and replays every decision"):
-        proof = prove(site, told, plan.cut_seconds)
+        proof = prove(site, told, plan)
     figures = proof.figures | _link(site, proof.figures)
     _show(console, proof, figures)
     if is_kept:
@@ -184,6 +184,7 @@ def summary(f: dict[str, Any]) -> list[tuple[str, str]]:
         ("survived", f"uplink cut for {f['uplink_cut_s']:.1f} s, drained {f['drain_s']:.1f} s after it"),
         ("", f"{f['gateway_kills']} gateway kill, {f['device_power_cuts']} power cut"),
         ("flash", f"each ring wrapped {f['ring_wraps']} times or more"),
+        ("thinned", f"{f['events_thinned']} samples given up unrecorded while rings were full, and said so"),
     ]
 
 

@@ -9,15 +9,15 @@ from tools.provision import DevicePlan, GatewayPlan, Office, provision_device, p
 from tools.site import Site
 
 PLANT = "demo plant"
-# One recorded hour is 36 s of the device's clock, which runs 3,600 times as fast as the wall's: 100 hours a second.
+# One recorded hour is 36 s of the device's clock, which runs 4,320 times as fast as the wall's: 120 hours a second.
 SAMPLE_MS = 36_000
-CLOCK_SCALE = 3_600
+CLOCK_SCALE = 4_320
 _TIMING = (
     f"sample_ms = {SAMPLE_MS}",
     f"clock_scale = {CLOCK_SCALE}",
     "heartbeat_ms = 1000",
     "exchange_idle_ms = 20",
-    "routine_seal_ms = 7_200_000",  # two seconds of the wall: a segment is usually full before
+    "routine_seal_ms = 8_640_000",  # two seconds of the wall: a segment is usually full before
     'record_log = "record.log"',
 )
 

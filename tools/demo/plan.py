@@ -1,15 +1,19 @@
 """What happens when in a demonstration: everything that is chosen by chance, from one seed."""
 
 from dataclasses import dataclass
+from math import ceil
 from random import Random
 
 DEVICES_MAX = 32
 SECONDS_MIN = 20
 SECONDS_MAX = 3600
-# Ten sectors in 45 s: small enough to wrap twice, large enough for a gateway that is away for seconds.
-_SECONDS_PER_SECTOR = 4.5
-_SECTORS_MIN = 6
-_SECTORS_MAX = 10
+# On the slowest machine tried a ring was written twice in this time.
+_TWO_WRAPS_S = 40
+# Flash pages that a device writes in a second of the wall, measured: decisions and their actions, mostly.
+_PAGES_PER_S = 10.5
+_PAGES_PER_SECTOR = 16
+# The open sector of each lane, and the one that stays free.
+_SECTORS_BESIDE = 3
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,8 @@ class Plan:
     """Times are seconds from the start of the devices; rows count into the recording.
 
     offsets: the row at which each device starts. victim: the device that loses power, at victim_s.
-    journal_sectors: sectors of 4 KiB of each device's ring, so few that it wraps twice in this time.
+    journal_sectors: sectors of 4 KiB of each device's ring. It holds what is written in the cut, a third of all, and little more:
+    so it is written more than twice from end to end.
     The uplink is cut from cut_s to mend_s; the gateway is killed at kill_s and started again at restart_s, both within.
     """
 
@@ -31,6 +36,11 @@ class Plan:
     victim: int
     victim_s: float
     journal_sectors: int
+
+    @property
+    def wraps_min(self) -> int:
+        """How often each ring must have been written from end to end: twice, but a short story has not the time."""
+        return 2 if self.seconds >= _TWO_WRAPS_S else 0
 
     @property
     def cut_seconds(self) -> float:
@@ -54,5 +64,5 @@ def make_plan(seed: int, devices: int, seconds: float, leaks: list[int], rows: i
         restart_s=kill + third * 0.15,
         victim=chance.randrange(devices),
         victim_s=third + third * chance.uniform(0.6, 0.9),
-        journal_sectors=max(_SECTORS_MIN, min(_SECTORS_MAX, round(seconds / _SECONDS_PER_SECTOR))),
+        journal_sectors=_SECTORS_BESIDE + ceil(third * _PAGES_PER_S / _PAGES_PER_SECTOR),
     )
