@@ -1,7 +1,7 @@
 """Runs the device agent as a process of MicroPython's unix port: `unix_main.py device.json`.
 
 A file is the flash, a recording the sensor, UDP the link. Exit codes: 0 stopped in order, 2 wrong settings, 70 power cut injected,
-71 kill point, 72 watchdog. See docs/operating/device.md.
+71 kill point, 72 watchdog, 130 interrupted twice. See docs/operating/device.md.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from agent.schema import read_schema
 from agent.sensors.recording import Recording
 
 _WATCHDOG_EXIT = 72
+_INTERRUPTED_EXIT = 130
 # Cell and key sectors come before the journal's.
 _SECTORS_BEFORE = 4
 _FOLDER_MARK = 0x4000
@@ -184,7 +185,11 @@ def main(path: str) -> int:
             # Memory and flash may be apart: what a boot makes of the flash is right by construction.
             cause.keep(SOFTWARE)
             agent = Agent(config, build_board(items, flash, cause))
-        asyncio.run(agent.drain())
+        try:
+            asyncio.run(agent.drain())
+        except KeyboardInterrupt:
+            # Somebody has no patience: what is sealed stays on flash, and is sent after the next start.
+            return _INTERRUPTED_EXIT
     cause.keep(SOFTWARE)
     return 0
 

@@ -42,12 +42,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def _start(folder, *more):
+def _start(folder, *more, drain_ms=200):
     lines = [
         f'device = "{DEVICE.hex()}"',
         f"flash_sectors = {SECTORS}",
         "clock_scale = 5000",
-        "drain_ms = 200",
+        f"drain_ms = {drain_ms}",
         "ack_timeout_ms = 100",
         'record_log = "record.log"',
         *more,
@@ -142,6 +142,20 @@ def test_reset_cause_of_an_orderly_stop_is_software(folder):
         assert _end(_start(folder, "stop_after_ms = 300"))[0] == 0
 
     assert [event[3][0] for event in _critical_events(folder) if event[2] == BOOT] == [0, 2]
+
+
+def test_second_interrupt_ends_a_drain_at_once(folder):
+    """Who asks twice does not wait for receipts; nothing sealed is lost, and no traceback is shown."""
+    process = _start(folder, drain_ms=60_000)
+    _wait_for(folder, CRITICAL, 2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    code, output = _end(process)
+
+    assert code == 130
+    assert "Traceback" not in output
+    assert read_image(folder / "flash.bin").faults == []
 
 
 def test_seal_key_of_a_closed_generation_is_gone_from_the_image(folder):
