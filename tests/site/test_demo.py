@@ -72,7 +72,8 @@ def test_second_interrupt_leaves_no_process_behind(tmp_path):
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=SECONDS_MAX)
 
-    assert process.returncode == INTERRUPTED, output
+    # The second may meet an interpreter that is already ending; a shell calls both 130.
+    assert process.returncode in (INTERRUPTED, -signal.SIGINT), output
     _wait_until_gone(tmp_path)
 
 

@@ -66,7 +66,7 @@ def test_figures_fit_eighty_columns():
     names = (
         "events_recorded events_at_office segments segments_verified receipts_verified tombstones heartbeats_verified "
         "decisions decisions_replayed_equal events_per_s link_bytes_per_event ring_wraps age_ms_p50 age_ms_p99 "
-        "age_ms_p99_settled gateway_kills device_power_cuts"
+        "age_ms_p99_settled gateway_kills device_power_cuts events_thinned"
     )
     figures = dict.fromkeys(names.split(), 1234567)
     figures |= {"run_replay_coverage": 0.9634, "uplink_cut_s": 1200.0, "drain_s": 115.02, "ring_wraps": 999}
@@ -75,7 +75,7 @@ def test_figures_fit_eighty_columns():
     assert all(len(f"{'survived':8}  {text}") <= 80 for _, text in summary(figures))
 
 
-@pytest.mark.parametrize(("seconds", "sectors"), [(SECONDS_MIN, 6), (30, 7), (45, 10), (3600, 10)])
-def test_flash_window_shrinks_with_the_story(seconds, sectors):
-    """A short run wraps its rings too."""
+@pytest.mark.parametrize(("seconds", "sectors"), [(SECONDS_MIN, 8), (30, 10), (50, 14), (3600, 791)])
+def test_flash_window_grows_with_the_cut(seconds, sectors):
+    """The ring holds what a device writes while the uplink is cut, and little more: so the whole run wraps it twice."""
     assert make_plan(1, 2, float(seconds), [100], 2000).journal_sectors == sectors
