@@ -130,7 +130,7 @@ class Collector:
             self._downlink.take_time_token(device, boot),
         )
         self._point("before_custody")
-        return Reply(CHANGED, fit_answer(answer))
+        return Reply(CHANGED, encode_answer(answer))
 
     def _custody(self, device: bytes, lane: int, epoch: int) -> int:
         plan = reconcile(self._store.lane(device, lane, epoch), None)
@@ -169,18 +169,6 @@ def _check_heads(fields: Heartbeat) -> None:
         head = fields.head(lane)
         if head and head[0] > head[1] + 1:
             raise ProtocolError(MALFORMED, f"lane {lane} keeps from {head[0]} on, above its head {head[1]}")
-
-
-def fit_answer(answer: Answer) -> bytes:
-    """Return the encoded answer; if it is too long, wants and then receipts are left for the next exchange."""
-    while True:
-        try:
-            return encode_answer(answer)
-        except ProtocolError as error:
-            if error.code != TOO_LARGE:
-                raise
-            assert answer.wants or answer.receipts, "custody and time token alone always fit"
-            (answer.wants or answer.receipts).pop()
 
 
 def _nobody() -> None:

@@ -4,10 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.collector import fit_answer
 from protocol import coap
-from protocol.limits import answer_bytes_max
-from protocol.messages import Answer, parse_answer
 from protocol.segment import parse_segment
 from tests.gateway.site import custody_of, device_id, heartbeat, segment, time_token, tombstone, until
 from tests.gateway.test_store import FailingDisk
@@ -232,25 +229,6 @@ def test_failed_fsync_refuses_custody_and_says_so(site, caplog):
         await until(lambda: running.office.numbers(device.device) == [0, 1], "both arrive")
 
     site(body, gateway_options={"connection": disk})
-
-
-def test_answer_that_would_be_too_long_leaves_wants_for_the_next():
-    """With every integer in its longest form the answer still fits: receipts go before wants."""
-    top = 0xFFFFFFFF
-    receipts = [b"r" * 100] * 3
-    answer = Answer(
-        [(lane, top, 1 << 40) for lane in (0, 1)],
-        [(1, top, top - n, top) for n in range(8)],
-        receipts,
-        b"t" * 60,
-    )
-
-    encoded = fit_answer(answer)
-
-    assert len(encoded) <= answer_bytes_max
-    assert parse_answer(encoded).receipts == receipts
-    assert parse_answer(encoded).custody == [(0, top, 1 << 40), (1, top, 1 << 40)]
-    assert 0 < len(parse_answer(encoded).wants) < 8
 
 
 def test_kept_from_above_the_head_is_refused(site):
