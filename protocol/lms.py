@@ -61,12 +61,6 @@ def check_public(public: bytes) -> int:
     return levels
 
 
-def signature_bytes(public: bytes) -> int:
-    """Return how many bytes a signature has under a public key of one level. Raises ProtocolError(MALFORMED)."""
-    check_public(public)
-    return 4 + _signature_bytes(public[4:])
-
-
 def leaf_of(signature: bytes) -> int:
     """Return which one-time key of the root tree a signature used: a key that was used twice signs for anybody."""
     if len(signature) < 8:

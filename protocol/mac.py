@@ -67,7 +67,3 @@ def hkdf_expand(key: bytes, info: bytes, length: int) -> bytes:
         block = mac.tag(block, info, bytes((counter,)))
         out += block
     return out[:length]
-
-
-# The name that segment.py and messages.py import until they say is_equal.
-equal = is_equal
