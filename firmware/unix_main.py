@@ -181,11 +181,11 @@ def main(path: str) -> int:
         asyncio.run(_run(agent, flash, items))
     except KeyboardInterrupt:
         asyncio.new_event_loop()
-        if agent is None or agent.is_recording:
-            # Memory and flash may be apart: what a boot makes of the flash is right by construction.
-            cause.keep(SOFTWARE)
-            agent = Agent(config, build_board(items, flash, cause))
         try:
+            if agent is None or agent.is_recording:
+                # Memory and flash may be apart: what a boot makes of the flash is right by construction.
+                cause.keep(SOFTWARE)
+                agent = Agent(config, build_board(items, flash, cause))
             asyncio.run(agent.drain())
         except KeyboardInterrupt:
             # Somebody has no patience: what is sealed stays on flash, and is sent after the next start.
