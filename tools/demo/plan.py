@@ -7,7 +7,7 @@ from random import Random
 DEVICES_MAX = 32
 SECONDS_MIN = 20
 SECONDS_MAX = 3600
-# On the slowest machine tried a ring was written twice in this time.
+# In a shorter story the sectors beside the cut are so much of the ring that it is not written twice.
 _TWO_WRAPS_S = 40
 # Flash pages that a device writes in a second of the wall, measured: decisions and their actions, mostly.
 _PAGES_PER_S = 10.5

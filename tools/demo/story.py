@@ -112,7 +112,10 @@ async def _kill_gateway(site: Site, plan: Plan, view: View, clock: _Clock, told:
 
 async def _restart_victim(site: Site, plan: Plan, view: View, told: Told) -> None:
     service, line = site.devices[plan.victim], view.lines[plan.victim]
-    code = await service.ended()
+    try:
+        code = await asyncio.wait_for(service.ended(), plan.seconds)
+    except TimeoutError:
+        raise service.failed(f"{service.name} did not lose power in {plan.seconds:.0f} s") from None
     if code != POWER_CUT:
         raise service.failed(f"{service.name} ended with exit code {code} instead of losing power")
     told.power_cuts += 1
