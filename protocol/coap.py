@@ -36,6 +36,7 @@ SERVICE_UNAVAILABLE = 0xA3
 
 # Numbers of options.
 URI_HOST = 3
+ETAG = 4
 OBSERVE = 6
 URI_PORT = 7
 OSCORE = 9

@@ -32,6 +32,7 @@ ROLLBACK = 22  # a release below the floor
 FORWARD = 23  # a release too far above the floor
 VALIDITY = 24  # a release outside its time, or no trusted time to tell
 PART = 25  # a part that is not the one its manifest names
+SLOW = 26  # a release that did not arrive within its time
 
 NAMES = {
     MALFORMED: "malformed",
@@ -59,6 +60,7 @@ NAMES = {
     FORWARD: "forward",
     VALIDITY: "validity",
     PART: "part",
+    SLOW: "slow",
 }
 
 

@@ -23,6 +23,8 @@ RULE_FAULT = 7
 THINNING = 8
 TIME_MARK = 9
 HEALTH = 10
+ADOPTION = 11
+COMMAND = 12
 
 KIND_NAMES = (
     "sample",
@@ -36,6 +38,8 @@ KIND_NAMES = (
     "thinning",
     "time_mark",
     "health",
+    "adoption",
+    "command",
 )
 
 GOOD = 0

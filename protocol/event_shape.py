@@ -2,15 +2,16 @@
 
 A shape is a tuple with one test for each field, in order. A kind that is not known has no shape: it is kept as it is.
 
-Source: SPEC.md section 4.3; wire.cddl, rules epoch_start to health_report.
+Source: SPEC.md section 4.3; wire.cddl, rules epoch_start to command_taken.
 """
 
+from protocol.command import is_demand
 from protocol.errors import MALFORMED, ProtocolError
 from protocol.limits import checkpoint_part_bytes_max, checkpoint_parts_max, uint32_max
 
 
 def check_fields(kind: int, fields: list) -> None:
-    """Check the fields of a row of a kind 1..10; any other kind passes. Raises ProtocolError(MALFORMED)."""
+    """Check the fields of a row of a kind 1..12; any other kind passes. Raises ProtocolError(MALFORMED)."""
     shape = _SHAPES.get(kind)
     if shape is None:
         return
@@ -69,7 +70,12 @@ def _counters(value) -> bool:
     return isinstance(value, dict) and all([key >= 0 and _int(value[key]) for key in value])
 
 
+def _outcome(value) -> bool:
+    return value is None or _uint(value) or _GATE_ANSWER(value) or _counters(value)
+
+
 _UINT32 = _upto(uint32_max)
+_GATE_ANSWER = _items(_uint, _or_null(_uint))
 _OLD_HEAD = _or_null(_items(_UINT32, _digest, _uint))
 _ACT = _items(_uint, _int, _uint, _or_null(_uint))
 _INTS = _list_of(_int)
@@ -85,4 +91,6 @@ _SHAPES = {
     8: (_upto(1), _uint, _upto(1)),
     9: (_uint, _uint),
     10: (_counters,),
+    11: (_upto(4), _UINT32, _or_null(_digest), _uint),
+    12: (_UINT32, is_demand, _upto(5), _outcome),
 }

@@ -40,6 +40,15 @@ uplink_heartbeats_max = 256
 uplink_receipts_max = 1536
 # Want ranges in one uplink answer: the rest follows with the next.
 uplink_wants_max = 1024
+# Wanted releases and waiting commands in one uplink answer: one for each heartbeat of a full request.
+uplink_releases_max = 256
+uplink_commands_max = 256
+# Settings that commands can change; a checkpoint carries them all.
+settings_max = 8
+# Bytes of one block of a release or part: with its options it fits where a segment does.
+block_bytes = 512
+# First bytes of SHA-256 of a body, by which its blocks are known to belong together.
+etag_bytes = 8
 # Largest number of anything that counts up: CBOR keeps it in four bytes.
 uint32_max = 0xFFFFFFFF
 # A manifest names 32 devices and 8 parts, and still lies in a quarter of a flash sector.

@@ -1,6 +1,6 @@
 """Short sealed messages: heartbeat, receipt, time token; and the answer of one exchange.
 
-All but the answer are COSE_Mac0 with an 8-byte tag. `parse_*` checks the grammar, `verify` the tag.
+All but the answer are COSE_Mac0 with an 8-byte tag. `parse_*` checks the grammar, `verify` the tag. Commands: `command`.
 
 Source: SPEC.md sections 5 and 6; RFC 9052 section 6.3.
 """
@@ -20,7 +20,7 @@ TIME_TOKEN = b"outstation time v1"
 
 
 class Message:
-    """A parsed short message. kind: one of HEARTBEAT, RECEIPT, TIME_TOKEN; fields: see the parser that made it."""
+    """A parsed short message. kind: HEARTBEAT, RECEIPT, TIME_TOKEN or command.COMMAND; fields: see the parser that made it."""
 
     __slots__ = ("raw", "kind", "fields", "_payload", "_tag")
 
@@ -101,7 +101,8 @@ def _tag(kind: bytes, payload: bytes, key: bytes) -> bytes:
     return hmac_sha256(key, dumps(["MAC0", _MAC64, kind, payload]))[:_TAG_BYTES]
 
 
-def _seal(kind: bytes, fields: list, key: bytes) -> bytes:
+def seal_frame(kind: bytes, fields: list, key: bytes) -> bytes:
+    """Return a short message of any kind over its payload's items."""
     payload = dumps(fields)
     return dumps([_MAC64, {}, payload, _tag(kind, payload, key)])
 
@@ -111,22 +112,23 @@ def seal_heartbeat(heartbeat: Heartbeat, key: bytes) -> bytes:
     h = heartbeat
     heads = [list(head) if head else None for head in (h.critical, h.routine)]
     fields = [1, h.device, h.generation, h.boot, h.counter, h.tick_ms, h.epoch] + heads
-    return _seal(HEARTBEAT, fields + [list(h.bundle), h.health], key)
+    return seal_frame(HEARTBEAT, fields + [list(h.bundle), h.health], key)
 
 
 def seal_receipt(receipt: Receipt, key: bytes) -> bytes:
     """Return a sealed receipt. key: `keys.downlink_key(downlink, "receipt")`."""
     r = receipt
-    return _seal(RECEIPT, [1, r.device, r.lane, r.epoch, r.number, r.digest, r.generation], key)
+    return seal_frame(RECEIPT, [1, r.device, r.lane, r.epoch, r.number, r.digest, r.generation], key)
 
 
 def seal_time_token(token: TimeToken, key: bytes) -> bytes:
     """Return a sealed time token. key: `keys.downlink_key(downlink, "time")`."""
     t = token
-    return _seal(TIME_TOKEN, [1, t.device, t.boot, t.counter, t.wall_ms, t.error_ms], key)
+    return seal_frame(TIME_TOKEN, [1, t.device, t.boot, t.counter, t.wall_ms, t.error_ms], key)
 
 
-def _open_frame(raw: bytes, what: str) -> tuple:
+def open_frame(raw: bytes, what: str) -> tuple:
+    """Return (items, payload, tag) of a short message of version 1, the tag not yet checked. Raises ProtocolError."""
     if len(raw) > message_bytes_max:
         raise ProtocolError(TOO_LARGE, "{} of {} bytes exceeds {}".format(what, len(raw), message_bytes_max))
     items = loads(raw)
@@ -167,7 +169,7 @@ def _is_counters(value) -> bool:
 
 def parse_heartbeat(raw: bytes) -> Message:
     """Return a Message whose fields are a Heartbeat. Raises ProtocolError, never anything else."""
-    items, payload, tag = _open_frame(raw, "heartbeat")
+    items, payload, tag = open_frame(raw, "heartbeat")
     shaped = len(items) == 11 and _is_bytes(items[1], 8) and _within(items[5]) and _is_counters(items[10])
     for i in (2, 3, 4, 6):
         shaped = shaped and _within(items[i], uint32_max)
@@ -184,7 +186,7 @@ def parse_heartbeat(raw: bytes) -> Message:
 
 def parse_receipt(raw: bytes) -> Message:
     """Return a Message whose fields are a Receipt. Raises ProtocolError, never anything else."""
-    items, payload, tag = _open_frame(raw, "receipt")
+    items, payload, tag = open_frame(raw, "receipt")
     shaped = len(items) == 7 and _is_bytes(items[1], 8) and _within(items[2], 1) and _is_bytes(items[5], 32)
     for i in (3, 4, 6):
         shaped = shaped and _within(items[i], uint32_max)
@@ -195,7 +197,7 @@ def parse_receipt(raw: bytes) -> Message:
 
 def parse_time_token(raw: bytes) -> Message:
     """Return a Message whose fields are a TimeToken. Raises ProtocolError, never anything else."""
-    items, payload, tag = _open_frame(raw, "time token")
+    items, payload, tag = open_frame(raw, "time token")
     shaped = len(items) == 6 and _is_bytes(items[1], 8) and _within(items[2], uint32_max)
     if not shaped or not _within(items[3], uint32_max) or not _within(items[4]) or not _within(items[5]):
         raise ProtocolError(MALFORMED, "time token is not the six items of version 1")

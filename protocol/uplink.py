@@ -13,8 +13,10 @@ from protocol.limits import (
     message_bytes_max,
     segment_bytes_max,
     uint32_max,
+    uplink_commands_max,
     uplink_heartbeats_max,
     uplink_receipts_max,
+    uplink_releases_max,
     uplink_segments_max,
     uplink_wants_max,
 )
@@ -37,16 +39,36 @@ class UplinkAnswer:
     outcomes: one for each segment of the request, in its order: STORED, DUPLICATE, FORK or QUARANTINED + reject code.
     heartbeat_outcomes: one for each heartbeat: HEARTBEAT_TAKEN, HEARTBEAT_SEEN or QUARANTINED + reject code.
     receipts, time_tokens: as sealed; each names its device. wants: (device, lane, epoch, start, stop), half-open.
+    releases: (device, number) wanted, 0 for none; commands: as sealed, waiting; both of the devices of the heartbeats.
     """
 
-    __slots__ = ("outcomes", "heartbeat_outcomes", "receipts", "time_tokens", "wants")
+    __slots__ = (
+        "outcomes",
+        "heartbeat_outcomes",
+        "receipts",
+        "time_tokens",
+        "wants",
+        "releases",
+        "commands",
+    )
 
-    def __init__(self, outcomes=(), heartbeat_outcomes=(), receipts=(), time_tokens=(), wants=()):
+    def __init__(
+        self,
+        outcomes=(),
+        heartbeat_outcomes=(),
+        receipts=(),
+        time_tokens=(),
+        wants=(),
+        releases=(),
+        commands=(),
+    ):
         self.outcomes = list(outcomes)
         self.heartbeat_outcomes = list(heartbeat_outcomes)
         self.receipts = list(receipts)
         self.time_tokens = list(time_tokens)
         self.wants = list(wants)
+        self.releases = list(releases)
+        self.commands = list(commands)
 
 
 def encode_request(segments: list, heartbeats: list) -> bytes:
@@ -80,6 +102,10 @@ def encode_uplink_answer(answer: UplinkAnswer) -> bytes:
         3: answer.time_tokens,
         4: [list(want) for want in answer.wants],
     }
+    if answer.releases:
+        items[5] = [list(entry) for entry in answer.releases]
+    if answer.commands:
+        items[6] = answer.commands
     _check_answer(items)
     return dumps(items)
 
@@ -88,7 +114,9 @@ def parse_uplink_answer(raw: bytes) -> UplinkAnswer:
     """Return the UplinkAnswer. Raises ProtocolError, never anything else."""
     items = _load_map(raw, 5, "answer")
     _check_answer(items)
-    return UplinkAnswer(items[0], items[1], items[2], items[3], [tuple(want) for want in items[4]])
+    wants = [tuple(want) for want in items[4]]
+    releases = [tuple(entry) for entry in items.get(5, ())]
+    return UplinkAnswer(items[0], items[1], items[2], items[3], wants, releases, items.get(6, ()))
 
 
 def _check_answer(items: dict) -> None:
@@ -102,6 +130,14 @@ def _check_answer(items: dict) -> None:
             raise ProtocolError(
                 MALFORMED, "a want of an uplink answer is not [device, lane, epoch, start, stop]"
             )
+    if 5 in items:
+        _check_list(items[5], uplink_releases_max, "releases")
+        if not items[5] or not all([_is_wanted_release(entry) for entry in items[5]]):
+            raise ProtocolError(MALFORMED, "the releases of an uplink answer are not [device, number] each")
+    if 6 in items:
+        _check_strings(items[6], uplink_commands_max, message_bytes_max, "commands")
+        if not items[6]:
+            raise ProtocolError(MALFORMED, "the commands of an uplink answer are an empty array")
 
 
 def _load_map(raw: bytes, keys: int, what: str) -> dict:
@@ -152,6 +188,11 @@ def _is_want(want) -> bool:
         and _within(want[3], uint32_max)
         and _within(want[4], _STOP_MAX)
     )
+
+
+def _is_wanted_release(entry) -> bool:
+    shaped = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], bytes)
+    return shaped and len(entry[0]) == 8 and _within(entry[1], uint32_max)
 
 
 def _within(value, high: int) -> bool:

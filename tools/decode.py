@@ -41,7 +41,7 @@ FILE_BYTES_MAX = 64 * 1024 * 1024
 def command(file: str, rule: str | None, keystore: str | None, as_json: bool) -> None:
     """Show captured bytes as readable text.
 
-    FILE holds a segment, heartbeat, receipt, time token, answer, uplink request or answer, bundle, schema or checkpoint,
+    FILE holds a segment, heartbeat, receipt, time token, command, answer, uplink request or answer, bundle, schema or checkpoint,
     several of them one after the other, the same as hex text, or a device's flash image. - reads standard input.
     """
     known = grammars()

@@ -214,7 +214,14 @@ def rows() -> dict[str, tuple[int, list]]:
         "thinning": (8, [1, 12, 0]),
         "time_mark": (9, [1_700_000_000_000, 120]),
         "health": (10, [{0: 81920, 1: 3, 4: 0, 8: -1}]),
-        "unknown kind": (11, ["kept as it is", b"", None]),
+        "adoption refused": (11, [0, 7, None, 22]),
+        "adoption": (11, [3, 7, _DIGEST, 0]),
+        "command to an actuator": (12, [1, [0, 1, -5], 1, [2, 70]]),
+        "command to an actuator, allowed": (12, [2, [0, 1, 1], 0, [0, None]]),
+        "command to a setting": (12, [3, [1, 2, 60000], 0, 600000]),
+        "command to report": (12, [4, [2], 0, {0: 81920, 9: 1}]),
+        "command of a later kind": (12, [5, [3, 1, -2, 3, 4], 4, None]),
+        "unknown kind": (13, ["kept as it is", b"", None]),
     }
 
 
@@ -279,6 +286,11 @@ _FIELDS = {
     "thinning": ((0, 2), (1, -1), (2, 2)),
     "time_mark": ((0, -1), (1, False)),
     "health": ((0, []), (0, {-1: 0}), (0, {0: None})),
+    "adoption": ((0, 5), (1, 1 << 32), (2, bytes(31)), (2, 0), (3, -1)),
+    "command to an actuator": (
+        *((0, -1), (1, []), (1, [0, 1]), (1, [0, -1, 1]), (1, [256]), (1, [2, 0]), (1, [1, 0, -1])),
+        *((1, [3, 1, 2, 3, 4, 5]), (1, [3, None]), (1, 2), (2, 6), (3, [2]), (3, [2, -1]), (3, -1), (3, b"")),
+    ),
 }
 
 

@@ -37,6 +37,9 @@ def files() -> dict[str, dict[str, Any]]:
                     "checkpoint",
                     {**_CHECKPOINT, 1: 3, 10: [[41, 0, 1], [_TOP, 1, -5]]},
                 ),
+                _document(
+                    "after commands", "checkpoint", {**_CHECKPOINT, 1: 4, 11: 7, 12: {0: 60000, 2: 5000}}
+                ),
             ],
             "reject": _document_reject("checkpoint", _CHECKPOINT, _CHECKPOINT_CHANGES),
         },
@@ -51,15 +54,18 @@ def files() -> dict[str, dict[str, Any]]:
 HEARTBEAT = [1, reference.DEVICE, 0, 2, 17, 123456, 0, _HEAD, [0, 9, _DIGEST], [1, _DIGEST], _HEALTH]
 RECEIPT = [1, reference.DEVICE, 1, 0, 41, _DIGEST, 1]
 TIME_TOKEN = [1, reference.DEVICE, 2, 17, 1_700_000_000_000, 20]
+COMMAND = [1, reference.DEVICE, 3, 1_700_000_060_000, [0, 1, -5]]
 _SEALERS: dict[str, Any] = {
     "heartbeat": reference.heartbeat,
     "receipt": reference.receipt,
     "time_token": reference.time_token,
+    "command": reference.command,
 }
 _KEYS = {
     "heartbeat": reference.heartbeat_key(0),
     "receipt": reference.mac(reference.DOWNLINK, b"receipt"),
     "time_token": reference.mac(reference.DOWNLINK, b"time"),
+    "command": reference.mac(reference.DOWNLINK, b"command"),
 }
 
 
@@ -79,6 +85,15 @@ def _messages() -> list[dict]:
         ("receipt of number 0", "receipt", [1, reference.DEVICE, 0, 0, 0, _DIGEST, 0]),
         ("time token", "time_token", TIME_TOKEN),
         ("time token of the longest integers", "time_token", [1, b"\xff" * 8, _TOP, _TOP, 1 << 62, 1 << 62]),
+        ("command to an actuator", "command", COMMAND),
+        ("command to a setting", "command", [*COMMAND[:4], [1, 0, 60000]]),
+        ("command to report", "command", [*COMMAND[:4], [2]]),
+        ("command of a later kind", "command", [*COMMAND[:4], [255, 1, -2, 3, 4]]),
+        (
+            "command of the longest integers",
+            "command",
+            [1, b"\xff" * 8, _TOP, 1 << 62, [0, 1 << 62, -(1 << 64)]],
+        ),
     ]
     return [
         {"name": name, "rule": rule, "fields": fields, "key": _KEYS[rule], "hex": _SEALERS[rule](fields)}
@@ -123,12 +138,20 @@ _CHANGES: dict[str, tuple] = {
         *(("version", 0, 2, VERSION), ("device", 1, b"", MALFORMED), ("boot", 2, 1 << 32, MALFORMED)),
         *(("counter", 3, -1, MALFORMED), ("wall_ms", 4, -1, MALFORMED), ("error_ms", 5, -1, MALFORMED)),
     ),
+    "command": (
+        *(("version", 0, 2, VERSION), ("device", 1, bytes(7), MALFORMED), ("number", 2, 0, MALFORMED)),
+        *(("number", 2, 1 << 32, MALFORMED), ("until_ms", 3, -1, MALFORMED), ("demand", 4, [], MALFORMED)),
+        *(("demand", 4, [0, 1], MALFORMED), ("demand", 4, [2, 0], MALFORMED), ("demand", 4, 2, MALFORMED)),
+        *(("demand: kind", 4, [256], MALFORMED), ("demand: value", 4, [0, 1, None], MALFORMED)),
+        *(("demand: setting", 4, [1, 256, 1], MALFORMED), ("demand: too long", 4, [3] * 6, MALFORMED)),
+    ),
 }
+_GOOD = {"heartbeat": HEARTBEAT, "receipt": RECEIPT, "time_token": TIME_TOKEN, "command": COMMAND}
 
 
 def _message_reject() -> list[dict]:
     found = []
-    for rule, good in (("heartbeat", HEARTBEAT), ("receipt", RECEIPT), ("time_token", TIME_TOKEN)):
+    for rule, good in _GOOD.items():
         seal = _SEALERS[rule]
         for name, at, bad, code in _CHANGES[rule]:
             raw = seal([*good[:at], bad, *good[at + 1 :]])
@@ -163,7 +186,7 @@ def _bad(rule: str, name: str, raw: bytes, code: int = MALFORMED, shape: bool = 
 
 def _verify() -> list[dict]:
     found = []
-    for rule, good in (("heartbeat", HEARTBEAT), ("receipt", RECEIPT), ("time_token", TIME_TOKEN)):
+    for rule, good in _GOOD.items():
         raw = _SEALERS[rule](good)
         changed = bytearray(raw)
         changed[-1] ^= 1
@@ -291,6 +314,11 @@ def _uplink_answers() -> list[dict]:
             time_tokens=[token],
             wants=[[reference.DEVICE, 0, 0, 3, 5], [reference.DEVICE, 1, _TOP, _TOP, 1 << 32]],
         ),
+        "what goes down": _uplink_parts(
+            heartbeat_outcomes=[8, 9],
+            releases=[[reference.DEVICE, 12], [b"\xff" * 8, 0]],
+            commands=[reference.command(COMMAND)],
+        ),
     }
     return [
         {
@@ -324,6 +352,15 @@ def _uplink_answer_reject() -> list[dict]:
         ("wants: stop", {4: [[device, 0, 0, 1, None]]}, MALFORMED, True),
         ("wants: four items", {4: [[device, 0, 0, 1]]}, MALFORMED, True),
         ("wants: 1025 of them", {4: [[device, 0, 0, 1, 2]] * 1025}, TOO_LARGE, True),
+        ("releases: empty", {5: []}, MALFORMED, True),
+        ("releases: device", {5: [[bytes(9), 1]]}, MALFORMED, True),
+        ("releases: number", {5: [[device, 1 << 32]]}, MALFORMED, True),
+        ("releases: three items", {5: [[device, 1, 2]]}, MALFORMED, True),
+        ("releases: 257 of them", {5: [[device, 1]] * 257}, TOO_LARGE, True),
+        ("commands: empty", {6: []}, MALFORMED, True),
+        ("commands: text", {6: ["command"]}, MALFORMED, True),
+        ("commands: 401 bytes", {6: [bytes(401)]}, TOO_LARGE, True),
+        ("commands: 257 of them", {6: [b"\0"] * 257}, TOO_LARGE, True),
     ]
     rule = "uplink_answer"
     found = [
@@ -351,6 +388,8 @@ _CHECKPOINT_CHANGES: tuple = (
     *(("format", 0, 2), ("reason", 1, 5), ("now", 2, -1), ("bundle", 3, [1, bytes(8)]), ("schema", 4, None)),
     *(("agent", 5, bytes(31)), ("semantics", 6, -1), ("actuators", 8, [[0]]), ("period_start", 9, -1)),
     *(("pending", 10, []), ("pending", 10, [[41, 0]]), ("pending", 10, [[-1, 0, 1]])),
+    *(("commands", 11, -1), ("commands", 11, None), ("settings", 12, {}), ("settings", 12, {256: 1})),
+    ("settings", 12, {0: -1}),
 )
 _SCHEMA: list = [1, [["flow", "l/s", -2, 0, 500_000, 0], ["temperature", "Cel", -1, -400, 1250, 48]]]
 _SCHEMA_WIDEST: list = [1, [[f"channel {i}", "%RH", 0, -(1 << 62), 1 << 62, 1 << 20] for i in range(8)]]

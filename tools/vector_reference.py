@@ -130,6 +130,11 @@ def time_token(fields: list) -> bytes:
     return mac0(4, b"outstation time v1", cbor(fields), mac(DOWNLINK, b"time"), 8)
 
 
+def command(fields: list) -> bytes:
+    """Return a command of any fields."""
+    return mac0(4, b"outstation command v1", cbor(fields), mac(DOWNLINK, b"command"), 8)
+
+
 def uvarint(value: int) -> bytes:
     """Return LEB128."""
     groups = []

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from protocol import event, messages, segment, uplink
+from protocol import command, event, messages, segment, uplink
 from protocol.cbor import dumps, loads
 from protocol.columns import get_column, put_column
 from protocol.errors import ProtocolError
@@ -10,7 +10,7 @@ from tests.both.seeded_bytes import Dice, changed, random_column, random_events,
 from tests.both.vector_files import bytes_of, read_vectors
 
 # Equal on CPython and MicroPython. Changes only with the vectors, the dice or the grammar.
-DIGEST = "e7660b7196efb98bb59436638e33adb0b5935b38c4cb59c199d0775c31e14ef5"
+DIGEST = "04a59e79c28f274760fd8ee02bb48c82bd7a9fb8a29f0b06a40ec64ffbe7927c"
 
 _DECODERS = {
     "cbor": lambda raw: dumps(loads(raw)) == raw,
@@ -20,6 +20,7 @@ _DECODERS = {
     "heartbeat": lambda raw: messages.parse_heartbeat(raw).fields.health,
     "receipt": lambda raw: messages.parse_receipt(raw).fields.number,
     "time_token": lambda raw: messages.parse_time_token(raw).fields.wall_ms,
+    "command": lambda raw: command.parse_command(raw).fields.demand,
     "answer": lambda raw: messages.encode_answer(messages.parse_answer(raw)),
     "uplink_request": uplink.parse_request,
     "uplink_answer": lambda raw: uplink.encode_uplink_answer(uplink.parse_uplink_answer(raw)),

@@ -1,6 +1,6 @@
 """The golden vectors of protocol/vectors/ against our own code, on both runtimes."""
 
-from protocol import event, keys, messages, segment, uplink
+from protocol import command, event, keys, messages, segment, uplink
 from protocol.aead import ctr as _ctr
 from protocol.cbor import dumps, loads
 from protocol.columns import get_column, put_column
@@ -18,11 +18,13 @@ _PARSERS = {
     "heartbeat": messages.parse_heartbeat,
     "receipt": messages.parse_receipt,
     "time_token": messages.parse_time_token,
+    "command": command.parse_command,
 }
 _SEALERS = {
     "heartbeat": (messages.Heartbeat, messages.seal_heartbeat),
     "receipt": (messages.Receipt, messages.seal_receipt),
     "time_token": (messages.TimeToken, messages.seal_time_token),
+    "command": (command.Command, command.seal_command),
 }
 
 
@@ -171,7 +173,7 @@ def test_chains_hold_only_where_each_segment_follows():
 
 
 def test_messages_seal_to_the_golden_bytes_and_read_back():
-    """Heartbeats with and without heads, receipts, time tokens, up to their longest integers."""
+    """Heartbeats with and without heads, receipts, time tokens, commands, up to their longest integers."""
     for vector in read_vectors("messages")["accept"]:
         shape, seal = _SEALERS[vector["rule"]]
         assert seal(shape(*vector["fields"][1:]), vector["key"]) == bytes_of(vector), vector["name"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from protocol import envelope, event, manifest, messages, segment, uplink
+from protocol import command, envelope, event, manifest, messages, segment, uplink
 from protocol.cbor import Simple, dumps, loads
 from protocol.columns import get_column, put_column
 from protocol.errors import NAMES, ProtocolError
@@ -22,6 +22,7 @@ DECODERS = {
     "heartbeat": messages.parse_heartbeat,
     "receipt": messages.parse_receipt,
     "time_token": messages.parse_time_token,
+    "command": command.parse_command,
     "answer": messages.parse_answer,
     "uplink_request": uplink.parse_request,
     "uplink_answer": uplink.parse_uplink_answer,

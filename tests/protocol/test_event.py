@@ -40,7 +40,7 @@ def test_too_many_events_are_refused_by_bytes_and_by_count():
 
 def test_unknown_kind_is_kept_and_a_known_one_is_checked():
     """A newer device's events pass; a known kind has the fields of the grammar."""
-    check_fields(11, [object()])
+    check_fields(13, [object()])
     with pytest.raises(ProtocolError) as refused:
         check_fields(event.TIME_MARK, [1])
 
@@ -49,5 +49,5 @@ def test_unknown_kind_is_kept_and_a_known_one_is_checked():
 
 def test_every_kind_has_a_name():
     """Tables of kinds and qualities are complete."""
-    assert event.KIND_NAMES[event.HEALTH] == "health"
+    assert event.KIND_NAMES[event.COMMAND] == "command"
     assert event.QUALITY_NAMES[event.NOT_SAMPLED] == "not_sampled"

@@ -3,6 +3,7 @@
 import pytest
 
 from protocol import messages
+from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.limits import answer_bytes_max, message_bytes_max
 
@@ -44,8 +45,8 @@ def test_longest_heartbeat_fits_its_limit():
 
 
 def test_message_for_one_purpose_is_none_for_another():
-    """A receipt is no heartbeat and no time token, whatever its key."""
-    for parse in (messages.parse_heartbeat, messages.parse_time_token):
+    """A receipt is no heartbeat, time token or command, whatever its key."""
+    for parse in (messages.parse_heartbeat, messages.parse_time_token, parse_command):
         with pytest.raises(ProtocolError):
             parse(_receipt())
 

@@ -21,6 +21,7 @@ _AAD = {
     "heartbeat": b"outstation heartbeat v1",
     "receipt": b"outstation receipt v1",
     "time_token": b"outstation time v1",
+    "command": b"outstation command v1",
 }
 SEGMENTS = read_vectors("segment")
 MESSAGES = read_vectors("messages")

@@ -1,0 +1,89 @@
+"""Commands: an order of the office to one device, sealed, numbered, carried out once.
+
+Source: SPEC.md section 5.4.
+"""
+
+from protocol.errors import MALFORMED, ProtocolError
+from protocol.limits import uint32_max
+from protocol.messages import Message, open_frame, seal_frame
+
+COMMAND = b"outstation command v1"
+
+# What a demand asks for: its first item.
+SET_ACTUATOR = 0
+SET_SETTING = 1
+REPORT = 2
+DEMAND_NAMES = ("set actuator", "change setting", "report")
+
+# Settings that a command can change: name, lowest, highest value; milliseconds.
+HEARTBEAT_MS = 0
+SAMPLE_MS = 1
+ROUTINE_SEAL_MS = 2
+SETTINGS = (
+    ("heartbeat_ms", 1000, 3600000),
+    ("sample_ms", 100, 86400000),
+    ("routine_seal_ms", 1000, 86400000),
+)
+
+# Verdicts of a command event.
+DONE = 0
+GUARDED = 1
+LATE = 2
+TIMELESS = 3
+UNKNOWN = 4
+OUT_OF_RANGE = 5
+VERDICT_NAMES = ("done", "refused by the gate", "late", "no trusted time", "unknown", "out of range")
+
+_NATURAL_MAX = 1 << 62
+_LATER_MAX = 255
+_LATER_ITEMS_MAX = 5
+
+
+class Command:
+    """Fields of a command. number: 1..2**32 - 1; until_ms: wall time after which it is too late; demand: a list."""
+
+    __slots__ = ("device", "number", "until_ms", "demand")
+
+    def __init__(self, device, number, until_ms, demand):
+        self.device = device
+        self.number = number
+        self.until_ms = until_ms
+        self.demand = demand
+
+
+def seal_command(command: Command, key: bytes) -> bytes:
+    """Return a sealed command. key: `keys.downlink_key(downlink, "command")`."""
+    c = command
+    return seal_frame(COMMAND, [1, c.device, c.number, c.until_ms, list(c.demand)], key)
+
+
+def parse_command(raw: bytes) -> Message:
+    """Return a Message whose fields are a Command. Raises ProtocolError, never anything else."""
+    items, payload, tag = open_frame(raw, "command")
+    shaped = len(items) == 5 and isinstance(items[1], bytes) and len(items[1]) == 8
+    if not shaped or not _within(items[2], 1, uint32_max) or not _within(items[3], 0, _NATURAL_MAX):
+        raise ProtocolError(MALFORMED, "command is not the five items of version 1")
+    if not is_demand(items[4]):
+        raise ProtocolError(MALFORMED, "the demand of a command is none that can be")
+    return Message(raw, COMMAND, Command(*items[1:]), payload, tag)
+
+
+def is_demand(value) -> bool:
+    """Say whether value is a demand as wire.cddl has it, known to this code or not."""
+    if not isinstance(value, list) or not value or not all([_is_int(item) for item in value]):
+        return False
+    if not 0 <= value[0] <= _LATER_MAX or len(value) > _LATER_ITEMS_MAX:
+        return False
+    if value[0] == SET_ACTUATOR:
+        return len(value) == 3 and value[1] >= 0
+    if value[0] == SET_SETTING:
+        return len(value) == 3 and 0 <= value[1] <= _LATER_MAX and value[2] >= 0
+    return value[0] != REPORT or len(value) == 1
+
+
+def _is_int(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _within(value, low: int, high: int) -> bool:
+    return _is_int(value) and low <= value <= high
