@@ -25,6 +25,7 @@ from rules.tree import TreeCheck, is_int
 
 _KEYS = (1, 2, 3, 4, 5, 7)
 _MODELS = 6
+_ADOPT = 8
 
 
 class Rule:
@@ -51,16 +52,20 @@ class Gate:
 
 
 class Bundle:
-    """A bundle as read. schema: first 8 bytes of the schema's digest; channels: how many that schema has."""
+    """A bundle as read. schema: first 8 bytes of the schema's digest; channels: how many that schema has.
 
-    __slots__ = ("channels", "gates", "rules", "schema", "version")
+    adopt: the condition in which it may be replaced, a checked bool expression; None if it may be at any time.
+    """
 
-    def __init__(self, version: int, schema: bytes, channels: int, rules: list, gates: list):
+    __slots__ = ("adopt", "channels", "gates", "rules", "schema", "version")
+
+    def __init__(self, version: int, schema: bytes, channels: int, rules: list, gates: list, adopt=None):
         self.version = version
         self.schema = schema
         self.channels = channels
         self.rules = rules
         self.gates = gates
+        self.adopt = adopt
 
 
 def read_bundle(data: bytes) -> Bundle:
@@ -78,8 +83,9 @@ def read_bundle(data: bytes) -> Bundle:
         raise ProtocolError(VERSION, "bundle format {} is not {}".format(top.get(1), g.FORMAT))
     if _MODELS in top:
         raise ProtocolError(RULE, "models are not part of bundle format {}".format(g.FORMAT))
-    if tuple(sorted(top)) != _KEYS:
-        raise ProtocolError(RULE, "a bundle has the keys 1, 2, 3, 4, 5 and 7, not {}".format(sorted(top)))
+    if tuple(sorted(key for key in top if key != _ADOPT)) != _KEYS:
+        text = "a bundle has the keys 1, 2, 3, 4, 5, 7 and perhaps 8, not {}"
+        raise ProtocolError(RULE, text.format(sorted(top)))
     return _read_top(top)
 
 
@@ -91,7 +97,17 @@ def _read_top(top: dict) -> Bundle:
     channels = top[7]
     if not is_int(channels, 1, channels_max):
         raise ProtocolError(RULE, "number of channels is not 1..{}".format(channels_max))
-    return Bundle(top[2], top[3], channels, _read_rules(top[4], channels), _read_gates(top[5], channels))
+    rules, gates = _read_rules(top[4], channels), _read_gates(top[5], channels)
+    return Bundle(top[2], top[3], channels, rules, gates, _read_adopt(top, channels))
+
+
+def _read_adopt(top: dict, channels: int):
+    if _ADOPT not in top:
+        return None
+    check = TreeCheck(channels)
+    check.start("adopt", 0)
+    check.condition(top[_ADOPT])
+    return top[_ADOPT]
 
 
 def _rows(value, what: str, most: int) -> list:
@@ -126,7 +142,7 @@ def _read_rule(row, check: TreeCheck) -> Rule:
             RULE, "rule {}: needs names more than {} channels".format(rule_id, check.channels)
         )
     _check_init(rule_id, init)
-    check.start(rule_id, len(init))
+    check.start("rule {}".format(rule_id), len(init))
     _check_acts(rule_id, check.body(body), len(init), check.channels)
     return Rule(rule_id, mode, init, needs, body)
 

@@ -14,8 +14,9 @@ Source: SPEC.md sections 5 to 7 and 9.
 
 from protocol.errors import RULE, ProtocolError
 from rules import guard
-from rules.grammar import OFF
-from rules.limits import acts_max, value_max
+from rules.adopt import adopt_rule
+from rules.grammar import OFF, ON
+from rules.limits import action_max, acts_max, value_max
 from rules.translate import kernel
 from rules.tree import is_int
 from rules.value import RuleFault
@@ -79,6 +80,10 @@ class Engine:
         self._ever = 0
         self._good = 0
         self._requests = [0] * (3 * acts_max)
+        # of the newest sample since this engine was made or restored; None before it
+        self._sampled = None
+        self._adopt = None if bundle.adopt is None else make_kernel(adopt_rule(bundle.adopt))
+        self._adopt_work = [0]
 
     def sample(self, now_tick: int, values: list, good_mask: int, *, trusted_time: bool, online: bool):
         """Run every rule over one sample and return its decisions, in the order of the rules.
@@ -106,16 +111,15 @@ class Engine:
         return decisions or _NOTHING
 
     def _take(self, now_tick: int, values: list, good_mask: int) -> None:
-        if not self.now <= now_tick <= value_max:
-            raise ValueError("rule tick {} is not {}..{}".format(now_tick, self.now, value_max))
         if len(values) != self.channels:
             raise ValueError("{} values for {} channels".format(len(values), self.channels))
-        self.now = now_tick
+        self._pass_to(now_tick)
         if self.faults:
             self.faults = []
         if self.waiting:
             self.waiting = []
         self._good = 0
+        self._sampled = now_tick
         for channel in range(self.channels):
             if good_mask >> channel & 1 and is_int(values[channel], -value_max, value_max):
                 self._good |= 1 << channel
@@ -143,7 +147,7 @@ class Engine:
         acts = []
         for cell in range(0, cells, 3):
             action, value, register = self._requests[cell : cell + 3]
-            act = self._ask(rule, action, value, ages, flags)
+            act = self._pass_gate(action, value, ages, flags, rule.mode)
             if register >= 0:
                 rule.work[register] = act[2]
             acts.append(act)
@@ -165,11 +169,11 @@ class Engine:
     def _age(self, channel: int) -> int:
         return self._ages[channel] if self._ever >> channel & 1 else -1
 
-    def _ask(self, rule, action: int, value: int, ages: list, flags: int) -> list:
+    def _pass_gate(self, action: int, value: int, ages: list, flags: int, mode: int) -> list:
         held = self._gate(action)
         gate = None if held is None else held.gate
         last_tick = None if held is None else held.last_tick
-        code = guard.verdict(gate, value, last_tick, self.now, self._good, ages, flags, rule.mode)
+        code = guard.verdict(gate, value, last_tick, self.now, self._good, ages, flags, mode)
         if code == guard.ALLOWED:
             held.last_tick = self.now
             held.last_value = value
@@ -180,6 +184,48 @@ class Engine:
             if held.gate.action == action:
                 return held
         return None
+
+    def may_adopt(self) -> bool:
+        """Return whether another bundle may take the place of this one now: what its `adopt` says of the newest sample.
+
+        Ask after sample(). False if that cannot be said: no sample yet since this engine was made or restored, an input
+        that is not good, a fault. True, always, if the bundle has no such condition. Source: SPEC.md section 2.1.
+        """
+        if self._adopt is None:
+            return True
+        if self._sampled is None:
+            return False
+        work = self._adopt_work
+        work[0] = 0
+        try:
+            self._adopt(
+                self._inputs, self._ages, work, self._sampled, self._good, self._ever, self._requests
+            )
+        except RuleFault:
+            return False
+        return work[0] == 1
+
+    def ask(self, action: int, value: int, now_tick: int, *, trusted_time: bool, online: bool) -> list:
+        """Put a request that comes from no rule, but from a command, before the gate: [action, value, verdict, gate_last].
+
+        now_tick: rule tick of the command, never below an earlier one; ages are counted at it, `good` is the newest
+        sample's. Before a sample nothing is good. Only an allowed request moves the gate.
+        Raises ValueError for a tick that goes back or beyond value_max. Source: SPEC.md section 7.
+        """
+        self._pass_to(now_tick)
+        ages = [self._age_at(channel, now_tick) for channel in range(self.channels)]
+        flags = (guard.TRUSTED_TIME if trusted_time else 0) | (guard.ONLINE if online else 0)
+        return self._pass_gate(action, value, ages, flags, ON)
+
+    def _age_at(self, channel: int, now_tick: int) -> int:
+        if self._sampled is None or not self._ever >> channel & 1:
+            return -1
+        return now_tick - self._ticks[channel]
+
+    def _pass_to(self, now_tick: int) -> None:
+        if not self.now <= now_tick <= value_max:
+            raise ValueError("rule tick {} is not {}..{}".format(now_tick, self.now, value_max))
+        self.now = now_tick
 
     def state(self) -> list:
         """Return everything the next sample depends on, as a checkpoint carries it: [inputs, registers, gates].
@@ -203,6 +249,8 @@ class Engine:
         self._check_state(state)
         inputs, registers, gates = state
         self._ever = 0
+        self._good = 0
+        self._sampled = None
         self.now = 0
         for channel in range(self.channels):
             self._forget(channel)
@@ -254,12 +302,7 @@ class Engine:
         )
 
     def _is_gate(self, i: int, row) -> bool:
-        action = self._gates[i].gate.action
-        if not _is_row(row, 3) or not is_int(row[0], action, action):
-            return False
-        if row[1] is None:
-            return row[2] is None
-        return is_int(row[1], 0, value_max) and is_int(row[2], -value_max, value_max)
+        return _is_gate_row(row) and row[0] == self._gates[i].gate.action
 
     def apply(self, decision) -> None:
         """Fold one durable decision into the state, as if this engine had made it: after a power cut, oldest first.
@@ -281,10 +324,42 @@ class Engine:
             if decision[D_AGES][channel] >= 0:
                 self._remember(channel, decision[D_INPUTS][channel], now - decision[D_AGES][channel])
         for act in decision[D_ACTS]:
-            held = self._gate(act[0])
-            if held is not None and act[2] == guard.ALLOWED:
-                held.last_tick = now
-                held.last_value = act[1]
+            self._move_gate(act, now)
+
+    def apply_command(self, act, now: int) -> None:
+        """Fold one durable command into the gates, as if this engine had answered it: after a power cut, oldest first.
+
+        act: as ask() gave it; now: rule tick of the command. Raises ProtocolError(RULE) if they are not of that shape;
+        the engine is then as it was.
+        """
+        if not _is_act(act) or not is_int(now, 0, value_max):
+            raise ProtocolError(RULE, "a command's outcome is not [action, value, verdict, gate_last]")
+        self.now = max(self.now, now)
+        self._move_gate(act, now)
+
+    def _move_gate(self, act, now: int) -> None:
+        held = self._gate(act[0])
+        if held is not None and act[2] == guard.ALLOWED:
+            held.last_tick = now
+            held.last_value = act[1]
+
+    def carry_gates(self, gates: list) -> None:
+        """Take over last tick and value of the gates that this bundle shares, by action, with the one before it.
+
+        gates: the third part of state(), of the other engine. Where both have a tick the later one stands; gates of other
+        actions are passed over. Afterwards no tick before the latest of them is taken.
+        Raises ProtocolError(RULE) for rows that are no gates; the engine is then as it was. Source: SPEC.md section 9.
+        """
+        if not isinstance(gates, (list, tuple)) or not all(_is_gate_row(row) for row in gates):
+            raise ProtocolError(RULE, "what is taken over are not rows of [action, tick, value]")
+        for action, tick, value in gates:
+            held = self._gate(action)
+            if held is None or tick is None:
+                continue
+            self.now = max(self.now, tick)
+            if held.last_tick is None or tick > held.last_tick:
+                held.last_tick = tick
+                held.last_value = value
 
     def _find(self, rule_id: int):
         for rule in self._rules:
@@ -295,3 +370,17 @@ class Engine:
 
 def _is_row(row, length: int) -> bool:
     return isinstance(row, (list, tuple)) and len(row) == length
+
+
+def _is_gate_row(row) -> bool:
+    if not _is_row(row, 3) or not is_int(row[0], 0, action_max):
+        return False
+    if row[1] is None:
+        return row[2] is None
+    return is_int(row[1], 0, value_max) and is_int(row[2], -value_max, value_max)
+
+
+def _is_act(act) -> bool:
+    if not _is_row(act, 4) or not all(is_int(part, -value_max, value_max) for part in act[:3]):
+        return False
+    return act[3] is None or is_int(act[3], 0, value_max)

@@ -1,4 +1,4 @@
-"""Checks the tree of one rule: every operator, arity, type, register, channel and count, before anything is translated.
+"""Checks the trees of a bundle: every operator, arity, type, register, channel and count, before anything is translated.
 
 Theory: one walk. An expression's check returns its type, "int" or "bool"; a body's check returns the most requests
 that one run through it can make. Whoever translates or interprets afterwards checks nothing again.
@@ -41,18 +41,22 @@ def is_int(value, least: int, most: int) -> bool:
 
 
 class TreeCheck:
-    """Walks the bodies of a bundle's rules and counts their statements together; tell it the rule with start()."""
+    """Walks the bodies of a bundle's rules and counts their statements together; tell it whose with start()."""
 
     def __init__(self, channels: int):
         self.channels = channels
         self.statements = 0
         self._registers = 0
-        self._rule_id = 0
+        self._what = ""
 
-    def start(self, rule_id: int, registers: int) -> None:
-        """Look at the rule rule_id, which has so many registers, from now on."""
-        self._rule_id = rule_id
+    def start(self, what: str, registers: int) -> None:
+        """Look at what, say "rule 5", which has so many registers, from now on."""
+        self._what = what
         self._registers = registers
+
+    def condition(self, node) -> None:
+        """Check an expression that must be of type bool. Raises ProtocolError(RULE) or (TOO_LARGE)."""
+        self._need(node, _BOOL)
 
     def body(self, body) -> int:
         """Return the most requests that one run of body can make. Raises ProtocolError(RULE) or (TOO_LARGE)."""
@@ -67,11 +71,11 @@ class TreeCheck:
         return acts
 
     def _broken(self, what: str) -> ProtocolError:
-        return ProtocolError(RULE, "rule {}: {}".format(self._rule_id, what))
+        return ProtocolError(RULE, "{}: {}".format(self._what, what))
 
     def _too_many(self, what: str, found: int) -> ProtocolError:
         return ProtocolError(
-            TOO_LARGE, "rule {}: {} {} exceed {}".format(self._rule_id, found, what, operands_max)
+            TOO_LARGE, "{}: {} {} exceed {}".format(self._what, found, what, operands_max)
         )
 
     def _statement(self, node) -> int:
