@@ -198,9 +198,7 @@ class Engine:
         work = self._adopt_work
         work[0] = 0
         try:
-            self._adopt(
-                self._inputs, self._ages, work, self._sampled, self._good, self._ever, self._requests
-            )
+            self._adopt(self._inputs, self._ages, work, self._sampled, self._good, self._ever, self._requests)
         except RuleFault:
             return False
         return work[0] == 1
@@ -381,6 +379,7 @@ def _is_gate_row(row) -> bool:
 
 
 def _is_act(act) -> bool:
-    if not _is_row(act, 4) or not all(is_int(part, -value_max, value_max) for part in act[:3]):
+    if not _is_row(act, 4) or not is_int(act[2], guard.ALLOWED, guard.NO_GATE):
         return False
-    return act[3] is None or is_int(act[3], 0, value_max)
+    # A command can ask for any integer; only what was allowed is kept.
+    return act[2] != guard.ALLOWED or is_int(act[1], -value_max, value_max)

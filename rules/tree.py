@@ -74,9 +74,7 @@ class TreeCheck:
         return ProtocolError(RULE, "{}: {}".format(self._what, what))
 
     def _too_many(self, what: str, found: int) -> ProtocolError:
-        return ProtocolError(
-            TOO_LARGE, "{}: {} {} exceed {}".format(self._what, found, what, operands_max)
-        )
+        return ProtocolError(TOO_LARGE, "{}: {} {} exceed {}".format(self._what, found, what, operands_max))
 
     def _statement(self, node) -> int:
         if not isinstance(node, list) or not node or not is_int(node[0], g.SET, g.ACT):
