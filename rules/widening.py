@@ -1,11 +1,13 @@
 """In which ways a bundle allows more than the one before: such a release needs a second signer.
 
-Only what reaches an actuator counts: the gates, which bound every rule, and which actions rules ask for in earnest. A rule
-that decides differently within its gates widens nothing. Where the two cannot be compared the answer is "wider".
+Only what reaches an actuator counts: the gates, which bound every rule, and which actions rules ask for in earnest; and
+the condition in which rules may be changed at all. A rule that decides differently within its gates widens nothing. Where
+the two cannot be compared, as two conditions cannot, the answer is "wider".
 
-Source: SPEC.md section 7; protocol/SPEC.md section 12.4.
+Source: SPEC.md sections 2.1 and 7; protocol/SPEC.md section 12.4.
 """
 
+from protocol.cbor import dumps
 from rules import grammar as g
 
 NEW_ACTION = 1  # a gate for an action that had none
@@ -17,6 +19,7 @@ CONDITION = 6  # trusted time or a gateway is no longer needed, or the gate left
 SAFE = 7  # another safe state
 LIVE = 8  # an action that no rule asked for in earnest before
 SCHEMA = 9  # another schema: masks and values mean something else
+ADOPT = 10  # the condition in which the bundle may be replaced is gone or another one
 
 NAMES = {
     NEW_ACTION: "new action",
@@ -28,17 +31,20 @@ NAMES = {
     SAFE: "other safe state",
     LIVE: "asked for by a rule that is on",
     SCHEMA: "other schema",
+    ADOPT: "condition of replacing dropped or changed",
 }
 
 
 def widening(old, new) -> list:
-    """Return [(reason, action) ...] in which new allows more than old; action is None for SCHEMA.
+    """Return [(reason, action) ...] in which new allows more than old; action is None for SCHEMA and ADOPT.
 
     old, new: `bundle.Bundle`; old is None where a device has none: everything is new then.
     """
     found = []
     if old is not None and (old.schema != new.schema or old.channels != new.channels):
         found.append((SCHEMA, None))
+    if old is not None and old.adopt is not None and not _same(old.adopt, new.adopt):
+        found.append((ADOPT, None))
     gates = {gate.action: gate for gate in old.gates} if old else {}
     for gate in new.gates:
         if gate.action in gates:
@@ -50,6 +56,11 @@ def widening(old, new) -> list:
     if old is not None:
         live -= _live(old)
     return found + [(LIVE, action) for action in sorted(live)]
+
+
+def _same(old, new) -> bool:
+    # As bytes: as values true would equal 1.
+    return new is not None and dumps(old) == dumps(new)
 
 
 def _wider(old, new) -> list:

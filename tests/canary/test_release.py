@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from protocol.cbor import Simple
 from tests.both import test_lms as lms
 from tests.both import test_release as release
 from tests.office_ingest.govern import test_signer as signer
@@ -41,6 +42,11 @@ def _plain(test):
     return lambda tmp_path: test()
 
 
+def _changed(condition):
+    test = widening.test_a_condition_of_replacing_that_is_dropped_or_changed_widens
+    return lambda tmp_path: test(condition)
+
+
 _ATTACKS = _plain(release.test_a_device_adopts_what_is_meant_for_it_and_refuses_every_attack)
 CATCHERS = [
     (planted.sign_before_reserve, _histories),
@@ -62,6 +68,8 @@ CATCHERS = [
     (planted.reset_for_every_floor, _ATTACKS),
     (planted.skip_part_digest, _plain(release.test_parts_that_the_manifest_does_not_name_are_refused)),
     (planted.overlook_a_wider_gate, _plain(widening.test_each_way_to_widen_a_gate_is_named)),
+    (planted.overlook_another_condition, _changed([11, Simple(0), 6])),
+    (planted.overlook_a_dropped_condition, _changed(None)),
 ]
 
 

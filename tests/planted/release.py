@@ -147,3 +147,14 @@ def skip_part_digest(monkeypatch):
 def overlook_a_wider_gate(monkeypatch):
     """Look for new actions only."""
     monkeypatch.setattr(widening, "_wider", lambda old, new: [])
+
+
+def overlook_another_condition(monkeypatch):
+    """See a condition of replacing that is gone, not one that was changed."""
+    monkeypatch.setattr(widening, "_same", lambda old, new: new is not None)
+
+
+def overlook_a_dropped_condition(monkeypatch):
+    """Let a bundle leave out when it may be replaced."""
+    honest = widening._same
+    monkeypatch.setattr(widening, "_same", lambda old, new: new is None or honest(old, new))

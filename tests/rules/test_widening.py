@@ -16,9 +16,9 @@ _RULE = [1, 2, [], 0, [_ACT]]
 _FIELDS = ("action", "low", "high", "gap", "good", "aged", "age_max", "flags", "safe")
 
 
-def _bundle(*, gates=(_GATE,), held=(_RULE,), schema=bytes(8), version=1):
+def _bundle(*, gates=(_GATE,), held=(_RULE,), schema=bytes(8), version=1, adopt=None):
     top = {1: 1, 2: version, 3: schema, 4: list(held), 5: list(gates), 7: 2}
-    return read_bundle(dumps(top))
+    return read_bundle(dumps(top if adopt is None else {**top, 8: adopt}))
 
 
 def _gate(**changes):
@@ -89,6 +89,35 @@ def test_another_threshold_within_the_gate_widens_nothing():
     earlier = [2, 2, [], 0, [[2, [11, Simple(0), 99], [_ACT]]]]
 
     assert [] == _reasons(_bundle(held=[_RULE, earlier]))
+
+
+_STOPPED = [11, Simple(0), 5]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [None, True, [11, Simple(0), 6], [12, Simple(0), 5], [17, _STOPPED, False], [18, [18, _STOPPED]]],
+    ids=str,
+)
+def test_a_condition_of_replacing_that_is_dropped_or_changed_widens(changed):
+    """Nobody here can say which of two conditions allows more; only the same one is no wider."""
+    assert [(w.ADOPT, None)] == _reasons(_bundle(adopt=changed), _bundle(adopt=_STOPPED))
+
+
+def test_a_condition_of_replacing_is_compared_by_type_too():
+    """What Python takes for equal is not the same condition."""
+    one, truth = [16, [9, True, True], True], [16, [9, 1, 1], True]
+
+    assert [(w.ADOPT, None)] == _reasons(_bundle(adopt=truth), _bundle(adopt=one))
+
+
+def test_a_condition_of_replacing_that_is_kept_or_new_widens_nothing():
+    """Where there was none, or no bundle, one more condition allows nothing more."""
+    waits = _bundle(adopt=_STOPPED)
+
+    assert [] == _reasons(_bundle(adopt=list(_STOPPED), version=2), waits)
+    assert [] == _reasons(waits, _bundle())
+    assert (w.ADOPT, None) not in w.widening(None, waits)
 
 
 def test_another_schema_cannot_be_compared():
