@@ -19,11 +19,13 @@ from office_ingest import points
 from office_ingest.clock import SystemClock
 from office_ingest.config import Configuration
 from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable
+from office_ingest.govern.rollout import Rollouts
 from office_ingest.overview import devices_overview
 from office_ingest.receive.api import build_api
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
+from office_ingest.receive.takings import Takings
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.silence import SilenceWatch
 from protocol.diagnostic import TRY_AGAIN, UNREACHABLE, Diagnostic, DiagnosticError
@@ -60,11 +62,15 @@ class Office:
             wall_ms=clock.wall_ms,
             clock_error_ms=settings.clock.error_ms,
             heard=self.watch.heard,
+            takings=Takings(self.store, patience=settings.rollout.patience_heartbeats),
             reach=self._reach,
         )
+        rollouts = Rollouts(self.store)
         self.api = build_api(
             take=self.ingest.take,
             gateway_of=Registry(self.store).gateway_of,
+            release_for=rollouts.release_for,
+            part_for=rollouts.part_for,
             devices=lambda gateway: devices_overview(self.store.connection, gateway=gateway),
             is_ready=self._is_ready,
             worker=self.worker,

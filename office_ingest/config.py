@@ -36,6 +36,12 @@ class HeartbeatSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_s: Annotated[float, Meta(ge=0, le=86400)] = 5.0
 
 
+class RolloutSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many heartbeats may come from a device that says nothing of a release wanted there, until a person is told."""
+
+    patience_heartbeats: Annotated[int, Meta(ge=2, le=1_000_000)] = 60
+
+
 class ClockSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far this machine's wall clock may be wrong: devices are told."""
 
@@ -49,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: ListenSection = ListenSection()
     heartbeat: HeartbeatSection = HeartbeatSection()
     clock: ClockSection = ClockSection()
+    rollout: RolloutSection = RolloutSection()
 
 
 class Files(NamedTuple):

@@ -26,6 +26,11 @@ CODES = {
         "The command reached a state that it does not know. This is our mistake, not yours.",
         "Run it again; if it happens again, send the crash file whose path was printed. It holds the traceback, no keys.",
     ),
+    "command-refused": Explanation(
+        "A command to a device was not given",
+        "The device would refuse it for certain: a value outside its range, an action without a gate; or too many wait already.",
+        "See outstation rules explain for what its gates let pass. Nothing was given.",
+    ),
     "command-missing": Explanation(
         "This installation lacks the command",
         "The module that holds the command is not installed, or one that it needs is not.",
@@ -210,6 +215,11 @@ CODES = {
         "A release cannot be built, signed or shown as asked",
         "A device would refuse it, or it names something that the office does not know, or it was done already.",
         "Change what the message names. Nothing was signed.",
+    ),
+    "rollout-refused": Explanation(
+        "A release cannot be rolled out or halted as asked",
+        "It is not there, lacks signatures, expired, or is already as asked.",
+        "See outstation release show; sign or build what is missing. Nothing was changed.",
     ),
     "rules-always": Explanation(
         "A comparison can only go one way",

@@ -41,6 +41,8 @@ class Lazy(NamedTuple):
 
 
 COMMANDS = {
+    "bench": Lazy("tools.bench.command:command", "Measure our parts beside their peers.", json_is_file=True),
+    "command": Lazy("office_ingest.govern.command_cli:command", "Give one device a command."),
     "decode": Lazy("tools.decode:command", "Show captured bytes as readable text."),
     "demo": Lazy("tools.demo:command", "Run a whole site on this machine and prove it.", json_is_file=True),
     "device": Lazy("tools.device:device", "Run a device on this machine."),
@@ -48,7 +50,7 @@ COMMANDS = {
     "gateway": Lazy("gateway.cli:gateway", "Run and look into a site's gateway."),
     "office": Lazy("office_ingest.cli:office", "Run and look into the office."),
     "provision": Lazy("tools.provision:provision", "Give a device or a gateway its identity and keys."),
-    "release": Lazy("office_ingest.govern.cli:release", "Build, sign and look at releases."),
+    "release": Lazy("office_ingest.govern.cli:release", "Build, sign, roll out and watch releases."),
     "rules": Lazy("tools.rules:rules", "Write rules: check, test, compile and explain policies."),
     "verify": Lazy("office_ingest.cli:verify", "Check an office database without trusting the service."),
 }

@@ -8,32 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from office_ingest.govern.opening import CONFIG, JSON, device_called, now_ms, open_shelf
+from office_ingest.govern.rollout_cli import halt, roll_out, status
 from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
 
 if TYPE_CHECKING:
     from office_ingest.govern.shelf import Shelf, Shelved
 
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("office.toml"),
-    show_default=True,
-    help="The office's settings.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.group()
 def release() -> None:
-    """Build, sign and look at releases."""
+    """Build, sign, roll out and watch releases."""
 
 
 @release.command("init-key")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def init_key(folder: Path, config: Path, as_json: bool) -> None:
     """Make a signing key in the new FOLDER and its successor in FOLDER/successor; tell the office of the key.
 
@@ -41,20 +35,20 @@ def init_key(folder: Path, config: Path, as_json: bool) -> None:
     """
     from office_ingest.govern.signer import make_key
 
-    with _shelf(config) as shelf:
-        now_ms = _now_ms()
+    with open_shelf(config) as shelf:
+        made_ms = now_ms()
         try:
-            public, successor, envelope = make_key(folder, now_ms=now_ms)
+            public, successor, envelope = make_key(folder, now_ms=made_ms)
         except FileExistsError:
             raise _in_the_way(folder) from None
-        shelf.add_root(public, envelope, now_ms)
+        shelf.add_root(public, envelope, made_ms)
     _say_key(folder, public, successor, as_json)
 
 
 @release.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def succeed(folder: Path, config: Path, as_json: bool) -> None:
     """Go on with the successor in FOLDER: make its own successor and tell the office of it.
 
@@ -63,17 +57,17 @@ def succeed(folder: Path, config: Path, as_json: bool) -> None:
     from office_ingest.govern.release import ReleaseRefused, check_follows
     from office_ingest.govern.signer import OpenSigner, make_successor
 
-    with _shelf(config) as shelf, _told():
+    with open_shelf(config) as shelf, _told():
         with OpenSigner(folder) as signer:
             public = signer.public
         try:
             check_follows(shelf, public)
-            successor, envelope = make_successor(folder, now_ms=_now_ms())
+            successor, envelope = make_successor(folder, now_ms=now_ms())
         except ReleaseRefused as error:
             raise _refused(error) from None
         except FileExistsError:
             raise _in_the_way(folder / "successor") from None
-        shelf.add_root(public, envelope, _now_ms())
+        shelf.add_root(public, envelope, now_ms())
     _say_key(folder, public, successor, as_json)
 
 
@@ -100,13 +94,13 @@ def succeed(folder: Path, config: Path, as_json: bool) -> None:
 @click.option(
     "--reset", type=(click.IntRange(0, 0xFFFFFFFF),) * 2, help="Lowest and highest floor that it resets."
 )
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def build(config: Path, as_json: bool, **asked: Any) -> None:
     """Build a release that nobody has signed yet, and say how many signatures it needs."""
     from office_ingest.govern.release import ReleaseRefused, Request, build_release
 
-    with _shelf(config) as shelf:
+    with open_shelf(config) as shelf:
         rules = asked["rules"].read_bytes()
         request = Request(
             target=_target(shelf, asked),
@@ -119,7 +113,7 @@ def build(config: Path, as_json: bool, **asked: Any) -> None:
             number=asked["number"],
         )
         try:
-            built = build_release(shelf, request, _now_ms())
+            built = build_release(shelf, request, now_ms())
         except ReleaseRefused as error:
             raise _refused(error) from None
     _show(built, as_json, next_step=f"outstation release sign {built.number} --key FOLDER")
@@ -133,16 +127,16 @@ def build(config: Path, as_json: bool, **asked: Any) -> None:
     required=True,
     help="Folder of a signing key.",
 )
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def sign(number: int, key: Path, config: Path, as_json: bool) -> None:
     """Sign release NUMBER with one leaf of a key. A release that widens what may be done needs two keys."""
     from office_ingest.govern.release import ReleaseRefused, sign_release
     from office_ingest.govern.signer import OpenSigner
 
-    with _shelf(config) as shelf, _told(), OpenSigner(key) as signer:
+    with open_shelf(config) as shelf, _told(), OpenSigner(key) as signer:
         try:
-            signed = sign_release(shelf, number, signer, _now_ms())
+            signed = sign_release(shelf, number, signer, now_ms())
         except ReleaseRefused as error:
             raise _refused(error) from None
         remaining = signer.remaining()
@@ -150,15 +144,36 @@ def sign(number: int, key: Path, config: Path, as_json: bool) -> None:
     hint = (
         f"another key must sign it too: outstation release sign {number} --key FOLDER" if missing > 0 else ""
     )
+    hint = hint or f"outstation release roll-out {number}"
     _show(signed, as_json, next_step=hint, remaining=remaining)
 
 
+@release.command()
+@click.argument("number", type=click.IntRange(1))
+@click.option("--author", required=True, help="Who takes it back.")
+@CONFIG
+@JSON
+def revert(number: int, author: str, config: Path, as_json: bool) -> None:
+    """Build a new release with the rules of release NUMBER, for the devices that NUMBER was for.
+
+    Devices never go back to a lower number: a step back is a new release with the old rules. Sign and roll it out like any other.
+    """
+    from office_ingest.govern.release import ReleaseRefused, revert_release
+
+    with open_shelf(config) as shelf:
+        try:
+            built = revert_release(shelf, number, author, now_ms())
+        except ReleaseRefused as error:
+            raise _refused(error) from None
+    _show(built, as_json, next_step=f"outstation release sign {built.number} --key FOLDER")
+
+
 @release.command("list")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def list_releases(config: Path, as_json: bool) -> None:
     """Show every release, the newest first."""
-    with _shelf(config) as shelf:
+    with open_shelf(config) as shelf:
         held = shelf.all()
     if as_json:
         emit("outstation.release-list", 1, {"releases": [_as_json(one) for one in held]})
@@ -174,11 +189,11 @@ def list_releases(config: Path, as_json: bool) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write what devices get to a file."
 )
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def show(number: int, out: Path | None, config: Path, as_json: bool) -> None:
     """Show release NUMBER: for whom, what is in it, who signed."""
-    with _shelf(config) as shelf:
+    with open_shelf(config) as shelf:
         held = shelf.get(number)
     if held is None:
         raise DiagnosticError(
@@ -191,24 +206,6 @@ def show(number: int, out: Path | None, config: Path, as_json: bool) -> None:
     if out is not None:
         out.write_bytes(held.release())
     _show(held, as_json)
-
-
-@contextmanager
-def _shelf(config: Path) -> Iterator["Shelf"]:
-    from office_ingest.app import not_ours
-    from office_ingest.config import read_office
-    from office_ingest.errors import NotAnOfficeDatabase
-    from office_ingest.govern.shelf import Shelf
-    from office_ingest.storage.sqlite import SqliteStore
-
-    try:
-        store = SqliteStore.open(read_office(config).files.database)
-    except NotAnOfficeDatabase as error:
-        raise not_ours(error) from None
-    try:
-        yield Shelf(store)
-    finally:
-        store.close()
 
 
 @contextmanager
@@ -268,28 +265,7 @@ def _target(shelf: "Shelf", asked: dict[str, Any]) -> tuple[int, list[bytes] | s
         return COHORT, asked["cohort"]
     if asked["kind"]:
         return KIND, asked["kind"]
-    return DEVICES, [_device(shelf, name) for name in asked["devices"]]
-
-
-def _device(shelf: "Shelf", name: str) -> bytes:
-    device = shelf.device_called(name)
-    if device is None:
-        raise DiagnosticError(
-            [
-                Diagnostic(
-                    "office-no-such-device",
-                    f"no device is called {name}",
-                    fix="see outstation office devices",
-                )
-            ]
-        )
-    return device
-
-
-def _now_ms() -> int:
-    from office_ingest.clock import SystemClock
-
-    return SystemClock().wall_ms()
+    return DEVICES, [device_called(shelf, name) for name in asked["devices"]]
 
 
 def _show(held: "Shelved", as_json: bool, *, next_step: str = "", remaining: int | None = None) -> None:
@@ -358,3 +334,8 @@ def _target_words(held: "Shelved") -> str:
 
 def _date(wall_ms: int) -> str:
     return datetime.fromtimestamp(wall_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+release.add_command(roll_out)
+release.add_command(halt)
+release.add_command(status)

@@ -59,6 +59,23 @@ def build_release(shelf: Shelf, request: Request, now_ms: int) -> Shelved:
     return built
 
 
+def revert_release(shelf: Shelf, number: int, author: str, now_ms: int) -> Shelved:
+    """Put an unsigned release with the rules of an earlier one on the shelf and return it. Raises ReleaseRefused.
+
+    A device never goes below its floor, so a step back is a new number with the old body.
+    """
+    held = shelf.get(number)
+    if held is None:
+        raise ReleaseRefused(f"there is no release {number}")
+    rules = [digest for kind, digest, _ in held.manifest.parts if kind == RULES]
+    body = shelf.part(rules[0]) if rules else None
+    if body is None:
+        raise ReleaseRefused(f"release {number} carries no rules")
+    m = held.manifest
+    request = Request(m.target, m.hardware, body, body, author)
+    return build_release(shelf, request, now_ms)
+
+
 def sign_release(shelf: Shelf, number: int, signer: Signer, now_ms: int) -> Shelved:
     """Add this signer's signature to a release and return it; the signature is on the shelf before anybody sees it.
 

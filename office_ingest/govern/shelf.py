@@ -61,26 +61,25 @@ class Shelf:
 
     def __init__(self, store: SqliteStore):
         self._store = store
-        self._connection = store.connection
 
     def add_root(self, public: bytes, successor: bytes, now_ms: int) -> None:
         """Know a key, so that its signatures count. Nothing happens if it is known."""
         with self._store.transaction():
-            self._connection.execute(
+            self._store.connection.execute(
                 "INSERT OR IGNORE INTO release_roots VALUES (?, ?, ?, ?)",
                 (key_id(public), public, successor, now_ms),
             )
 
     def roots(self) -> list[Root]:
         """Return the known keys, the eldest first."""
-        rows = self._connection.execute(
+        rows = self._store.connection.execute(
             "SELECT id, public, successor, added_ms FROM release_roots ORDER BY rowid"
         )
         return [Root(*row) for row in rows]
 
     def published(self, root: bytes) -> int:
         """Return the highest leaf of a root in anything that it signed here; -1 if there is nothing."""
-        row = self._connection.execute(
+        row = self._store.connection.execute(
             "SELECT max(leaf) FROM release_signatures WHERE root = ?", (root,)
         ).fetchone()
         highest = -1 if row[0] is None else row[0]
@@ -91,7 +90,9 @@ class Shelf:
 
     def next_number(self) -> int:
         """Return the number after the highest."""
-        return self._connection.execute("SELECT coalesce(max(number), 0) + 1 FROM releases").fetchone()[0]
+        return self._store.connection.execute("SELECT coalesce(max(number), 0) + 1 FROM releases").fetchone()[
+            0
+        ]
 
     def add(self, manifest: bytes, bodies: list[bytes], widens: list[str], now_ms: int) -> None:
         """Put an unsigned release and its parts on the shelf. Raises sqlite3.IntegrityError if the number is taken."""
@@ -99,10 +100,10 @@ class Shelf:
         digest = hashlib.sha256(manifest).digest()
         with self._store.transaction():
             for (kind, part_digest, _), body in zip(said.parts, bodies, strict=True):
-                self._connection.execute(
+                self._store.connection.execute(
                     "INSERT OR IGNORE INTO release_parts VALUES (?, ?, ?)", (part_digest, kind, body)
                 )
-            self._connection.execute(
+            self._store.connection.execute(
                 "INSERT INTO releases VALUES (?, ?, ?, ?, ?)",
                 (said.number, digest, manifest, json.dumps(widens), now_ms),
             )
@@ -112,20 +113,20 @@ class Shelf:
         envelope = parse_envelope(raw)
         leaf = leaf_of(envelope.signature)
         with self._store.transaction():
-            self._connection.execute(
+            self._store.connection.execute(
                 "INSERT INTO release_signatures VALUES (?, ?, ?, ?, ?)",
                 (number, envelope.key_id, leaf, raw, now_ms),
             )
 
     def get(self, number: int) -> Shelved | None:
         """Return a release, or None."""
-        row = self._connection.execute(
+        row = self._store.connection.execute(
             "SELECT digest, manifest, widens, built_ms FROM releases WHERE number = ?", (number,)
         ).fetchone()
         if row is None:
             return None
         digest, manifest, widens, built_ms = row
-        signed = self._connection.execute(
+        signed = self._store.connection.execute(
             "SELECT root, leaf, raw, signed_ms FROM release_signatures WHERE number = ? ORDER BY rowid",
             (number,),
         )
@@ -135,12 +136,14 @@ class Shelf:
 
     def all(self) -> list[Shelved]:
         """Return every release, the newest first."""
-        numbers = self._connection.execute("SELECT number FROM releases ORDER BY number DESC").fetchall()
+        numbers = self._store.connection.execute(
+            "SELECT number FROM releases ORDER BY number DESC"
+        ).fetchall()
         return [held for (number,) in numbers if (held := self.get(number)) is not None]
 
     def part(self, digest: bytes) -> bytes | None:
         """Return a part's body, or None."""
-        row = self._connection.execute(
+        row = self._store.connection.execute(
             "SELECT body FROM release_parts WHERE digest = ?", (digest,)
         ).fetchone()
         return row[0] if row else None
@@ -157,7 +160,9 @@ class Shelf:
                 digests.append(parse_heartbeat(raw).fields.bundle[1])
         bodies: list[bytes] = []
         for digest in dict.fromkeys(digests):
-            row = self._connection.execute("SELECT body FROM bundles WHERE digest = ?", (digest,)).fetchone()
+            row = self._store.connection.execute(
+                "SELECT body FROM bundles WHERE digest = ?", (digest,)
+            ).fetchone()
             bodies += row or ()
         return bodies
 
@@ -167,14 +172,14 @@ class Shelf:
 
     def device_called(self, name: str) -> bytes | None:
         """Return the identity of the device of this name, or of these 16 hex digits; None if there is none."""
-        row = self._connection.execute(
+        row = self._store.connection.execute(
             "SELECT id FROM devices WHERE name = ? OR lower(hex(id)) = ?", (name, name.lower())
         ).fetchone()
         return row[0] if row else None
 
     def has_schema(self, prefix: bytes) -> bool:
         """Say whether a schema whose digest starts so is known."""
-        row = self._connection.execute(
+        row = self._store.connection.execute(
             "SELECT 1 FROM schemas WHERE substr(digest, 1, ?) = ?", (len(prefix), prefix)
         ).fetchone()
         return row is not None

@@ -31,9 +31,11 @@ REQUEST_BYTES_MAX = (
     uplink_segments_max * (segment_bytes_max + 3) + uplink_heartbeats_max * (message_bytes_max + 3) + 4096
 )
 RETRY_AFTER_S = 2
+OCTETS = "application/octet-stream"
 
 Take = Callable[[str, list[bytes], list[bytes]], UplinkAnswer]
 TOKENS = {"type": "http", "scheme": "bearer"}
+_TOKEN_WORDS: dict[str, Any] = {"security": [{"bearer": []}]}
 
 
 class Problem(Exception):
@@ -61,12 +63,14 @@ def build_api(
     *,
     take: Take,
     gateway_of: Callable[[str], str | None],
+    release_for: Callable[[str, int], bytes | None],
+    part_for: Callable[[str, bytes], bytes | None],
     devices: Callable[[str], list[dict[str, Any]]],
     is_ready: Callable[[], bool],
     worker: Executor,
     reach: Reach = pass_by,
 ) -> FastAPI:
-    """Return the office's HTTP interface. take, gateway_of, devices (of a gateway's site) run in worker, which must have one thread."""
+    """Return the office's HTTP interface. Every callable but is_ready takes the gateway first; all run in worker, of one thread."""
     api = FastAPI(
         title="Outstation office",
         version=VERSION,
@@ -97,6 +101,22 @@ def build_api(
         after = BackgroundTask(reach, "after_receipt")
         return Response(encode_uplink_answer(answer), 200, media_type=CBOR, background=after)
 
+    @api.get("/v1/releases/{number}", openapi_extra=_TOKEN_WORDS, response_class=Response)
+    async def release(request: Request, number: int) -> Response:
+        """Return a release, manifest and signatures, that was rolled out to a device of the gateway's site."""
+        name = await gateway(request)
+        return _bytes(await in_worker(release_for, name, number), f"release {number}", CBOR)
+
+    @api.get("/v1/parts/{digest}", openapi_extra=_TOKEN_WORDS, response_class=Response)
+    async def part(request: Request, digest: str) -> Response:
+        """Return a part of such a release by its SHA-256 in hex."""
+        name = await gateway(request)
+        try:
+            wanted = bytes.fromhex(digest)
+        except ValueError:
+            wanted = b""
+        return _bytes(await in_worker(part_for, name, wanted), f"part {digest[:64]}", OCTETS)
+
     @api.get("/v1/devices")
     async def list_devices(request: Request) -> JSONResponse:
         """Return what the office knows of each device of the gateway's site."""
@@ -117,6 +137,12 @@ def build_api(
 
     _answer_errors(api)
     return api
+
+
+def _bytes(body: bytes | None, what: str, media_type: str) -> Response:
+    if body is None:
+        raise Problem(404, "Not found", f"{what} is not there, or not for a device of this gateway's site")
+    return Response(body, 200, media_type=media_type)
 
 
 def _answer_errors(api: FastAPI) -> None:

@@ -13,6 +13,7 @@ from office_ingest.errors import KeyUnknown
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lane import Lane
 from office_ingest.receive.lanes import Lanes
+from office_ingest.receive.takings import Takings
 from office_ingest.storage.interface import Arrival, Head, Store
 from protocol.errors import FAR_GENERATION, REPLAY, UNKNOWN_DEVICE, ProtocolError
 from protocol.keys import CRITICAL, LANE_NAMES, LANES, downlink_key, heartbeat_key
@@ -32,12 +33,14 @@ class Heartbeats:
         *,
         clock_error_ms: int,
         heard: Callable[[bytes], None],
+        takings: Takings | None = None,
     ):
         self._store = store
         self._keystore = keystore
         self._lanes = lanes
         self._clock_error_ms = clock_error_ms
         self._heard = heard
+        self._takings = takings
 
     def take(self, raw: bytes, arrival: Arrival, named: dict[bytes, None]) -> tuple[int, bytes | None]:
         """Return (outcome, sealed time token for a fresh one or None); the device is added to named once it is known."""
@@ -73,6 +76,8 @@ class Heartbeats:
             raise ProtocolError(REPLAY, f"heartbeat {at} is not above {tuple(newest)}")
         self._store.add_heartbeat(heartbeat, message.raw, arrival)
         self._heard(heartbeat.device)
+        if self._takings is not None:
+            self._takings.heartbeat(heartbeat, arrival.received_ms)
         for lane in LANES:
             self._take_head(heartbeat, lane, arrival)
         return HEARTBEAT_TAKEN, self._time_token(heartbeat, arrival)

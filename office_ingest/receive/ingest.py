@@ -27,6 +27,7 @@ from office_ingest.receive.heartbeats import Heartbeats
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lane import Lane, intersect
 from office_ingest.receive.lanes import EPOCHS_RECEIPTED, Lanes
+from office_ingest.receive.takings import Takings
 from office_ingest.storage.interface import Arrival, Held, Place, Store, Tally
 from protocol.errors import (
     BODY,
@@ -42,7 +43,15 @@ from protocol.limits import generation_ahead_max, generation_segments, uplink_re
 from protocol.messages import Receipt, seal_receipt
 from protocol.ranges import Ranges
 from protocol.segment import Segment, genesis, parse_segment
-from protocol.uplink import DUPLICATE, FORK, QUARANTINED, STORED, UplinkAnswer
+from protocol.uplink import (
+    DUPLICATE,
+    FORK,
+    HEARTBEAT_SEEN,
+    HEARTBEAT_TAKEN,
+    QUARANTINED,
+    STORED,
+    UplinkAnswer,
+)
 
 
 class Ingest:
@@ -56,15 +65,17 @@ class Ingest:
         wall_ms: Callable[[], int],
         clock_error_ms: int = 100,
         heard: Callable[[bytes], None] = lambda device: None,
+        takings: Takings | None = None,
         reach: Reach = pass_by,
     ):
         self._store = store
         self._keystore = keystore
         self._wall_ms = wall_ms
         self._reach = reach
+        self._takings = takings
         self._lanes = Lanes(store)
         self._heartbeats = Heartbeats(
-            store, keystore, self._lanes, clock_error_ms=clock_error_ms, heard=heard
+            store, keystore, self._lanes, clock_error_ms=clock_error_ms, heard=heard, takings=takings
         )
 
     def take(self, gateway: str, segments: list[bytes], heartbeats: list[bytes]) -> UplinkAnswer:
@@ -75,14 +86,19 @@ class Ingest:
         answer = UplinkAnswer()
         arrival = Arrival(gateway, self._wall_ms())
         named: dict[bytes, None] = {}
+        beating: dict[bytes, None] = {}
         self._reach("before_verify")
         try:
             with self._store.transaction():
                 for raw in segments:
                     answer.outcomes.append(self._segment(raw, arrival, named))
                 for raw in heartbeats:
-                    outcome, token = self._heartbeats.take(raw, arrival, named)
+                    of: dict[bytes, None] = {}
+                    outcome, token = self._heartbeats.take(raw, arrival, of)
                     answer.heartbeat_outcomes.append(outcome)
+                    named.update(of)
+                    if outcome in (HEARTBEAT_TAKEN, HEARTBEAT_SEEN):
+                        beating.update(of)
                     if token is not None:
                         answer.time_tokens.append(token)
                 self._settle(arrival.received_ms)
@@ -93,6 +109,8 @@ class Ingest:
         self._reach("after_commit")
         self._reach("before_receipt")
         self._answer_devices(answer, named)
+        if self._takings is not None:
+            self._takings.answer(answer, gateway, list(beating), arrival.received_ms)
         self._lanes.trim()
         return answer
 
@@ -184,13 +202,15 @@ class Ingest:
             view_key = self._keystore.view_key(header.device, header.view_class, header.period)
             if view_key is None:  # Erased: the seal holds, the words are gone.
                 return Tally(segments=1, events=header.count)
-            events = open_events(segment, view_key)[1]
+            boot, events = open_events(segment, view_key)
         except ProtocolError as error:
             code = PERIOD if error.code == PERIOD else BODY
             place = _place_text((header.device, header.lane, header.epoch), header.number)
             text = f"sealed by the device, but its body does not open ({NAMES[error.code]}): {error.text}"
             self._store.add_finding(header.device, "body", place, text, arrival.received_ms)
             raise ProtocolError(code, error.text) from None
+        if self._takings is not None:
+            self._takings.events(header.device, header.epoch, boot, events, arrival.received_ms)
         decisions = sum(1 for event in events if event[2] == DECISION)
         return Tally(segments=1, events=header.count, decisions=decisions)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from office_ingest.storage.downward import Downward, Traits
 from office_ingest.storage.sqlite import SqliteStore
 
 TOKEN_CHARACTERS_MIN = 16
@@ -18,6 +19,11 @@ class Registry:
         assert len(device) == 8
         with self._store.transaction():
             self._store.put_device(device, name, site, now_ms)
+
+    def put_traits(self, device: bytes, traits: Traits) -> None:
+        """Say which releases are meant for a registered device."""
+        with self._store.transaction():
+            Downward(self._store).put_traits(device, traits)
 
     def add_gateway(self, gateway: str, *, name: str, site: str, token: str, now_ms: int) -> None:
         """Register a gateway. Of its token (16 characters or more) only the SHA-256 is kept."""

@@ -33,6 +33,17 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "gaps": ("device", "lane", "epoch", "state", "start", "stop", "pruned", "changed_ms"),
     "findings": ("device", "kind", "place", "text", "state", "first_ms", "last_ms", "times"),
     "tallies": ("device", "segments", "events", "decisions", "duplicates"),
+    "device_traits": ("device", "kind", "cohort", "hardware", "schema", "bundle"),
+    "rollouts": ("number", "state", "author", "started_ms", "changed_ms"),
+    "reports": ("device", "boot", "counter", "version", "digest", "received_ms"),
+    "adoptions": (
+        *("device", "epoch", "event_order", "boot", "tick_ms", "number", "step", "digest", "detail"),
+        "received_ms",
+    ),
+    "commands": (
+        *("device", "number", "raw", "body", "author", "made_ms", "until_ms", "verdict", "answer"),
+        *("event_order", "answered_ms"),
+    ),
 }
 # What names a row to a person.
 KEYS: dict[str, tuple[str, ...]] = {
@@ -47,6 +58,11 @@ KEYS: dict[str, tuple[str, ...]] = {
     "gaps": ("device", "lane", "epoch", "state", "start"),
     "findings": ("device", "kind", "place"),
     "tallies": ("device",),
+    "device_traits": ("device",),
+    "rollouts": ("number",),
+    "reports": ("device",),
+    "adoptions": ("device", "epoch", "event_order"),
+    "commands": ("device", "number"),
 }
 
 

@@ -86,7 +86,8 @@ class SqliteStore:
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
 
-    def _put(self, table: str, *values: Any) -> None:
+    def put(self, table: str, *values: Any) -> None:
+        """Write one whole row of a table of rows.COLUMNS, over one with the same key, and count it. Within a transaction."""
         key = [values[place] for place in _KEY_PLACES[table]]
         before = self._one(_BEFORE[table], *key)
         if before is not None:
@@ -109,6 +110,11 @@ class SqliteStore:
         """Say whether the device is registered."""
         return self._one("SELECT 1 FROM devices WHERE id = ?", device) is not None
 
+    def is_of_site(self, device: bytes, gateway: str) -> bool:
+        """Say whether a device belongs to the site of a gateway."""
+        sql = "SELECT 1 FROM devices d JOIN gateways g ON g.site = d.site WHERE d.id = ? AND g.id = ?"
+        return self._one(sql, device, gateway) is not None
+
     def device_ids(self) -> list[bytes]:
         """Return the registered devices in order."""
         return [row[0] for row in self.connection.execute("SELECT id FROM devices ORDER BY id")]
@@ -120,11 +126,11 @@ class SqliteStore:
 
     def put_device(self, device: bytes, name: str, site: str, added_ms: int) -> None:
         """Register a device, or change its name and site."""
-        self._put("devices", device, name, site, added_ms)
+        self.put("devices", device, name, site, added_ms)
 
     def put_gateway(self, gateway: str, name: str, site: str, token_hash: bytes, added_ms: int) -> None:
         """Register a gateway, or change it."""
-        self._put("gateways", gateway, name, site, token_hash, added_ms)
+        self.put("gateways", gateway, name, site, token_hash, added_ms)
 
     def has_name(self, table: str, name: str) -> bool:
         """Say whether "devices" or "gateways" holds a row of this name."""
@@ -240,7 +246,7 @@ class SqliteStore:
     ) -> None:
         """Keep verified bytes that contradict what is held, for good."""
         digest = hashlib.sha256(raw).digest()
-        self._put("forks", digest, *place, number, contested, kind, raw, *arrival)
+        self.put("forks", digest, *place, number, contested, kind, raw, *arrival)
 
     def add_quarantine(
         self, device: bytes | None, code: int, text: str, raw: bytes, arrival: Arrival
@@ -255,7 +261,7 @@ class SqliteStore:
                 self.add_finding(device or b"", "quarantine-full", "", text, arrival.received_ms)
                 return
         received_ms, times = before or (arrival.received_ms, 0)
-        self._put("quarantine", digest, device, code, text, raw, arrival.gateway, received_ms, times + 1)
+        self.put("quarantine", digest, device, code, text, raw, arrival.gateway, received_ms, times + 1)
 
     def add_finding(self, device: bytes, kind: str, place: str, text: str, now_ms: int) -> None:
         """Record something for a person, or count it once more and open it again."""
@@ -266,7 +272,7 @@ class SqliteStore:
             place,
         )
         first_ms, times = before or (now_ms, 0)
-        self._put("findings", device, kind, place, text, "open", first_ms, now_ms, times + 1)
+        self.put("findings", device, kind, place, text, "open", first_ms, now_ms, times + 1)
 
     def clear_finding(self, device: bytes, kind: str, place: str, now_ms: int) -> None:
         """Mark an open finding as over. Nothing happens if there is none."""
@@ -276,7 +282,14 @@ class SqliteStore:
             *(device, kind, place),
         )
         if row is not None:
-            self._put("findings", device, kind, place, row[0], "cleared", row[1], now_ms, row[2])
+            self.put("findings", device, kind, place, row[0], "cleared", row[1], now_ms, row[2])
+
+    def open_places(self, device: bytes, kind: str) -> list[str]:
+        """Return the places of a device's open findings of a kind."""
+        rows = self.connection.execute(
+            "SELECT place FROM findings WHERE device = ? AND kind = ? AND state = 'open'", (device, kind)
+        )
+        return [row[0] for row in rows]
 
     def devices_with_open_finding(self, kind: str) -> list[bytes]:
         """Return the devices that have an open finding of a kind."""
@@ -315,7 +328,7 @@ class SqliteStore:
         """Keep a verified heartbeat, and forget the eldest beyond HEARTBEATS_KEPT of the device."""
         h = heartbeat
         digest = hashlib.sha256(raw).digest()
-        self._put("heartbeats", h.device, h.boot, h.counter, h.generation, h.epoch, digest, raw, *arrival)
+        self.put("heartbeats", h.device, h.boot, h.counter, h.generation, h.epoch, digest, raw, *arrival)
         eldest = (
             "SELECT rowid FROM heartbeats WHERE device = ? ORDER BY boot DESC, counter DESC LIMIT -1 OFFSET ?"
         )
@@ -323,12 +336,12 @@ class SqliteStore:
 
     def put_head(self, place: Place, head: Head) -> None:
         """Keep the newest head of a lane and epoch."""
-        self._put("heads", *place, *head)
+        self.put("heads", *place, *head)
 
     def put_receipt(self, receipt: Receipt, raw: bytes) -> None:
         """Keep the newest receipt of a lane and epoch."""
         r = receipt
-        self._put("receipts", r.device, r.lane, r.epoch, r.number, r.digest, r.generation, raw)
+        self.put("receipts", r.device, r.lane, r.epoch, r.number, r.digest, r.generation, raw)
 
     def put_gaps(
         self,
@@ -342,19 +355,19 @@ class SqliteStore:
         for gap in gone:
             self._delete("gaps", f"{_LANE} AND state = ? AND start = ?", *place, gap.state, gap.start)
         for gap in sorted(new):
-            self._put("gaps", *place, gap.state, gap.start, gap.stop, int(gap.pruned), now_ms)
+            self.put("gaps", *place, gap.state, gap.start, gap.stop, int(gap.pruned), now_ms)
         if filled is None:
             return
         self._delete("gaps", f"{_LANE} AND state = 'filled'", *place)
         for start, stop in filled:
-            self._put("gaps", *place, "filled", start, stop, 0, now_ms)
+            self.put("gaps", *place, "filled", start, stop, 0, now_ms)
 
     def add_tally(self, device: bytes, tally: Tally) -> None:
         """Add to the counts of a device."""
         before = self._one(
             "SELECT segments, events, decisions, duplicates FROM tallies WHERE device = ?", device
         ) or (0, 0, 0, 0)
-        self._put("tallies", device, *(old + new for old, new in zip(before, tally, strict=True)))
+        self.put("tallies", device, *(old + new for old, new in zip(before, tally, strict=True)))
 
 
 def check_database(path: Path) -> None:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from office_ingest.errors import StoreUnavailable
+from office_ingest.govern.rollout import Rollouts
 from office_ingest.overview import devices_overview
 from office_ingest.receive.api import REQUEST_BYTES_MAX, build_api
 from protocol.cbor import dumps
@@ -20,11 +21,14 @@ CBOR = {"Content-Type": "application/cbor", "Authorization": f"Bearer {TOKEN}"}
 def call(desk):
     """Send one request to the office's API: call(method, path, content, headers)."""
     worker = ThreadPoolExecutor(1)
+    rollouts = Rollouts(desk.store)
 
     def make(take):
         return build_api(
             take=take,
             gateway_of=desk.registry.gateway_of,
+            release_for=rollouts.release_for,
+            part_for=rollouts.part_for,
             devices=lambda gateway: devices_overview(desk.store.connection, gateway=gateway),
             is_ready=lambda: True,
             worker=worker,

@@ -11,6 +11,7 @@ from office_ingest.prove.verify import verify_database
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
+from office_ingest.storage.downward import Adoption, Downward, Rollout, Traits
 from office_ingest.storage.rows import COLUMNS, row_digest
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.cbor import dumps
@@ -63,6 +64,13 @@ def full(copy):
     other = cloned.seal_only(0, [cloned.sample([1, 1])])
     raw = cloned.seal(0)
     Ingest(store, keystore, wall_ms=lambda: 7).take("gw-1", [raw, other, raw[:-1]], [])
+    down = Downward(store)
+    with store.transaction():
+        down.put_traits(cloned.device, Traits("pump", "first", "unix", bytes(8), bytes(32)))
+        down.put_rollout(Rollout(1, "running", "somebody", 5, 6))
+        down.add_adoption(cloned.device, Adoption(0, 9, 1, 500, 1, 3, bytes(32), 0, 7))
+        down.add_command(cloned.device, 1, b"sealed", [2], "somebody", 5, 6)
+        down.answer_command(cloned.device, 1, [2], 0, {"0": 1}, 10, 8)
     store.close()
     keystore.close()
     return copy

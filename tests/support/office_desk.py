@@ -3,10 +3,13 @@
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
+from office_ingest.receive.takings import Takings
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.messages import parse_receipt
 
 TOKEN = "token of the only gateway here"
+# Heartbeats until a person is told that a release does not arrive.
+PATIENCE = 4
 # What depends on when and in which order things came, by table; everything else must not.
 BY_ARRIVAL = {"received_ms", "committed_ms", "changed_ms", "first_ms", "last_ms", "row_digest", "times"}
 
@@ -27,7 +30,10 @@ class OfficeDesk:
 
     def start(self):
         """Begin with nothing in memory, as after a restart."""
-        self.ingest = self._ingest(self.store, self.keystore, wall_ms=self.wall_ms, heard=self.heard.append)
+        takings = Takings(self.store, patience=PATIENCE)
+        self.ingest = self._ingest(
+            self.store, self.keystore, wall_ms=self.wall_ms, heard=self.heard.append, takings=takings
+        )
 
     def wall_ms(self):
         """The office's wall clock: a millisecond each time it is read."""

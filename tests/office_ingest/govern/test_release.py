@@ -223,7 +223,9 @@ def test_releases_are_there_after_a_restart(desk, shelf, keys):
 def test_database_of_the_step_before_gets_its_shelf(desk):
     """An office that was made before releases existed goes on, with what it holds."""
     connection = desk.store.connection
-    for table in ("release_roots", "releases", "release_signatures", "release_parts"):
+    releases = ("release_roots", "releases", "release_signatures", "release_parts")
+    down = ("device_traits", "rollouts", "reports", "adoptions", "commands")
+    for table in (*releases, *down):
         connection.execute(f"DROP TABLE {table}")
     connection.execute("PRAGMA user_version = 1")
     again = SqliteStore.open(desk.folder / "office.db")

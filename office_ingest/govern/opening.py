@@ -1,0 +1,95 @@
+"""What the commands of releases, rollouts and commands share: their options, and the office's files opened or refused in words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from protocol.diagnostic import Diagnostic, DiagnosticError
+
+if TYPE_CHECKING:
+    from office_ingest.govern.shelf import Shelf
+    from office_ingest.receive.keystore import Keystore
+    from office_ingest.storage.sqlite import SqliteStore
+
+CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("office.toml"),
+    show_default=True,
+    help="The office's settings.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@contextmanager
+def open_store(config: Path) -> Iterator["SqliteStore"]:
+    """Give the office's database, the service may run meanwhile. Raises DiagnosticError for any other file."""
+    from office_ingest.app import not_ours
+    from office_ingest.config import read_office
+    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.storage.sqlite import SqliteStore
+
+    try:
+        store = SqliteStore.open(read_office(config).files.database)
+    except NotAnOfficeDatabase as error:
+        raise not_ours(error) from None
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def open_shelf(config: Path) -> Iterator["Shelf"]:
+    """Give the office's releases. Raises as open_store."""
+    from office_ingest.govern.shelf import Shelf
+
+    with open_store(config) as store:
+        yield Shelf(store)
+
+
+@contextmanager
+def open_keystore(config: Path) -> Iterator["Keystore"]:
+    """Give the office's keystore, read only. Raises DiagnosticError for any other file."""
+    from office_ingest.app import not_ours
+    from office_ingest.config import read_office
+    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.receive.keystore import Keystore
+
+    try:
+        keystore = Keystore.open(read_office(config).files.keystore, read_only=True)
+    except NotAnOfficeDatabase as error:
+        raise not_ours(error) from None
+    try:
+        yield keystore
+    finally:
+        keystore.close()
+
+
+def device_called(shelf: "Shelf", name: str) -> bytes:
+    """Return the identity of the device of this name, or of these 16 hex digits. Raises DiagnosticError."""
+    device = shelf.device_called(name)
+    if device is None:
+        fix = "see outstation office devices"
+        raise DiagnosticError(Diagnostic("office-no-such-device", f"no device is called {name}", fix=fix))
+    return device
+
+
+def now_ms() -> int:
+    """Return the office's wall clock."""
+    from office_ingest.clock import SystemClock
+
+    return SystemClock().wall_ms()
+
+
+def user_name() -> str:
+    """Return who gives this command, as the machine knows it."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

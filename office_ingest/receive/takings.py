@@ -1,0 +1,69 @@
+"""What ingest makes of the way down: adoption and command events in, wanted releases and waiting commands out.
+
+Everything but answer() is called inside the transaction of a batch; the order in which segments arrive changes nothing.
+
+Source: SPEC.md sections 5.4, 7 and 12.6.
+"""
+
+from typing import Any
+
+from office_ingest.govern.rollout import Rollouts
+from office_ingest.storage.downward import Adoption, Downward
+from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.watch.releases import ReleaseWatch
+from protocol.event import ADOPTION, COMMAND
+from protocol.limits import uplink_commands_max, uplink_releases_max
+from protocol.messages import Heartbeat
+from protocol.uplink import UplinkAnswer
+
+# Commands handed down at once to one device: it takes them one by one.
+_COMMANDS_PER_DEVICE = 16
+
+
+class Takings:
+    """Keeps what devices say of releases and commands, and says what waits for them. patience: heartbeats until `behind`."""
+
+    def __init__(self, store: SqliteStore, *, patience: int):
+        self._store = store
+        self._down = Downward(store)
+        self._rollouts = Rollouts(store)
+        self._watch = ReleaseWatch(store, self._rollouts, patience=patience)
+
+    def events(
+        self, device: bytes, epoch: int, boot: int, events: list[tuple[Any, ...]], received_ms: int
+    ) -> None:
+        """Keep the adoption and command events of one verified body."""
+        for order, tick_ms, kind, fields in events:
+            if kind == ADOPTION:
+                step, number, digest, detail = fields
+                adoption = Adoption(epoch, order, boot, tick_ms, number, step, digest, detail, received_ms)
+                self._down.add_adoption(device, adoption)
+                self._watch.adoption(device, adoption, received_ms)
+            elif kind == COMMAND:
+                self._take_command(device, order, fields, received_ms)
+
+    def _take_command(self, device: bytes, order: int, fields: tuple[Any, ...], received_ms: int) -> None:
+        number, demand, verdict, outcome = fields
+        if self._down.answer_command(device, number, demand, verdict, outcome, order, received_ms):
+            return
+        text = (
+            f"it answered command {number}, which this office does not know: was its database restored, "
+            "or does somebody else hold the device's downlink key?"
+        )
+        self._store.add_finding(device, "command", f"command {number}", text, received_ms)
+
+    def heartbeat(self, heartbeat: Heartbeat, received_ms: int) -> None:
+        """Keep what a verified newest heartbeat names as the bundle that decides, and compare it with what should."""
+        self._down.put_report(heartbeat, received_ms)
+        self._watch.heartbeat(heartbeat, received_ms)
+
+    def answer(self, answer: UplinkAnswer, gateway: str, devices: list[bytes], now_ms: int) -> None:
+        """Add to an answer what waits for those of the devices that are of the gateway's own site."""
+        for device in devices:
+            if not self._store.is_of_site(device, gateway):
+                continue
+            if len(answer.releases) < uplink_releases_max:
+                wanted = self._rollouts.wanted(device)
+                answer.releases.append((device, 0 if wanted is None else wanted.number))
+            room = min(_COMMANDS_PER_DEVICE, uplink_commands_max - len(answer.commands))
+            answer.commands += self._down.waiting_commands(device, now_ms, room) if room > 0 else []
