@@ -16,16 +16,15 @@ from agent.aes import Aes128
 from agent.app import Agent
 from agent.board import POWER, SOFTWARE, WATCHDOG, Board
 from agent.config import Config
-from agent.flash import FileFlash
+from agent.flash import FileFlash, grow_image
 from agent.halt import KILL_POINT, POWER_CUT, halt
+from agent.layout import window_sectors
 from agent.links.udp import UdpLink
 from agent.schema import read_schema
 from agent.sensors.recording import Recording
 
 _WATCHDOG_EXIT = 72
 _INTERRUPTED_EXIT = 130
-# Cell and key sectors come before the journal's.
-_SECTORS_BEFORE = 4
 _FOLDER_MARK = 0x4000
 
 
@@ -103,7 +102,10 @@ def _read(path: str) -> bytes:
 
 
 def _flash(items: dict) -> FileFlash:
-    return FileFlash(items["flash"], items["flash_sectors"] + _SECTORS_BEFORE, on_cut=lambda: halt(POWER_CUT))
+    sectors = window_sectors(items["flash_sectors"])
+    # An image from before there were slots: two empty ones.
+    grow_image(items["flash"], sectors)
+    return FileFlash(items["flash"], sectors, on_cut=lambda: halt(POWER_CUT))
 
 
 async def _arm(flash, fault: dict) -> None:

@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Meta
 
 from protocol.diagnostic import FINDING, OK, USAGE, Diagnostic, DiagnosticError
+from protocol.errors import ProtocolError
+from protocol.lms import check_public
 from protocol.report import emit
 from protocol.settings import read_settings
 from tools.upy import firmware_folder, micropython_command, micropython_environment
@@ -57,6 +59,33 @@ class PointsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     after_erase: Count | None = None
     before_send: Count | None = None
     after_answer: Count | None = None
+    after_block: Count | None = None
+    before_stage: Count | None = None
+    after_stage: Count | None = None
+    before_switch: Count | None = None
+    after_switch: Count | None = None
+    before_confirm: Count | None = None
+    after_confirm: Count | None = None
+    before_rollback: Count | None = None
+    after_rollback: Count | None = None
+    before_command: Count | None = None
+    before_carry_out: Count | None = None
+    after_command: Count | None = None
+
+
+class TrialSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a release on trial must have done to be kept: samples without a fault, real time; and its time with a gateway."""
+
+    min_samples: Annotated[int, Meta(ge=1, le=1_000_000)] = 8
+    min_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 10_000
+    limit_ms: Milliseconds = 600_000
+
+
+class FetchSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long a release may be asked for, and the first wait after one that was refused; it doubles up to an hour."""
+
+    limit_ms: Milliseconds = 3_600_000
+    retry_ms: Milliseconds = 5_000
 
 
 class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +99,10 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bundle: Path | None = None
     recording: Path | None = None
     link_secret: Path | None = None
+    roots: Path | None = None
+    kind: Annotated[str, Meta(min_length=1, max_length=64, description="kind of device")] = "sensor"
+    cohort: Annotated[str, Meta(max_length=64, description="cohort of the device, empty for none")] = ""
+    hardware: Annotated[str, Meta(min_length=1, max_length=64, description="hardware of the device")] = "unix"
     record_log: Path | None = None
     recording_offset: Annotated[int, Meta(ge=0, le=1 << 31)] = 0
     sample_ms: Annotated[int, Meta(ge=10, le=86_400_000)] = 36_000
@@ -86,6 +119,8 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop_after_ms: Milliseconds | None = None
     fault: FaultSection | None = None
     points: PointsSection = PointsSection()
+    trial: TrialSection = TrialSection()
+    fetch: FetchSection = FetchSection()
 
 
 class LinkSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,10 +150,32 @@ def read_device(config: Path) -> dict[str, Any]:
         items[name] = str((getattr(settings, name) or folder / file).resolve())
     if settings.record_log is not None:
         items["record_log"] = str(settings.record_log.resolve())
+    items["roots"] = read_roots(settings.roots or folder / "roots")
     items["link"] = {**items["link"], "kid": secret.kid, "secret": secret.secret}
     del items["link_secret"]
     _check_files(items)
     return items
+
+
+def read_roots(path: Path) -> list[str]:
+    """Return the public keys of a roots file, in hex; none where there is no such file. Raises DiagnosticError."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError:
+        lines = [""]
+    for number, line in enumerate(lines, 1):
+        try:
+            check_public(bytes.fromhex(line))
+        except (ValueError, ProtocolError):
+            message = "this line is not the public key of a release root: 60 bytes as 120 hex digits"
+            fix = "write the file anew: outstation provision roots"
+            found = Diagnostic(
+                "device-roots", message, str(path), number, 1, line, max(1, len(line)), fix=fix
+            )
+            raise DiagnosticError(found, USAGE) from None
+    return lines
 
 
 def _read(path: Path, struct: type[Any]) -> tuple[Any, list[Diagnostic]]:
@@ -139,6 +196,7 @@ def _check_files(items: dict[str, Any]) -> None:
         for name in ("flash", "schema", "bundle", "recording")
         if not os.access(items[name], os.R_OK)
     ]
+    # Slots behind the journal may be missing: the agent adds empty ones.
     sectors = items["flash_sectors"] + _SECTORS_BEFORE_JOURNAL
     if not found and Path(items["flash"]).stat().st_size < sectors * 4096:
         message = f"the flash image is shorter than flash_sectors says: {sectors} sectors need {sectors * 4096} bytes"

@@ -166,12 +166,17 @@ def _is_good(record: Segment, keys: dict[int, tuple[int, bytes]]) -> bool:
 def _records(content: bytearray, sectors: int) -> list[Segment]:
     """Return every record that parses, in the order of the flash; the device's own scan code finds them."""
     install()
-    from agent.flash import RamFlash
+    from agent.flash import RamFlash, Window
+    from agent.layout import SLOTS_SECTORS
     from agent.ring import Ring
+    from agent.slots import has_slots
 
-    ring = Ring(RamFlash(sectors, content), _CELL_AND_KEYS, lambda name: None)
+    flash = RamFlash(sectors, content)
+    # What lies in slots came over the link and is no record of the journal, whatever its bytes are.
+    window = Window(flash, sectors - SLOTS_SECTORS) if has_slots(flash) else flash
+    ring = Ring(window, _CELL_AND_KEYS, lambda name: None)
     found = []
-    for index in range(sectors - _CELL_AND_KEYS):
+    for index in range(window.sectors - _CELL_AND_KEYS):
         for _page, raw in ring.records(index):
             if raw is not None:
                 try:

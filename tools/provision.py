@@ -26,7 +26,6 @@ from protocol.report import emit
 
 _TOKEN_BYTES = 32
 _KID_BYTES = 4
-_SECTORS_BEFORE_JOURNAL = 4
 _JOURNAL_SECTORS = 32
 _NAME_CHARACTERS_MAX = 64
 _ROWS_BEFORE_LEAK = 20
@@ -96,6 +95,19 @@ class Office:
 
     def __enter__(self) -> Self:
         return self
+
+    def roots(self) -> list[str]:
+        """Return the public keys that sign releases, in hex, the eldest first."""
+        from office_ingest.govern.shelf import Shelf
+
+        return [root.public.hex() for root in Shelf(self._store).roots()]
+
+    def put_traits(self, device: bytes, plan: "DevicePlan", schema: bytes, bundle: bytes) -> None:
+        """Tell which releases are meant for a device."""
+        from office_ingest.storage.downward import Traits
+
+        digests = sha256(schema).digest()[:8], sha256(bundle).digest()
+        self.registry.put_traits(device, Traits(plan.kind, plan.cohort, "unix", *digests))
 
     def __exit__(self, *exc: object) -> None:
         self.keystore.close()
@@ -194,6 +206,8 @@ class DevicePlan:
     journal_sectors: int = _JOURNAL_SECTORS
     recording: Path | None = None
     recording_offset: int = 0
+    kind: str = "sensor"
+    cohort: str = ""
     more: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
 
@@ -201,7 +215,8 @@ class DevicePlan:
 def provision_device(office: Office, gateway_folder: Path, folder: Path, plan: DevicePlan) -> bytes:
     """Make a device's folder, tell office and gateway of it, and return its identity (8 bytes).
 
-    The folder gets device.toml, a flash image with its first keys, the demonstration's schema and rules, its link secret.
+    The folder gets device.toml, a flash image with its first keys, the demonstration's schema and rules, its link secret, and the
+    keys of those who may sign releases, as far as the office knows any.
     Raises DiagnosticError, with every mistake and before anything is written.
     """
     from tools.demo_rules import demo_bundle
@@ -219,16 +234,28 @@ def provision_device(office: Office, gateway_folder: Path, folder: Path, plan: D
         shutil.copyfile(plan.recording, folder / "recording.csv")
     _write_keys(office, folder, device, plan)
     write_secret(folder / "link.toml", f'kid = "{kid.hex()}"\nsecret = "{secret.hex()}"\n'.encode())
+    write_roots(office, folder)
     (folder / "device.toml").write_text(_device_toml(plan, device))
     office.registry.add_schema(schema)
     office.registry.add_bundle(bundle)
     office.registry.add_device(device, name=plan.name, site=plan.site, now_ms=_now_ms())
+    office.put_traits(device, plan, schema, bundle)
     _add_link(gateway_folder, device, kid, secret, plan.name)
     return device
 
 
+def write_roots(office: Office, folder: Path) -> int:
+    """Write the public keys whose signatures count into a device's folder; return how many. The device reads them at its next start."""
+    lines = office.roots()
+    draft = folder / "roots.new"
+    draft.write_text("".join(f"{line}\n" for line in lines))
+    draft.replace(folder / "roots")
+    return len(lines)
+
+
 def _check_device(office: Office, gateway_folder: Path, plan: DevicePlan) -> None:
-    found = _name_mistakes(device=plan.name, site=plan.site)
+    named = {"cohort": plan.cohort} if plan.cohort else {}
+    found = _name_mistakes(device=plan.name, site=plan.site, kind=plan.kind, **named)
     if office.registry.has_device_called(plan.name):
         found.append(_taken("device", plan.name))
     if not (gateway_folder / "links.toml").is_file():
@@ -271,11 +298,12 @@ def _write_keys(office: Office, folder: Path, device: bytes, plan: DevicePlan) -
     install()
     from agent.flash import FileFlash, create_image
     from agent.keystore import Keystore as DeviceKeystore
+    from agent.layout import window_sectors
 
     seal_root, view_root, downlink = (secrets.token_bytes(32) for _ in range(3))
     office.keystore.enrol(device, seal_root, view_root, downlink)
     image = folder / "flash.bin"
-    sectors = plan.journal_sectors + _SECTORS_BEFORE_JOURNAL
+    sectors = window_sectors(plan.journal_sectors)
     write_secret(image, b"")
     create_image(str(image), sectors)
     flash = FileFlash(str(image), sectors)
@@ -294,6 +322,8 @@ def _device_toml(plan: DevicePlan, device: bytes) -> str:
         f'device = "{device.hex()}"',
         f"flash_sectors = {plan.journal_sectors}",
         f"recording_offset = {plan.recording_offset}",
+        f"kind = {_quoted(plan.kind)}",
+        f"cohort = {_quoted(plan.cohort)}",
         *plan.more,
         "",
         "[link]",
@@ -412,6 +442,8 @@ def _check_uplink(uplink: str) -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="CSV of integers, a column a channel; the demonstration's recordings if left out.",
 )
+@click.option("--kind", default="sensor", show_default=True, help="Kind of device that releases can name.")
+@click.option("--cohort", default="", help="Cohort of the device; none if left out.")
 @_JSON
 @click.argument("folder", type=_FOLDER)
 def provision_device_command(
@@ -423,6 +455,8 @@ def provision_device_command(
     port: int,
     sectors: int,
     recording: Path | None,
+    kind: str,
+    cohort: str,
     as_json: bool,
     folder: Path,
 ) -> None:
@@ -432,7 +466,7 @@ def provision_device_command(
     """
     with _opened(office_config) as office, _recording_file(recording) as file:
         offset, more = (0, ()) if recording else (_before_first_leak(file), _DEMO_TIMING)
-        plan = DevicePlan(name, site, host, port, sectors, file, offset, more)
+        plan = DevicePlan(name, site, host, port, sectors, file, offset, kind, cohort, more)
         device = provision_device(office, gateway_folder, folder, plan)
     settings = folder / "device.toml"
     if as_json:
@@ -441,6 +475,29 @@ def provision_device_command(
     else:
         click.echo(
             f"device {name} is ready ({device.hex()}); next: outstation device run --config {settings}"
+        )
+
+
+@provision.command("roots")
+@_OFFICE
+@_JSON
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+def provision_roots_command(office_config: Path, as_json: bool, folder: Path) -> None:
+    """Write the release roots that the office knows into the FOLDER of a device.
+
+    A device believes nobody else's signature. It takes them at its next start.
+    """
+    if not (folder / "device.toml").is_file():
+        message = "there is no device.toml in this folder, so it is not a device's"
+        fix = "name the folder that outstation provision device made"
+        raise DiagnosticError(Diagnostic("provision-no-device", message, str(folder), fix=fix), USAGE)
+    with _opened(office_config) as office:
+        count = write_roots(office, folder)
+    if as_json:
+        emit("outstation.provision-roots", 1, {"folder": str(folder), "roots": count})
+    else:
+        click.echo(
+            f"{count} release roots are in {folder / 'roots'}; the device takes them at its next start"
         )
 
 

@@ -16,7 +16,8 @@ from protocol.keys import LANE_NAMES
 from tools.flashimage import LaneImage, read_image
 from tools.site import Site
 
-_SECTORS_BEFORE_JOURNAL = 4
+# Cell and keys before it, two slots behind it.
+_SECTORS_BESIDE_JOURNAL = 4 + 32
 _SECTOR_BYTES = 4096
 # What the office may note of a site in which processes are stopped: that it heard nothing of a device for a while.
 _EXPECTED_FINDING = "silence"
@@ -85,7 +86,7 @@ def _prove_device(proof: Proof, connection: sqlite3.Connection, device: bytes, f
     (written,) = connection.execute(
         "SELECT coalesce(sum((length(raw) + 255) / 256 * 256), 0) FROM segments WHERE device = ?", (device,)
     ).fetchone()
-    return written // (path.stat().st_size - _SECTORS_BEFORE_JOURNAL * _SECTOR_BYTES)
+    return written // (path.stat().st_size - _SECTORS_BESIDE_JOURNAL * _SECTOR_BYTES)
 
 
 def _prove_lane(

@@ -32,8 +32,18 @@ class Actuators:
 
     def assert_at_boot(self, positions: dict) -> None:
         """Take the positions that the journal knows, and the safe one wherever it knows none."""
-        for action in sorted(self._safe):
-            self.carry_out(action, positions.get(action, self._safe[action]))
+        known = dict(self._safe)
+        # Also of an actuator that no rule of today knows: it stays where it was put.
+        known.update(positions)
+        for action in sorted(known):
+            self.carry_out(action, known[action])
+
+    def meet(self, safe: dict) -> None:
+        """Other rules take over, with these safe positions: what is somewhere stays there, what is not known goes to its own."""
+        self._safe = safe
+        for action in sorted(safe):
+            if action not in self.positions:
+                self.carry_out(action, safe[action])
 
     def carry_out(self, action: int, value: int) -> int:
         """Move one actuator to a position; return the result for the action event: DONE or FAILED."""

@@ -1,39 +1,45 @@
 """Builds the parts of the agent and runs the loop: the only place where they meet.
 
-Boot, in this order: cell, keys, journal; the state as a fold of what is durable; a new epoch if the journal says so; the
-actuators to where they were decided to be; boot event and checkpoint. Only then the first sample, and beside it the exchange.
+Boot, in this order: the cell, which says whose rules decide; keys, journal; the state as a fold of what is durable; a new epoch if
+the journal says so; the actuators to where they were decided to be; boot event and checkpoint. Only then the first sample, and
+beside it the exchange.
 
 One asyncio loop. Recording, deciding and sealing happen between two awaits, so that no other part ever sees half of it.
 
-Source: SPEC.md sections 4.4, 5 and 6.
+Source: SPEC.md sections 4.4, 5, 6 and 12.6.
 """
 
 import asyncio
 import hashlib
 
 from agent.actuators import UNKNOWN, Actuators
+from agent.adopter import Adopter
 from agent.cell import Cell
+from agent.checkpoint import ADOPT
 from agent.checkpoint import BOOT as AT_BOOT
-from agent.checkpoint import COUNT, PERIOD, PRUNE, Checkpoint, cut_parts, encode_checkpoint
-from agent.clock import RULE_TICK_MS, Clock
+from agent.checkpointer import Checkpointer
+from agent.clock import Clock
+from agent.commander import Commander
 from agent.exchange import Exchange, ExchangeSettings
+from agent.flash import Window
 from agent.fold import Fold
-from agent.journal import Journal, NoRoom
+from agent.incumbent import Incumbent, choose_at_boot
+from agent.journal import Journal
 from agent.keystore import Keystore
+from agent.layout import CELL_SECTOR, KEY_SECTOR, RING_SECTOR, SLOTS_SECTORS
 from agent.recorder import Decider, Recorder
 from agent.recovery import newest_event
 from agent.sampler import Sampler
 from agent.schema import read_schema
 from agent.session import Session
+from agent.slots import Slots
 from agent.watchdog import Watchdog
 from protocol._const import const
 from protocol.aead import ctr
-from protocol.errors import RULE, ProtocolError
-from protocol.event import BOOT, CHECKPOINT, HEALTH, TIME_MARK
-from protocol.keys import CRITICAL, ROUTINE
-from rules import VERSION as SEMANTICS
-from rules.bundle import read_bundle
-from rules.engine import Engine
+from protocol.command import HEARTBEAT_MS, SAMPLE_MS
+from protocol.event import ADOPTION, BOOT, COMMAND, HEALTH, TIME_MARK
+from protocol.keys import CRITICAL, ROUTINE, downlink_key
+from protocol.manifest import Standing
 
 _RESTORED = const(1)
 # Samples in one turn: then the exchange and the watchdog have theirs.
@@ -60,11 +66,14 @@ class Agent:
         # left flash and memory apart, and starts over from flash.
         self.is_recording = True
         self._clock = Clock(board.ticks_ms, board.ticks_diff, config.clock_scale)
-        self._read_rules()
+        self._channels = read_schema(board.schema)
+        self._schema_digest = hashlib.sha256(board.schema).digest()
+        self._choose_rules()
         self._open_flash()
         self._recorder = Recorder(self._journal, self._clock, board.note)
         self._build_exchange()
         self._build_sampling()
+        self._build_way_down()
         self._boot()
 
     @property
@@ -72,33 +81,34 @@ class Agent:
         """How often this device has started."""
         return self._clock.boot
 
-    def _read_rules(self) -> None:
-        board = self._board
-        self._channels = read_schema(board.schema)
-        self._schema_digest = hashlib.sha256(board.schema).digest()
-        self._bundle_digest = hashlib.sha256(board.bundle).digest()
-        self._bundle = read_bundle(board.bundle)
-        if self._bundle.schema != self._schema_digest[:8] or self._bundle.channels != len(self._channels):
-            raise ProtocolError(RULE, "bundle {} is for another schema".format(self._bundle.version))
-        self.engine = Engine(self._bundle)
+    @property
+    def engine(self):
+        """The engine that decides."""
+        return self.incumbent.engine
+
+    def _choose_rules(self) -> None:
+        flash = self._board.flash
+        self._cell = Cell(flash, CELL_SECTOR)
+        self._cell.load()
+        self._slots = Slots(flash)
+        self.incumbent, changes = choose_at_boot(self._cell, self._slots, self._board.reset_cause, self.take)
+        self._cell.store(boot=self._cell.boot + 1, **changes)
+        self._clock.boot = self._cell.boot
 
     def _open_flash(self) -> None:
         board = self._board
-        self._cell = Cell(board.flash, 0)
-        self._cell.load()
-        self._cell.store(boot=self._cell.boot + 1)
-        self._clock.boot = self._cell.boot
-        self._keystore = Keystore(board.flash, 2)
+        self._keystore = Keystore(board.flash, KEY_SECTOR)
         self._keystore.open()
         config = self._config
         self._journal = Journal(
-            board.flash,
+            Window(board.flash, board.flash.sectors - SLOTS_SECTORS),
             self._cell,
             self._keystore,
             config.device,
             config.classes,
             lambda key, iv, text: ctr(board.aes(key), iv, text),
             point=board.point,
+            first_sector=RING_SECTOR,
         )
 
     def _build_session(self) -> None:
@@ -135,15 +145,13 @@ class Agent:
 
     def _build_sampling(self) -> None:
         board = self._board
-        safe = {gate.action: gate.safe for gate in self._bundle.gates}
-        self.actuators = Actuators(safe, board.move)
+        self.actuators = Actuators(self.incumbent.safe_positions(), board.move)
         self._sampler = Sampler(board.sensor, self._channels, self._config.sample_ms)
         self._decider = Decider(
             self._recorder,
             self._journal,
             self._clock,
-            self.engine,
-            self._bundle_digest,
+            self.incumbent,
             self.actuators,
             self._clock.is_trusted,
             self._exchange.is_online,
@@ -152,10 +160,28 @@ class Agent:
         self._watchdog = Watchdog(board.feed, board.starve)
         self._health_at = _HEALTH_MS
 
-    async def _request(self, code: int, path: str, payload: bytes):
+    def _build_way_down(self) -> None:
+        config = self._config
+        self._adopter = Adopter(self._cell, self._store, self._slots, self, config.adopt)
+        key = downlink_key(self._keystore.downlink(), "command")
+        self._commander = Commander(config.device, key, self._cell, self._store, self)
+        self._exchange.errands = (self._commander, self._adopter)
+        self._checkpointer = Checkpointer(
+            self._recorder,
+            self._journal,
+            self._clock,
+            self.actuators,
+            self._decider,
+            self._commander,
+            self._schema_digest,
+            self._board.agent_digest,
+        )
+        self._checkpointer.incumbent = self.incumbent
+
+    async def _request(self, code: int, path: str, payload: bytes, options):
         self.is_recording = False
         try:
-            response = await self._session.request(code, path, payload)
+            response = await self._session.request(code, path, payload, options)
         except Exception:
             # Not `finally`: an interrupt must leave the mark as it found it.
             self.is_recording = True
@@ -178,8 +204,7 @@ class Agent:
 
     def _boot(self) -> None:
         reason = self._journal.open()
-        self._journal.write_checkpoint = self._write_prune_checkpoint
-        fold = Fold(self.engine, self._bundle_digest)
+        fold = Fold(self.engine, self.incumbent.digest)
         for _number, boot, event in self._journal.replay_critical():
             fold.take(boot, event)
         # No rule tick of a routine event may return either.
@@ -188,14 +213,16 @@ class Agent:
             fold.take_time(newest[0], newest[1][1])
         self._clock.now_base = fold.now_next
         # Where no checkpoint says when the view period began, it begins now.
-        self._period_start = fold.now_next if fold.period_start is None else fold.period_start
+        self._checkpointer.period_start = fold.now_next if fold.period_start is None else fold.period_start
         if reason is not None:
             self._journal.start_epoch(reason, self._clock.tick_ms())
         decided = dict(fold.positions)
         for _order, action, value in fold.pending:
             decided[action] = value
         self.actuators.assert_at_boot(decided)
+        self._commander.resume(fold.commands, fold.settings)
         self._record_boot(fold.pending)
+        self._adopter.resume()
 
     def _record_boot(self, pending: list) -> None:
         self._decider.pending = list(pending)
@@ -206,34 +233,7 @@ class Agent:
             is_last = not [later for later in pending[i + 1 :] if later[1] == action]
             result = self.actuators.carry_out(action, value) if is_last else UNKNOWN
             self._decider.tell_action(order, action, value, result)
-        self._write_checkpoint(AT_BOOT)
-
-    # ---- checkpoints and periods
-
-    def _write_checkpoint(self, reason: int) -> None:
-        tick_ms = self._clock.tick_ms()
-        point = Checkpoint(
-            reason,
-            self._clock.rule_tick(tick_ms),
-            (self._bundle.version, self._bundle_digest),
-            self._schema_digest,
-            self._board.agent_digest,
-            SEMANTICS,
-            self.engine.state(),
-            self.actuators.positions,
-            self._period_start,
-            self._decider.pending,
-        )
-        for part in cut_parts(encode_checkpoint(point)):
-            self._recorder.record(CRITICAL, tick_ms, CHECKPOINT, part)
-        self._recorder.seal(CRITICAL)
-
-    def _write_prune_checkpoint(self) -> None:
-        self._write_checkpoint(PRUNE)
-
-    def _write_period_checkpoint(self) -> None:
-        self._period_start = self._clock.rule_tick(self._clock.tick_ms())
-        self._write_checkpoint(PERIOD)
+        self._checkpointer.write(AT_BOOT)
 
     # ---- what the exchange tells
 
@@ -249,7 +249,7 @@ class Agent:
         """The office knows more of this device than its flash: it was restored or cloned. A new epoch begins above."""
         above = max([receipt.generation for receipt in receipts])
         self._journal.start_epoch(_RESTORED, self._clock.tick_ms(), above)
-        self._write_checkpoint(AT_BOOT)
+        self._checkpointer.write(AT_BOOT)
         self._session.renew()
 
     def link_doubted(self) -> None:
@@ -257,7 +257,7 @@ class Agent:
         self._session.renew()
 
     def _report(self) -> tuple:
-        return (self._bundle.version, self._bundle_digest), self.health()
+        return (self.incumbent.bundle.version, self.incumbent.digest), self.health()
 
     def health(self) -> dict:
         """Return the counters of SPEC.md section 5.1."""
@@ -267,12 +267,131 @@ class Agent:
             1: flash.erases,
             2: flash.programmed,
             3: self._session.sent_again(),
-            4: self._exchange.failed,
+            4: self._exchange.failed + self._commander.refused,
             5: self._recorder.thinned,
             6: self._sampler.not_good,
             7: self._exchange.waiting(),
             8: self._journal.torn_pages,
         }
+
+    def hinted(self, release, command, is_to_heartbeat: bool) -> None:
+        """An answer of the gateway names a release and a command, or none."""
+        self._adopter.hint(release, is_to_heartbeat)
+        if is_to_heartbeat or command is not None:
+            self._commander.hint(command)
+
+    def heard(self, digest: bytes) -> None:
+        """A heartbeat was answered that named the bundle with this digest."""
+        self._adopter.heard(digest)
+
+    # ---- what adopter and commander ask and tell; each is explained there
+
+    def real_ms(self) -> int:
+        """Real milliseconds since boot."""
+        return self._clock.real_ms()
+
+    def is_online(self) -> bool:
+        """Whether the gateway answered lately."""
+        return self._exchange.is_online()
+
+    def point(self, name: str) -> None:
+        """Pass a kill point."""
+        self._board.point(name)
+
+    def wall(self):
+        """Return (earliest, latest) that wall time may be now, or None while it is not trusted."""
+        if not self._clock.is_trusted():
+            return None
+        wall_ms, error_ms = self._clock.wall()
+        return wall_ms - error_ms, wall_ms + error_ms
+
+    def standing(self) -> Standing:
+        """Return what a release is checked against."""
+        config = self._config
+        return Standing(
+            config.device,
+            config.cohort,
+            config.kind,
+            config.hardware,
+            self._schema_digest,
+            self._cell.version_floor,
+            config.roots,
+            self.wall(),
+        )
+
+    def take(self, body) -> Incumbent:
+        """Return rules that could decide, None: those that the device was provisioned with. Raises ProtocolError."""
+        body = self._board.bundle if body is None else body
+        return Incumbent(body, self._schema_digest, len(self._channels))
+
+    def find(self, digest: bytes, _size: int):
+        """Return the body of a part that this device holds already, or None."""
+        for body in (self.incumbent.body, self._board.bundle):
+            if hashlib.sha256(body).digest() == digest:
+                return body
+        return None
+
+    def may_adopt(self) -> bool:
+        """Whether the rules that decide say that others may take over now."""
+        return self.engine.may_adopt()
+
+    def install(self, incumbent: Incumbent) -> None:
+        """Let other rules decide from the next sample on: gates keep their ticks, actuators their positions."""
+        incumbent.engine.carry_gates(self.engine.state()[2])
+        self.incumbent = incumbent
+        self._decider.use(incumbent)
+        self._checkpointer.incumbent = incumbent
+        self.actuators.meet(incumbent.safe_positions())
+        self._checkpointer.write(ADOPT)
+
+    def record_step(self, step: int, number: int, digest, detail: int) -> None:
+        """Record a step of an adoption."""
+        self._recorder.record(CRITICAL, self._clock.tick_ms(), ADOPTION, (step, number, digest, detail))
+
+    def seal_steps(self) -> bool:
+        """Make all that is recorded durable; return whether it is."""
+        return self._recorder.seal(CRITICAL)
+
+    def command_tick(self) -> int:
+        """Return the tick of a command: now, but before the next sample, which may be late."""
+        return min(self._clock.tick_ms(), self._sampler.next_tick_ms)
+
+    def ask(self, tick_ms: int, action: int, value: int) -> list:
+        """Put a command's act before its gate."""
+        now = self._clock.rule_tick(tick_ms)
+        return self.engine.ask(
+            action, value, now, trusted_time=self._clock.is_trusted(), online=self._exchange.is_online()
+        )
+
+    def append_command(self, tick_ms: int, fields: tuple) -> int:
+        """Append a command's event, sealed by nobody yet, and return its order."""
+        order = self._journal.next_order()
+        self._recorder.append(CRITICAL, tick_ms, COMMAND, fields, order)
+        return order
+
+    def expect_act(self, order: int, action: int, value: int) -> None:
+        """Note that an act was allowed and is not carried out yet."""
+        self._decider.pending.append((order, action, value))
+
+    def carry_out(self, order: int, action: int, value: int) -> None:
+        """Move an actuator as the command of this order says."""
+        self._decider.carry_out(order, action, value)
+        self._recorder.seal(CRITICAL)
+
+    def setting(self, setting: int) -> int:
+        """Return the value in force of a setting that commands can change."""
+        if setting == HEARTBEAT_MS:
+            return self._exchange.heartbeat_ms
+        return self._sampler.sample_ms if setting == SAMPLE_MS else self._config.routine_seal_ms
+
+    def change(self, setting: int, value: int) -> None:
+        """Put a setting in force."""
+        if setting == HEARTBEAT_MS:
+            self._exchange.set_heartbeat(value)
+        elif setting == SAMPLE_MS:
+            self._sampler.set_pace(value, self._clock.tick_ms())
+        else:
+            self._config.routine_seal_ms = value
 
     # ---- the loop
 
@@ -319,7 +438,8 @@ class Agent:
             taken = self._sampler.take(self._clock.tick_ms())
             if taken is None:
                 return False
-            self._decider.take(taken[0], taken[1], taken[2])
+            decisions = self._decider.take(taken[0], taken[1], taken[2])
+            self._adopter.sampled(bool(self.engine.faults), decisions)
         return True
 
     def _keep_house(self) -> None:
@@ -333,18 +453,9 @@ class Agent:
         if oldest is not None and tick_ms - oldest >= self._config.routine_seal_ms:
             self._recorder.seal(ROUTINE)
         self._recorder.seal(CRITICAL)
-        in_period_ms = (self._clock.rule_tick(tick_ms) - self._period_start) * RULE_TICK_MS
-        if in_period_ms >= self._config.period_s * 1000:
-            self._switch_period()
-        elif self._journal.checkpoint_due:
-            self._write_checkpoint(COUNT)
-
-    def _switch_period(self) -> None:
-        try:
-            self._journal.switch_period(self._write_period_checkpoint)
-        except NoRoom:
-            # The period goes on until there is room for the checkpoint of the next one.
-            return
+        self._commander.turn()
+        self._adopter.turn()
+        self._checkpointer.write_if_due(self._config.period_s * 1000)
 
     async def _exchange_loop(self) -> None:
         while True:
@@ -355,6 +466,8 @@ class Agent:
     async def _drain(self, exchange) -> None:
         self._is_stopping = True
         self.is_recording = True
+        # What is begun stays on flash and is asked for again after the next boot.
+        self._exchange.errands = ()
         self._recorder.seal(CRITICAL)
         self._recorder.seal(ROUTINE)
         self._exchange.hurry(_DRAIN_HEARTBEAT_MS)

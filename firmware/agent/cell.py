@@ -24,7 +24,13 @@ _NAMES = (
     "epoch_start",
     "is_begun",
     "receipts",
+    "release",
+    "rejected",
+    "owed",
 )
+
+# Adoption steps that can be owed at once: a trial's beginning and end, and that the slot before it is damaged.
+OWED_MAX = 3
 
 
 class Cell:
@@ -32,12 +38,14 @@ class Cell:
 
     boot: how often the device has started. epoch; critical_base, routine_base: seal generation of its number 0.
     sender_reserved: OSCORE sender sequence numbers below it may have been used. id_context: 8 bytes, or None as provisioned.
-    command_floor: highest command executed. version_floor: lowest release version still accepted.
+    command_floor: highest command taken. version_floor: number of the release confirmed last, the lowest still accepted.
     order_reserved: orders below it may have been used. epoch_start: fields of the epoch's first event
     [reason, old epoch, critical head, routine head], or None in the first epoch.
     is_begun: an epoch was begun under this cell; not so in a cell never stored, or lost.
     receipts: [epoch, critical, routine], the highest receipted numbers (-1: none) as of the newest store, or None. The only
     field that may be behind: `note_receipts` changes it in memory, and whatever is stored next takes it along.
+    release: [active slot or -1, slot on trial or -1, starts of this trial, its number]. rejected: highest number rolled back.
+    owed: [step, number, detail] of each adoption step whose event is not known to be durable, at most OWED_MAX.
     """
 
     def __init__(self, flash, first_sector: int = 0):
@@ -58,6 +66,9 @@ class Cell:
             self.epoch_start,
             self.is_begun,
             self.receipts,
+            self.release,
+            self.rejected,
+            self.owed,
         ) = _new()
 
     def _set(self, fields: list) -> None:
@@ -110,4 +121,4 @@ class Cell:
 
 def _new():
     """Return every field of a cell that was never stored."""
-    return 0, 0, 0, 0, 0, None, 0, 0, 0, None, False, None
+    return 0, 0, 0, 0, 0, None, 0, 0, 0, None, False, None, [-1, -1, 0, 0], 0, []

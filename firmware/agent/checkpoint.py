@@ -8,7 +8,7 @@ Source: SPEC.md section 4.4; wire.cddl.
 
 from protocol.cbor import dumps, loads
 from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
-from protocol.limits import checkpoint_part_bytes_max, checkpoint_parts_max
+from protocol.limits import checkpoint_part_bytes_max, checkpoint_parts_max, settings_max
 
 BOOT = 0
 COUNT = 1
@@ -25,12 +25,14 @@ class Checkpoint:
 
     reason: BOOT..ADOPT. now: rule tick. bundle: (version, digest). schema, agent: digests. semantics: of rules.
     engine: Engine.state(). positions: action -> value. period_start: rule tick at which the view period began.
-    pending: (order of the decision, action, value), decided and allowed before this checkpoint and not yet carried out.
+    pending: (order of the decision or command, action, value), allowed before this checkpoint and not yet carried out.
+    commands: highest number of a command taken, 0 for none. settings: number -> value of what commands have set.
     """
 
     __slots__ = (
         "agent",
         "bundle",
+        "commands",
         "engine",
         "now",
         "pending",
@@ -39,10 +41,23 @@ class Checkpoint:
         "reason",
         "schema",
         "semantics",
+        "settings",
     )
 
     def __init__(
-        self, reason, now, bundle, schema, agent, semantics, engine, positions, period_start, pending=()
+        self,
+        reason,
+        now,
+        bundle,
+        schema,
+        agent,
+        semantics,
+        engine,
+        positions,
+        period_start,
+        pending=(),
+        commands=0,
+        settings=(),
     ):
         self.reason = reason
         self.now = now
@@ -54,6 +69,8 @@ class Checkpoint:
         self.positions = positions
         self.period_start = period_start
         self.pending = list(pending)
+        self.commands = commands
+        self.settings = dict(settings)
 
 
 def encode_checkpoint(point: Checkpoint) -> bytes:
@@ -73,6 +90,10 @@ def encode_checkpoint(point: Checkpoint) -> bytes:
     }
     if point.pending:
         items[10] = [list(act) for act in point.pending]
+    if point.commands:
+        items[11] = point.commands
+    if point.settings:
+        items[12] = point.settings
     return dumps(items)
 
 
@@ -103,6 +124,8 @@ def decode_checkpoint(data: bytes) -> Checkpoint:
         positions,
         items[9],
         _read_pending(items.get(10, [])),
+        _read_commands(items.get(11, 0)),
+        _read_settings(items.get(12, {})),
     )
 
 
@@ -111,6 +134,23 @@ def _read_pending(rows) -> list:
         if not isinstance(row, list) or len(row) != 3:
             raise ProtocolError(MALFORMED, "a pending act of a checkpoint is not [order, action, value]")
     return [tuple(row) for row in rows]
+
+
+def _read_commands(value) -> int:
+    if not _is_natural(value):
+        raise ProtocolError(MALFORMED, "the highest command of a checkpoint is not a number")
+    return value
+
+
+def _read_settings(value) -> dict:
+    shaped = isinstance(value, dict) and all([_is_natural(key) and _is_natural(value[key]) for key in value])
+    if not shaped or len(value) > settings_max:
+        raise ProtocolError(MALFORMED, "settings of a checkpoint are not a map of at most 8 numbers")
+    return value
+
+
+def _is_natural(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def cut_parts(data: bytes) -> list:

@@ -5,6 +5,8 @@ Times are milliseconds: *device* ones run on the device's clock, *real* ones on 
 
 from binascii import unhexlify
 
+from agent.adopter import AdoptSettings
+from agent.trial import TrialSettings
 from protocol.keys import OFFICE, SITE
 
 _CLASSES = {"site": SITE, "office": OFFICE}
@@ -15,18 +17,24 @@ class Config:
 
     device: identity, 8 bytes. kid, secret: of the link. classes: view class of (critical, routine).
     sample_ms, routine_seal_ms, period_s: device clock. heartbeat_ms, exchange_idle_ms, ack_timeout_ms, drain_ms: real.
+    cohort, kind, hardware: whom a release can mean. roots: public keys of 60 bytes that sign releases. adopt: AdoptSettings.
     """
 
     __slots__ = (
         "ack_timeout_ms",
+        "adopt",
         "classes",
         "clock_scale",
+        "cohort",
         "device",
         "drain_ms",
         "exchange_idle_ms",
+        "hardware",
         "heartbeat_ms",
         "kid",
+        "kind",
         "period_s",
+        "roots",
         "routine_seal_ms",
         "sample_ms",
         "secret",
@@ -46,3 +54,8 @@ class Config:
         self.period_s = items.get("period_s", 86400)
         self.ack_timeout_ms = items.get("ack_timeout_ms", 2000)
         self.drain_ms = items.get("drain_ms", 10000)
+        self.cohort = items.get("cohort", "")
+        self.kind = items.get("kind", "sensor")
+        self.hardware = items.get("hardware", "unix")
+        self.roots = [unhexlify(root) for root in items.get("roots", ())]
+        self.adopt = AdoptSettings(TrialSettings(**items.get("trial", {})), **items.get("fetch", {}))

@@ -1,4 +1,7 @@
-"""Speaks with the gateway: heartbeats, segments up; custody, wants, receipts and time down. One request at a time.
+"""Speaks with the gateway: heartbeats, segments up; custody, wants, receipts, time, commands and releases down. One request at a time.
+
+What is to be asked for beyond that is an *errand*: next_request() -> (path, options) or None; take(response or None, elapsed_ms).
+An errand gets one request a turn, and only when no heartbeat is due and no segment waits: data never waits for rules.
 
 Sampling never waits for this: the exchange reads sealed segments from flash, and while the link is down it only grows the
 backlog there. What the gateway says without the office's seal (custody, wants) decides only what is sent when. What makes the
@@ -12,7 +15,7 @@ Source: SPEC.md sections 5 and 6.
 from agent.backlog import Backlog
 from agent.coap_client import LinkError, LinkRefused
 from protocol._const import const
-from protocol.coap import CHANGED, POST, SERVICE_UNAVAILABLE, max_age_s
+from protocol.coap import CHANGED, GET, POST, SERVICE_UNAVAILABLE, max_age_s
 from protocol.errors import ProtocolError
 from protocol.keys import LANES, downlink_key
 from protocol.messages import Heartbeat, parse_answer, parse_receipt, parse_time_token, seal_heartbeat
@@ -42,9 +45,10 @@ class ExchangeSettings:
 class Exchange:
     """All exchanges of one boot.
 
-    request: async (code, path, payload) -> Response, raising LinkError. journal: Journal. device: identity. downlink: key.
+    request: async (code, path, payload, options) -> Response, raising LinkError. journal: Journal. device: identity. downlink: key.
     clock: Clock. random_bytes(n). report() -> (bundle, health) for the heartbeat. owner: is told time_marked(wall_ms,
-    error_ms), restored(receipts) and link_doubted(). point(name): kill points of tests.
+    error_ms), restored(receipts), link_doubted(), hinted(release, command, is_to_heartbeat) and heard(digest of the bundle) when a
+    heartbeat that named it was answered. point(name): kill points of tests. errands: may be set; the first comes first.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Exchange:
         self._owner = owner
         self._point = point
         self.backlog = Backlog()
+        self.errands = ()
         self._older = {}
         self.failed = 0
         self._counter = 0
@@ -87,6 +92,16 @@ class Exchange:
         heads = self._journal.offer()
         return sum([self.backlog.waiting(lane, heads[lane]) for lane in LANES])
 
+    @property
+    def heartbeat_ms(self) -> int:
+        """Real milliseconds between heartbeats."""
+        return self._settings.heartbeat_ms
+
+    def set_heartbeat(self, heartbeat_ms: int) -> None:
+        """Send heartbeats at another distance, the next one not later than it."""
+        self._settings.heartbeat_ms = heartbeat_ms
+        self._heartbeat_at = min(self._heartbeat_at, self._clock.real_ms() + heartbeat_ms)
+
     def hurry(self, heartbeat_ms: int) -> None:
         """Send the next heartbeat now, and the following ones at least so often: somebody waits for receipts."""
         self._settings.heartbeat_ms = min(self._settings.heartbeat_ms, heartbeat_ms)
@@ -100,8 +115,19 @@ class Exchange:
                 continue
             chosen = self._choose() if self._is_known else None
             if chosen is None:
+                if self._is_known:
+                    await self._run_errand()
                 return
             await self._send(chosen[0], chosen[1], chosen[2])
+
+    async def _run_errand(self) -> None:
+        for errand in self.errands:
+            wanted = errand.next_request()
+            if wanted is not None:
+                asked_ms = self._clock.real_ms()
+                response = await self._ask(GET, wanted[0], b"", wanted[1])
+                errand.take(response, self._clock.real_ms() - asked_ms)
+                return
 
     def _choose(self):
         """Return (lane, epoch, number) to send next: this epoch's by the backlog, then what is left of earlier ones."""
@@ -117,19 +143,20 @@ class Exchange:
 
     async def _beat(self) -> None:
         self._counter += 1
-        raw = self._heartbeat()
+        bundle, health = self._report()
+        raw = self._heartbeat(bundle, health)
         self._clock.note_heartbeat(self._counter)
         self._heartbeat_at = self._clock.real_ms() + self._settings.heartbeat_ms
-        response = await self._ask("h", raw)
+        response = await self._ask(POST, "h", raw)
         if response is None:
             self._heartbeat_at = 0
         elif response.code == CHANGED:
+            self._owner.heard(bundle[1])
             self._take_answer(response.payload, True)
         else:
             self._fail()
 
-    def _heartbeat(self) -> bytes:
-        bundle, health = self._report()
+    def _heartbeat(self, bundle: tuple, health: dict) -> bytes:
         generation, key = self._journal.heartbeat_key()
         critical, routine = self._journal.offer()
         fields = Heartbeat(
@@ -152,7 +179,7 @@ class Exchange:
             # Torn, or pruned since: its tombstone says so, there is nothing to send.
             self._note_sent(lane, epoch, number)
             return
-        response = await self._ask("s", raw)
+        response = await self._ask(POST, "s", raw)
         if response is None:
             return
         if response.code == CHANGED:
@@ -172,11 +199,11 @@ class Exchange:
         else:
             self._older[(lane, epoch)] = number + 1
 
-    async def _ask(self, path: str, payload: bytes):
+    async def _ask(self, code: int, path: str, payload: bytes, options=()):
         """Return the verified response, or None if the link failed."""
         self._point("before_send")
         try:
-            response = await self._request(POST, path, payload)
+            response = await self._request(code, path, payload, options)
         except LinkError as error:
             self._note_refusal(error)
             self._fail()
@@ -220,6 +247,7 @@ class Exchange:
         for lane in LANES:
             self._take_lane(lane, answer, is_to_heartbeat)
         self._is_known = self._is_known or is_to_heartbeat
+        self._owner.hinted(answer.release, answer.command, is_to_heartbeat)
 
     def _take_lane(self, lane: int, answer, is_to_heartbeat: bool) -> None:
         epoch = self._journal.epoch

@@ -159,6 +159,34 @@ def _and(old: bytes, new) -> bytes:
     return number.to_bytes(len(old), "big")
 
 
+class Window:
+    """The first sectors of a flash as a window of its own: what lies behind them cannot be reached. Cuts are the flash's."""
+
+    def __init__(self, flash, sectors: int):
+        assert 0 < sectors <= flash.sectors
+        self._flash = flash
+        self.sectors = sectors
+
+    def _check(self, end: int) -> None:
+        if end > self.sectors * SECTOR_BYTES:
+            raise ValueError("flash access up to {} is beyond {} sectors".format(end, self.sectors))
+
+    def read(self, offset: int, n: int) -> bytes:
+        """Return n bytes. Raises ValueError outside the window."""
+        self._check(offset + n)
+        return self._flash.read(offset, n)
+
+    def program(self, offset: int, data) -> None:
+        """As the flash does it. Raises ValueError outside the window."""
+        self._check(offset + len(data))
+        self._flash.program(offset, data)
+
+    def erase(self, sector: int) -> None:
+        """As the flash does it. Raises ValueError outside the window."""
+        self._check((sector + 1) * SECTOR_BYTES)
+        self._flash.erase(sector)
+
+
 class FileFlash(RamFlash):
     """A window in a file of at least that many sectors. What was programmed survives the death of the process.
 
@@ -203,4 +231,11 @@ def create_image(path: str, sectors: int) -> None:
     """Write a file of erased flash."""
     with open(path, "wb") as file:
         for _ in range(sectors):
+            file.write(b"\xff" * SECTOR_BYTES)
+
+
+def grow_image(path: str, sectors: int) -> None:
+    """Append erased sectors to a file of flash until it has so many; one that has them stays as it is."""
+    with open(path, "ab") as file:
+        for _ in range(sectors - file.seek(0, 2) // SECTOR_BYTES):
             file.write(b"\xff" * SECTOR_BYTES)

@@ -84,26 +84,29 @@ class Recorder:
 class Decider:
     """Runs the rules over samples and carries out what they decide. is_trusted(), is_online(): asked at each sample.
 
-    pending: (order of the decision, action, value), allowed and not yet told as carried out, oldest first. A checkpoint that is
-    written in between, because sealing needed room, carries them: after it nothing else would.
+    incumbent: whose rules decide. pending: (order of the decision or command, action, value), allowed and not yet told as carried
+    out, oldest first. A checkpoint that is written in between, because sealing needed room, carries them: after it nothing
+    else would.
     """
 
-    def __init__(
-        self, recorder, journal, clock, engine, bundle_digest, actuators, is_trusted, is_online, point
-    ):
+    def __init__(self, recorder, journal, clock, incumbent, actuators, is_trusted, is_online, point):
         self._recorder = recorder
         self._journal = journal
         self._clock = clock
-        self._engine = engine
-        self._bundle_digest = bundle_digest
+        self.use(incumbent)
         self._actuators = actuators
         self._is_trusted = is_trusted
         self._is_online = is_online
         self._point = point
         self.pending = []
 
-    def take(self, tick_ms: int, values: list, qualities: list) -> None:
-        """Record one sample, decide, act, and make all that is critical about it durable."""
+    def use(self, incumbent) -> None:
+        """Decide by this Incumbent from the next sample on."""
+        self._engine = incumbent.engine
+        self._bundle_digest = incumbent.digest
+
+    def take(self, tick_ms: int, values: list, qualities: list):
+        """Record one sample, decide, act, and make all that is critical about it durable. Return the decisions."""
         sample_order = self._recorder.record(ROUTINE, tick_ms, SAMPLE, (values, qualities))
         decisions = self._decide(tick_ms, values, qualities)
         for rule, _now, code in self._engine.faults:
@@ -115,6 +118,7 @@ class Decider:
             for order, decision in made:
                 self._act(order, decision, is_durable)
         self._recorder.seal(CRITICAL)
+        return decisions
 
     def _decide(self, tick_ms: int, values: list, qualities: list) -> list:
         good = 0
@@ -140,16 +144,20 @@ class Decider:
     def _act(self, decision_order: int, decision: tuple, is_durable: bool) -> None:
         for action, value, verdict, _last in decision[D_ACTS]:
             if verdict == ALLOWED:
-                self._point("before_actuate")
-                # Without room for the decision nothing moves: an act that nobody can explain later must not happen.
-                result = self._actuators.carry_out(action, value) if is_durable else FAILED
-                self._point("after_actuate")
-                self.tell_action(decision_order, action, value, result)
+                self.carry_out(decision_order, action, value, is_durable)
             else:
                 self._follow(decision_order, REFUSAL, (action, value, verdict))
 
+    def carry_out(self, order: int, action: int, value: int, is_durable: bool = True) -> None:
+        """Move an actuator as the decision or command of this order says, and tell it."""
+        self._point("before_actuate")
+        # Without room for the decision nothing moves: an act that nobody can explain later must not happen.
+        result = self._actuators.carry_out(action, value) if is_durable else FAILED
+        self._point("after_actuate")
+        self.tell_action(order, action, value, result)
+
     def tell_action(self, decision_order: int, action: int, value: int, result: int) -> None:
-        """Record how the action of a decision ended: it is pending no more."""
+        """Record how the action of a decision or command ended: it is pending no more."""
         self.pending = [act for act in self.pending if act[:2] != (decision_order, action)]
         self._follow(decision_order, ACTION, (action, value, result))
 

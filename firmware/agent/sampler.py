@@ -1,6 +1,6 @@
 """Samples at fixed instants of the device clock, and says of each value whether it is one.
 
-Sample n belongs to the instant n x sample_ms, and carries it as its tick, so that being late never adds up. Who is late
+Sample n belongs to the instant n x sample_ms (until a command changes the pace), and carries it as its tick, so that being late never adds up. Who is late
 by a few instants reads them one after the other; beyond catch_up_max the oldest are given up and counted: a device that
 cannot keep pace must say so, not fall behind for ever.
 """
@@ -40,7 +40,7 @@ class Sampler:
     def __init__(self, sensor, channels: list, sample_ms: int, catch_up_max: int = _CATCH_UP_MAX):
         self._sensor = sensor
         self._qualities = [Quality(channel) for channel in channels]
-        self._sample_ms = sample_ms
+        self.sample_ms = sample_ms
         self._catch_up_max = catch_up_max
         self.next_tick_ms = sample_ms
         self.not_good = 0
@@ -51,18 +51,18 @@ class Sampler:
 
         values: one a channel, None unless its quality is good.
         """
-        late = (tick_ms - self.next_tick_ms) // self._sample_ms
+        late = (tick_ms - self.next_tick_ms) // self.sample_ms
         if late < 0:
             return None
         if late > self._catch_up_max:
             self._skip(late - self._catch_up_max)
         instant = self.next_tick_ms
-        self.next_tick_ms += self._sample_ms
+        self.next_tick_ms += self.sample_ms
         values, qualities = self._read()
         return instant, values, qualities
 
     def _skip(self, count: int) -> None:
-        self.next_tick_ms += count * self._sample_ms
+        self.next_tick_ms += count * self.sample_ms
         self._skipped += count
 
     def _read(self) -> tuple:
@@ -75,6 +75,12 @@ class Sampler:
         values = [raw[i] if qualities[i] == GOOD else None for i in range(len(raw))]
         self.not_good += len([quality for quality in qualities if quality != GOOD])
         return values, qualities
+
+    def set_pace(self, sample_ms: int, tick_ms: int) -> None:
+        """Sample at another pace: next so long after the newest sample, but not at an instant that has passed by tick_ms."""
+        newest = self.next_tick_ms - self.sample_ms
+        self.next_tick_ms = max(newest + sample_ms, min(self.next_tick_ms, tick_ms))
+        self.sample_ms = sample_ms
 
     def take_skipped(self) -> int:
         """Return how many samples were given up since the last call."""

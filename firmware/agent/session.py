@@ -57,9 +57,9 @@ class Session:
         self._client.context = self._context()
         self.renewals += 1
 
-    async def request(self, code: int, path: str, payload: bytes):
+    async def request(self, code: int, path: str, payload: bytes, options=()):
         """Send one request and return its verified response. Raises LinkError or ProtocolError(SEQUENCE)."""
-        return await self._client.request(code, path, payload)
+        return await self._client.request(code, path, payload, options)
 
     def sent_again(self) -> int:
         """Return how many datagrams were retransmissions."""

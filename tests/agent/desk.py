@@ -8,6 +8,7 @@ from agent.cell import Cell
 from agent.config import Config
 from agent.flash import PowerCut, RamFlash
 from agent.keystore import Keystore
+from agent.layout import SLOTS_SECTORS
 from protocol.aes_host import Aes128
 from protocol.cbor import dumps
 from protocol.keys import seal_start, view_start
@@ -49,11 +50,14 @@ class KillPoint(Exception):
 
 
 class Desk:
-    """One flash, one gateway, any number of boots in one virtual time. settings: of device.json, over the usual ones."""
+    """One flash, one gateway, any number of boots in one virtual time.
+
+    sectors: of cell, keys and ring; the slots come behind them. settings: of device.json, over the usual ones.
+    """
 
     def __init__(self, sectors=40, **settings):
         self.clock = virtual_time.VirtualClock()
-        self.flash = RamFlash(sectors)
+        self.flash = RamFlash(sectors + SLOTS_SECTORS)
         Keystore(self.flash, 2).provision(SEAL_KEYS, RATCHETS, DOWNLINK)
         self.gateway = ModelGateway(self.clock, DEVICE, KID, SECRET, SEAL_KEYS, RATCHETS, DOWNLINK)
         self.sensor = Story()

@@ -1,15 +1,18 @@
 """A gateway and an office in memory, behind the same bytes as the real ones: what the agent is tested against.
 
 It is the device's link: what send() takes is decrypted, kept and answered. It verifies every segment with the device's own first
-keys, as the office does, and gives receipts and time tokens for what verified.
+keys, as the office does, and gives receipts and time tokens for what verified. It holds releases and commands, and names the wanted
+one in its answers; `meddle` lets a test answer otherwise than an honest gateway would.
 """
 
 import asyncio
+import hashlib
 from collections import deque
 
 from protocol import coap
 from protocol.aead import ctr
 from protocol.aes_host import Aes128
+from protocol.blockwise import decode_block, encode_block
 from protocol.errors import ProtocolError
 from protocol.event import decode_events
 from protocol.keys import body_keys, downlink_key, heartbeat_key, seal_ahead, tag_key, view_key, view_next
@@ -28,9 +31,21 @@ from protocol.segment import check_first, check_follows, parse_segment
 MAX_AGE_S = 7
 
 
+def block_of(body, number, size=512, etag=None):
+    """Return the answer with one block of a body: (code, options, payload)."""
+    block = body[number * size : (number + 1) * size]
+    is_more = (number + 1) * size < len(body)
+    etag = hashlib.sha256(body).digest()[:8] if etag is None else etag
+    return coap.CONTENT, [(coap.ETAG, etag), (coap.BLOCK2, encode_block(number, is_more, size))], block
+
+
 class ModelGateway:
     """Attributes that tests set: is_down, lose_answers (that many next), refused_lanes, gives_receipts,
-    hangs (never answers, never times out), forgets (ID Contexts it does not know).
+    hangs (never answers, never times out), forgets (ID Contexts it does not know), gives_time.
+
+    releases: number -> (release, [bodies of its parts]); wanted: number that answers name, or None. commands: number -> sealed;
+    newest: number that answers name, None for the highest held. meddle(path, number of the block, answer) -> answer, each
+    (code, options, payload). gets: paths that were asked for. late_s: how long answers to GET take.
     """
 
     def __init__(self, clock, device, kid, secret, seal_keys, ratchets, downlink):
@@ -60,6 +75,15 @@ class ModelGateway:
         self.replayed_answer = None
         self._numbers = 0
         self.queue = deque()
+        self.gives_time = True
+        self.releases = {}
+        self.wanted = None
+        self.commands = {}
+        self.newest = None
+        self.meddle = None
+        self.gets = []
+        self.late_s = 0
+        self._due = None
 
     # ---- the link
 
@@ -75,9 +99,14 @@ class ModelGateway:
     async def recv(self, timeout_ms):
         if self.hangs:
             await asyncio.Event().wait()
-        if not self.queue:
+        late = 0 if self._due is None else self._due - self.clock.now
+        if not self.queue or late > timeout_ms / 1000:
             await asyncio.sleep(timeout_ms / 1000)
-        return self.queue.popleft() if self.queue else None
+            return None
+        if late > 0:
+            await asyncio.sleep(late)
+        self._due = None
+        return self.queue.popleft()
 
     # ---- the gateway
 
@@ -99,8 +128,11 @@ class ModelGateway:
         except ProtocolError:
             return self._refuse(message)
         self.sequences.append(exchange.sequence())
-        path = coap.option(request.options, coap.URI_PATH)
-        code, options, payload = self._answer(path, request.payload)
+        if request.code == coap.GET:
+            code, options, payload = self._get(request.options)
+        else:
+            path = coap.option(request.options, coap.URI_PATH)
+            code, options, payload = self._answer(path, request.payload)
         inner = coap.Message(coap.ACK, code, message.message_id, message.token, options, payload)
         answered[datagram] = coap.encode(context.protect_response(inner, exchange))
         return answered[datagram]
@@ -127,6 +159,37 @@ class ModelGateway:
         if self.replayed_answer is not None:
             encoded = self.replayed_answer
         return coap.CHANGED, [], encoded
+
+    # ---- what goes down
+
+    def _get(self, options):
+        path = "/".join(value.decode() for number, value in options if number == coap.URI_PATH)
+        self.gets.append(path)
+        block = coap.option(options, coap.BLOCK2)
+        number, _, size = decode_block(block) if block is not None else (0, False, 512)
+        answer = self._command(path) if path[0] == "c" else self._block(path, number, size)
+        if self.late_s:
+            self._due = self.clock.now + self.late_s
+        return answer if self.meddle is None else self.meddle(path, number, answer)
+
+    def _command(self, path):
+        floor = int(path.split("/")[1])
+        waiting = [number for number in sorted(self.commands) if number >= floor]
+        if not waiting:
+            return coap.NOT_FOUND, [], b""
+        return coap.CONTENT, [], self.commands[waiting[0]]
+
+    def _block(self, path, number, size):
+        words = [int(word) for word in path.split("/")[1:]]
+        if words[0] not in self.releases:
+            return coap.NOT_FOUND, [], b""
+        release, bodies = self.releases[words[0]]
+        return block_of(release if len(words) == 1 else bodies[words[1]], number, size)
+
+    def name_what_waits(self, answer):
+        """Name the wanted release and the newest command in an answer."""
+        answer.release = self.wanted
+        answer.command = self.newest or max(self.commands, default=None)
 
     def _take_heartbeat(self, payload):
         message = parse_heartbeat(payload)
@@ -179,8 +242,10 @@ class ModelGateway:
                 generation = self.highest[lane]
                 receipt = Receipt(self.device, lane, beat.epoch, mark - 1, digest, generation)
                 answer.receipts.append(seal_receipt(receipt, downlink_key(self.downlink, "receipt")))
-        token = TimeToken(self.device, beat.boot, beat.counter, self.clock.wall_ms(), 5)
-        answer.time_token = seal_time_token(token, downlink_key(self.downlink, "time"))
+        if self.gives_time:
+            token = TimeToken(self.device, beat.boot, beat.counter, self.clock.wall_ms(), 5)
+            answer.time_token = seal_time_token(token, downlink_key(self.downlink, "time"))
+        self.name_what_waits(answer)
         return answer
 
     # ---- the office

@@ -29,6 +29,7 @@ SAMPLES_PER_S = 40
 JOURNAL_SECTORS = 10
 SECTOR_BYTES = 4096
 _SECTORS_BEFORE_RING = 4
+_SLOTS_SECTORS = 32
 
 
 def write_synthetic(path: Path, rows: int = ROWS) -> None:
@@ -182,7 +183,8 @@ def set_pace(folder: Path, samples_per_s: int) -> None:
 
 def free_sectors(folder: Path) -> int:
     """Return how many sectors of a device's ring are blank; a ring that was written to its end has two or less."""
-    content = (folder / "flash.bin").read_bytes()[_SECTORS_BEFORE_RING * SECTOR_BYTES :]
+    content = (folder / "flash.bin").read_bytes()
+    content = content[_SECTORS_BEFORE_RING * SECTOR_BYTES : -_SLOTS_SECTORS * SECTOR_BYTES]
     sectors = [content[at : at + SECTOR_BYTES] for at in range(0, len(content), SECTOR_BYTES)]
     return sum(sector == b"\xff" * SECTOR_BYTES for sector in sectors)
 

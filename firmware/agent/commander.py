@@ -1,0 +1,163 @@
+"""Carries out commands of the office: each number once, whatever the link repeats and wherever the power fails.
+
+A command becomes an event, the event durable, then the floor in the cell rises, then it is carried out. A cut before the event leaves
+nothing, and the command comes again; one behind it leaves what a boot needs to end it: the fold of the journal knows number,
+setting and act. An act is a position, so that carrying it out again changes nothing.
+
+What is not sealed by the office for this device, or was taken before, is counted and leaves no other trace: whoever can reach the link
+could fill the flash otherwise.
+
+Source: SPEC.md section 5.4.
+"""
+
+from protocol._const import const
+from protocol.coap import CONTENT
+from protocol.command import (
+    DONE,
+    GUARDED,
+    LATE,
+    OUT_OF_RANGE,
+    REPORT,
+    SET_ACTUATOR,
+    SET_SETTING,
+    SETTINGS,
+    TIMELESS,
+    UNKNOWN,
+    parse_command,
+)
+from protocol.errors import REPLAY, UNKNOWN_DEVICE, ProtocolError
+from rules.guard import ALLOWED, NO_GATE
+
+# After a boot the first time token comes a little later than the first word of a command, which would end without trusted time.
+_TIME_WAIT_MS = const(60000)
+
+
+class Commander:
+    """Commands of one boot. device: identity; key: downlink_key(downlink, "command"); cell; store(**changes): of the cell.
+
+    owner: the agent. It says: real_ms(), wall() -> (earliest, latest) or None, tick_ms() for a command, setting(index), health(). It
+    does: ask(tick_ms, action, value) -> act of the gate; append_command(tick_ms, fields) -> order; expect_act and carry_out(order,
+    action, value); change(setting, value); seal_steps() -> whether all is durable; point(name).
+
+    taken: highest number taken; settings: what commands have set, by number of the setting: both as a checkpoint carries them.
+    refused: how many did not verify.
+    """
+
+    def __init__(self, device: bytes, key: bytes, cell, store, owner):
+        self._device = device
+        self._key = key
+        self._cell = cell
+        self._store = store
+        self._owner = owner
+        self.taken = 0
+        self.settings = {}
+        self.refused = 0
+        self._newest = 0
+        self._hinted_at = None
+        self._open = None
+
+    def resume(self, taken: int, settings: dict) -> None:
+        """Go on after a boot with what the journal knows: the floor is at least what it says, and settings are in force."""
+        if taken > self._cell.command_floor:
+            self._store(command_floor=taken)
+        self.taken = self._cell.command_floor
+        self.settings = settings
+        for setting in sorted(settings):
+            # Another agent before this one may have had more of them.
+            if setting < len(SETTINGS):
+                self._owner.change(setting, settings[setting])
+
+    def hint(self, number) -> None:
+        """Take which command an answer of the gateway names as the newest that waits, None: none."""
+        self._newest = number or 0
+        if self._newest > self.taken and self._hinted_at is None:
+            self._hinted_at = self._owner.real_ms()
+
+    def next_request(self):
+        """Return (path, options) of the command to ask for, or None."""
+        if self._open is not None or self._newest <= self.taken:
+            return None
+        if self._owner.wall() is None and self._owner.real_ms() - self._hinted_at < _TIME_WAIT_MS:
+            return None
+        return "c/{}".format(self.taken + 1), []
+
+    def take(self, response, _elapsed_ms: int) -> None:
+        """Take the answer to what next_request() asked for, None if the link failed."""
+        if response is None:
+            return
+        # Whatever this is, nothing more is asked for until the gateway names a number again.
+        newest, self._newest, self._hinted_at = self._newest, 0, None
+        if response.code != CONTENT:
+            return
+        try:
+            command = self._read(response.payload)
+        except ProtocolError:
+            self.refused += 1
+            return
+        self._newest = newest
+        self._hinted_at = self._owner.real_ms()
+        self._obey(command)
+
+    def _read(self, raw: bytes):
+        message = parse_command(raw)
+        message.verify(self._key)
+        command = message.fields
+        if command.device != self._device:
+            raise ProtocolError(UNKNOWN_DEVICE, "a command for another device")
+        if command.number <= self.taken:
+            raise ProtocolError(REPLAY, "command {} was taken before".format(command.number))
+        return command
+
+    def _obey(self, command) -> None:
+        self._owner.point("before_command")
+        tick_ms = self._owner.command_tick()
+        verdict, outcome = self._judge(command, tick_ms)
+        demand = command.demand
+        order = self._owner.append_command(tick_ms, (command.number, demand, verdict, outcome))
+        # Before it is sealed: a checkpoint that sealing makes room for stands behind the event and must know it.
+        self.taken = command.number
+        if verdict == DONE and demand[0] == SET_SETTING:
+            self.settings[demand[1]] = demand[2]
+        if verdict == DONE and demand[0] == SET_ACTUATOR:
+            self._owner.expect_act(order, demand[1], demand[2])
+        self._open = (order, command, verdict)
+        self.turn()
+
+    def turn(self) -> None:
+        """End a command whose event is durable; without room for it, it waits."""
+        if self._open is None or not self._owner.seal_steps():
+            return
+        order, command, verdict = self._open
+        self._open = None
+        self._store(command_floor=command.number)
+        self._owner.point("before_carry_out")
+        if verdict == DONE and command.demand[0] == SET_ACTUATOR:
+            self._owner.carry_out(order, command.demand[1], command.demand[2])
+        elif verdict == DONE and command.demand[0] == SET_SETTING:
+            self._owner.change(command.demand[1], command.demand[2])
+        self._owner.point("after_command")
+
+    def _judge(self, command, tick_ms: int) -> tuple:
+        """Return (verdict, outcome) of a command. An allowed act has moved its gate."""
+        now = self._owner.wall()
+        if now is None:
+            return TIMELESS, None
+        if now[0] >= command.until_ms:
+            return LATE, None
+        demand = command.demand
+        if demand[0] == SET_ACTUATOR:
+            act = self._owner.ask(tick_ms, demand[1], demand[2])
+            if act[2] == NO_GATE:
+                return UNKNOWN, None
+            return DONE if act[2] == ALLOWED else GUARDED, act[2:]
+        if demand[0] == SET_SETTING:
+            return self._judge_setting(demand[1], demand[2])
+        return (DONE, self._owner.health()) if demand[0] == REPORT else (UNKNOWN, None)
+
+    def _judge_setting(self, setting: int, value: int) -> tuple:
+        if setting >= len(SETTINGS):
+            return UNKNOWN, None
+        _name, low, high = SETTINGS[setting]
+        if not low <= value <= high:
+            return OUT_OF_RANGE, None
+        return DONE, self._owner.setting(setting)

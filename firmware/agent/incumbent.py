@@ -1,0 +1,120 @@
+"""Which bundle decides: that of the slot on trial, of the active slot, or the one that the device was provisioned with.
+
+At boot the cell names the slot, and the slot must hold what its pages say: the release by the digest of its manifest, the parts by
+the digests in it. Signatures are not checked again: whoever can write this flash can read the keys beside it. Whatever is not as it
+should be, something decides: a damaged trial gives way to the slot before it, a damaged slot to the provisioned bundle.
+
+Source: SPEC.md section 12.6.
+"""
+
+import hashlib
+
+from agent.board import WATCHDOG as BY_WATCHDOG
+from agent.slots import part_places
+from protocol._const import const
+from protocol.adoption import DAMAGED, RESTARTS, ROLLED_BACK, WATCHDOG
+from protocol.errors import PART, SCHEMA, ProtocolError
+from protocol.manifest import RULES, check_parts, parse_release
+from rules.bundle import read_bundle
+from rules.engine import Engine
+
+_STARTS_MAX = const(3)
+NO_SLOT = -1
+
+
+class Incumbent:
+    """The bundle that decides. body: its bytes; digest: SHA-256 of them; bundle: as read; engine: made of it, at its first values."""
+
+    __slots__ = ("body", "bundle", "digest", "engine")
+
+    def __init__(self, body: bytes, schema_digest: bytes, channels: int):
+        """Raises ProtocolError if the agent does not take the bundle: for another schema, or not a bundle at all."""
+        self.body = body
+        self.digest = hashlib.sha256(body).digest()
+        self.bundle = read_bundle(body)
+        if self.bundle.schema != schema_digest[:8] or self.bundle.channels != channels:
+            raise ProtocolError(SCHEMA, "bundle {} is for another schema".format(self.bundle.version))
+        self.engine = Engine(self.bundle)
+
+    def safe_positions(self) -> dict:
+        """Return action -> its safe position."""
+        return {gate.action: gate.safe for gate in self.bundle.gates}
+
+
+def read_slot(slots, slot: int):
+    """Return (number, digest of the manifest, body of the rules) of a staged slot, or None if it does not hold what it should."""
+    held = slots.held(slot)
+    if held is None or held.size is None or held.digest is None:
+        return None
+    try:
+        release = parse_release(slots.read_release(slot, held.size))
+        parts = release.manifest.parts
+        places = part_places([part[2] for part in parts])
+        bodies = [slots.read_part(slot, places[i], parts[i][2]) for i in range(len(parts))]
+        check_parts(release.manifest, bodies)
+        check_kinds(release.manifest)
+    except (ProtocolError, ValueError):
+        # ValueError: a size that leads out of the window.
+        return None
+    if (release.digest, release.manifest.number) != (held.digest, held.number):
+        return None
+    return held.number, held.digest, bodies[0]
+
+
+def check_kinds(manifest) -> None:
+    """Refuse a release that has no rules, or parts that this agent has no use for yet. Raises ProtocolError(PART)."""
+    if [part[0] for part in manifest.parts] != [RULES]:
+        raise ProtocolError(PART, "release {} is not one part, of rules".format(manifest.number))
+
+
+def choose_at_boot(cell, slots, cause: int, take) -> tuple:
+    """Return (what decides from this boot on, the fields of the cell that change with it).
+
+    cell: loaded. cause: of this boot, as a boot event names it. take(body): makes an Incumbent; None: of the provisioned one.
+    The changes go into one store together with the boot count.
+    """
+    active, trial, starts, number = cell.release
+    owed = list(cell.owed)
+    rejected = cell.rejected
+    chosen = None
+    if trial != NO_SLOT:
+        starts += 1
+        chosen = _take_slot(slots, trial, take)
+        reason = _end_of_trial(cause, starts, chosen)
+        if reason is not None:
+            chosen = None
+            owed.append([ROLLED_BACK, number, reason])
+            rejected = reject(cell, number, reason)
+            trial, starts, number = NO_SLOT, 0, 0
+    if active != NO_SLOT:
+        settled = _take_slot(slots, active, take)
+        chosen = chosen or settled
+        if settled is None:
+            owed.append([ROLLED_BACK, cell.version_floor, DAMAGED])
+            active = NO_SLOT
+    changes = {"release": [active, trial, starts, number], "rejected": rejected, "owed": owed}
+    return chosen or take(None), changes
+
+
+def reject(cell, number: int, reason: int) -> int:
+    """Return the highest number that is not tried again, after a roll back of this one. What was damaged may come once more."""
+    return cell.rejected if reason == DAMAGED else max(cell.rejected, number)
+
+
+def _end_of_trial(cause: int, starts: int, chosen):
+    if cause == BY_WATCHDOG:
+        return WATCHDOG
+    if starts >= _STARTS_MAX:
+        return RESTARTS
+    return DAMAGED if chosen is None else None
+
+
+def _take_slot(slots, slot: int, take):
+    held = read_slot(slots, slot)
+    if held is None:
+        return None
+    try:
+        return take(held[2])
+    except ProtocolError:
+        # Staged by an agent that took it, met by one that does not: as good as damaged.
+        return None
