@@ -71,7 +71,12 @@ CODES = {
     "device-flash-short": Explanation(
         "The flash image is shorter than the settings say",
         "flash_sectors counts the journal's sectors; four more hold the power-safe cell and the keys. The image has fewer.",
-        "Set flash_sectors as the device was provisioned. An image is never made longer: that would be another device.",
+        "Set flash_sectors as the device was provisioned. Only slots for releases are added to an older image: a longer journal would be another device.",
+    ),
+    "device-roots": Explanation(
+        "The release roots of a device cannot be read",
+        "The file roots beside device.toml has one public key a line, 60 bytes as 120 hex digits; a line is something else.",
+        "Write it anew from what the office knows: outstation provision roots --office office.toml FOLDER.",
     ),
     "explain-unknown-code": Explanation(
         "No diagnostic has this code",
@@ -162,6 +167,11 @@ CODES = {
         "The office knows one of this name. A second one would take over its place: the first gateway's token would no longer "
         "be accepted.",
         "Choose another name.",
+    ),
+    "provision-no-device": Explanation(
+        "A folder is not a device's",
+        "outstation provision roots writes into the folder of a device, which has a device.toml.",
+        "Name the folder that outstation provision device made.",
     ),
     "provision-no-gateway": Explanation(
         "The folder is not that of a gateway",
