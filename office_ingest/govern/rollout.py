@@ -66,31 +66,27 @@ def rules_digest(manifest: Manifest) -> bytes | None:
 
 
 class Rollouts:
-    """Answers which release is wanted where. Rollouts are read again whenever another process changed the database."""
+    """Answers which release is wanted where, as of the newest refresh()."""
 
     def __init__(self, store: SqliteStore):
         self._store = store
         self._down = Downward(store)
         self._shelf = Shelf(store)
-        self._seen: int | None = None
         self._running: list[Shelved] = []
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the rollouts again: they are changed by other processes."""
+        numbers = [rollout.number for rollout in self._down.rollouts() if rollout.state == RUNNING]
+        found = [self._shelf.get(number) for number in numbers]
+        self._running = [held for held in found if held is not None and held.state == "signed"]
 
     def wanted(self, device: bytes) -> Shelved | None:
         """Return the release that a device should run, or None."""
-        self._refresh()
         traits = self._down.traits(device) if self._running else None
         if traits is None:
             return None
         return next((held for held in self._running if is_meant(held.manifest, device, traits)), None)
-
-    def _refresh(self) -> None:
-        version = self._store.connection.execute("PRAGMA data_version").fetchone()[0]
-        if version == self._seen:
-            return
-        numbers = [rollout.number for rollout in self._down.rollouts() if rollout.state == RUNNING]
-        found = [self._shelf.get(number) for number in numbers]
-        self._running = [held for held in found if held is not None and held.state == "signed"]
-        self._seen = version
 
     def is_for_site(self, number: int, gateway: str) -> bool:
         """Say whether release number was ever rolled out and is meant for a device of the gateway's site."""

@@ -90,6 +90,8 @@ class Ingest:
         self._reach("before_verify")
         try:
             with self._store.transaction():
+                if self._takings is not None:
+                    self._takings.begin()
                 for raw in segments:
                     answer.outcomes.append(self._segment(raw, arrival, named))
                 for raw in heartbeats:

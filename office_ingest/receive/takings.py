@@ -29,6 +29,10 @@ class Takings:
         self._rollouts = Rollouts(store)
         self._watch = ReleaseWatch(store, self._rollouts, patience=patience)
 
+    def begin(self) -> None:
+        """A batch begins: see what was rolled out or halted since the one before."""
+        self._rollouts.refresh()
+
     def events(
         self, device: bytes, epoch: int, boot: int, events: list[tuple[Any, ...]], received_ms: int
     ) -> None:
@@ -62,8 +66,11 @@ class Takings:
         for device in devices:
             if not self._store.is_of_site(device, gateway):
                 continue
-            if len(answer.releases) < uplink_releases_max:
-                wanted = self._rollouts.wanted(device)
-                answer.releases.append((device, 0 if wanted is None else wanted.number))
-            room = min(_COMMANDS_PER_DEVICE, uplink_commands_max - len(answer.commands))
-            answer.commands += self._down.waiting_commands(device, now_ms, room) if room > 0 else []
+            waiting = self._down.waiting_commands(device, now_ms, _COMMANDS_PER_DEVICE)
+            is_full = len(answer.commands) + len(waiting) > uplink_commands_max
+            if is_full or len(answer.releases) == uplink_releases_max:
+                # Not named at all: of a device that is named, the gateway forgets what is not said again.
+                continue
+            wanted = self._rollouts.wanted(device)
+            answer.releases.append((device, 0 if wanted is None else wanted.number))
+            answer.commands += waiting
