@@ -27,6 +27,14 @@ def kernel(rule):
     return k
 
 
+def may_adopt(condition, inputs, ages, now, good, ever) -> bool:
+    """Return what the `adopt` of a bundle says of a sample, by walking its tree. Source: SPEC.md section 2.1."""
+    try:
+        return _StrictRun(inputs, ages, [], now, good, ever).value(condition)
+    except (RuleFault, _NotGood):
+        return False
+
+
 def divide_towards_zero(left: int, right: int) -> tuple:
     """Return (quotient, remainder) of left by right, which is not 0, counted on magnitudes as at school."""
     quotient, rest = divmod(abs(left), abs(right))
@@ -102,6 +110,18 @@ class _Run:
         if kind == "now":
             return self.now
         return self.inputs[index] if kind == "input" else self.registers[index]
+
+
+class _NotGood(Exception):
+    """An input was met whose channel is not good. Answered here."""
+
+
+class _StrictRun(_Run):
+    def variable(self, simple: int) -> int:
+        kind, index = g.variable(simple)
+        if kind == "input" and not (self.good >> index) % 2:
+            raise _NotGood
+        return super().variable(simple)
 
 
 def _combine(operator: int, parts: list):

@@ -10,13 +10,26 @@ from protocol.cbor import Simple, dumps
 from rules import grammar as g
 from rules.limits import value_max
 from tools.demo_rules import demo_bundle
-from tools.rule_tree import NO_SCHEMA, act, bundle, gate, if_, reading, register, rule, set_at, set_register
+from tools.rule_tree import (
+    NO_SCHEMA,
+    NOW,
+    act,
+    bundle,
+    gate,
+    if_,
+    reading,
+    register,
+    rule,
+    set_at,
+    set_register,
+)
 
 _ONE = set_register(0, 1)
+_TOP: dict[int, object] = {1: 1, 2: 1, 3: NO_SCHEMA, 4: [], 5: [], 7: 2}
 
 
 def _map(**changed: object) -> bytes:
-    top: dict[int, object] = {1: 1, 2: 1, 3: NO_SCHEMA, 4: [], 5: [], 7: 2}
+    top = dict(_TOP)
     for key, part in changed.items():
         top[int(key[1:])] = part
     return dumps({key: part for key, part in top.items() if part is not None})
@@ -36,7 +49,7 @@ def _gate(*row: int) -> bytes:
 
 def refused_bundles() -> list:
     """Return the cases: name, bundle in hex, reject code and its name."""
-    return [*_encoding(), *_tops(), *_rules(), *_statements(), *_expressions(), *_gates()]
+    return [*_encoding(), *_tops(), *_rules(), *_statements(), *_expressions(), *_gates(), *_adopts()]
 
 
 def _encoding() -> list:
@@ -58,7 +71,7 @@ def _tops() -> list:
         _refuse("format true", _map(k1=True), errors.VERSION),
         _refuse("no format", _map(k1=None), errors.VERSION),
         _refuse("no gates", _map(k5=None), errors.RULE),
-        _refuse("an unknown key", _map(k8=0), errors.RULE),
+        _refuse("an unknown key", _map(k9=0), errors.RULE),
         _refuse("models are reserved", _map(k6=[]), errors.RULE),
         _refuse("a negative version", _map(k2=-1), errors.RULE),
         _refuse("a version above 32 bits", _map(k2=1 << 32), errors.RULE),
@@ -162,6 +175,40 @@ def _gates() -> list:
         _refuse("a gate whose range is empty", _gate(1, 1, 0, 0, 0, 0, 0, 0, 0), errors.RULE),
         _refuse("a gate with an age limit for no channel", _gate(1, 0, 1, 0, 0, 0, 5, 0, 0), errors.RULE),
         _refuse("a gate with a negative gap", _gate(1, 0, 1, -1, 0, 0, 0, 0, 0), errors.RULE),
+    ]
+
+
+def _adopts() -> list:
+    deep: object = True
+    for _ in range(15):
+        deep = [g.NOT, deep]
+    return [
+        _refuse("adopt that is null", dumps({**_TOP, 8: None}), errors.RULE),
+        _refuse("adopt that is a number", _map(k8=1), errors.RULE),
+        _refuse("adopt that is an input", _map(k8=reading(0)), errors.RULE),
+        _refuse("adopt that is a sum", _map(k8=[g.ADD, 1, 1]), errors.RULE),
+        _refuse("adopt that is text", _map(k8="true"), errors.RULE),
+        _refuse("adopt that is a list of conditions", _map(k8=[True, False]), errors.RULE),
+        _refuse("adopt that is a statement's list", _map(k8=[[g.SET, 0, 1]]), errors.RULE),
+        _refuse("adopt that reads a register", _map(k8=[g.EQUAL, register(0), 1]), errors.RULE),
+        _refuse("adopt that reads register 11", _map(k8=[g.EQUAL, register(11), 1]), errors.RULE),
+        _refuse(
+            "adopt that reads a register by index", _map(k8=[g.EQUAL, [g.READ_AT, 0, 1, 0], 1]), errors.RULE
+        ),
+        _refuse(
+            "adopt that reads a register of a rule",
+            bundle([rule(1, [0], [_ONE])], [], adopt=[g.EQUAL, register(0), 1]),
+            errors.RULE,
+        ),
+        _refuse("adopt with a third channel of two", _map(k8=[g.BELOW, reading(2), 1]), errors.RULE),
+        _refuse("adopt with good of a third channel", _map(k8=[g.GOOD, 2]), errors.RULE),
+        _refuse(
+            "adopt with a constant beyond the bound", _map(k8=[g.BELOW, NOW, value_max + 1]), errors.RULE
+        ),
+        _refuse("adopt with and of 33", _map(k8=[g.AND] + [True] * 33), errors.TOO_LARGE),
+        _refuse("adopt with nesting 17", _map(k8=[g.NOT, deep]), errors.TOO_LARGE),
+        _refuse("format 2 with adopt", _map(k1=2, k8=True), errors.VERSION),
+        _refuse("adopt instead of gates", _map(k5=None, k8=True), errors.RULE),
     ]
 
 

@@ -58,6 +58,14 @@ def gate(action: int, low: int, high: int, safe: int, **limits: int) -> list:
     return [action, low, high, *[limits.get(name, 0) for name in names], safe]
 
 
-def bundle(rules: list, gates: list, channels: int = 2, version: int = 1, schema: bytes = NO_SCHEMA) -> bytes:
-    """Return the bytes of a bundle; nothing is checked, so that tests can also write broken ones."""
-    return dumps({1: g.FORMAT, 2: version, 3: schema, 4: rules, 5: gates, 7: channels})
+def bundle(
+    rules: list,
+    gates: list,
+    channels: int = 2,
+    version: int = 1,
+    schema: bytes = NO_SCHEMA,
+    adopt: object = None,
+) -> bytes:
+    """Return the bytes of a bundle; nothing is checked, so that tests can also write broken ones. adopt: None for no such key."""
+    top = {1: g.FORMAT, 2: version, 3: schema, 4: rules, 5: gates, 7: channels}
+    return dumps(top if adopt is None else {**top, 8: adopt})

@@ -14,6 +14,7 @@ from pathlib import Path
 from rules import grammar as g
 from rules.limits import value_max
 from rules.value import FAULT_DIVISION, FAULT_INDEX, FAULT_PRODUCT, FAULT_VALUE
+from tools.adopt_vectors import adopt_cases, gates_cases
 from tools.demo_rules import demo_bundle
 from tools.refused_bundles import refused_bundles
 from tools.rule_tree import NOW, act, bundle, gate, if_, reading, register, rule, set_at, set_register
@@ -357,6 +358,8 @@ def files() -> dict:
         "limits": limits(),
         "absence": absence(),
         "engine": engine() + engine_modes(),
+        "adopt": adopt_cases(),
+        "gates": gates_cases(),
         "refused": refused_bundles(),
         "demo_bundle": demo(),
     }

@@ -1,8 +1,8 @@
 """Random well-formed bundles and samples from a seed, the same on both runtimes: integers and a shift register only."""
 
-from protocol.cbor import Simple, dumps
+from protocol.cbor import Simple, dumps, loads
 from rules import grammar as g
-from rules.limits import value_max
+from rules.limits import nesting_max, value_max
 
 CHANNELS = 3
 _MASK = 0xFFFFFFFF
@@ -129,6 +129,40 @@ class RuleDice:
     def body(self, depth):
         """Return one to three statements."""
         return [self.statement(depth) for _ in range(1 + self.dice.below(3))]
+
+
+class ConditionDice(RuleDice):
+    """Throws a condition without registers: the `adopt` of a bundle."""
+
+    def __init__(self, dice):
+        RuleDice.__init__(self, dice, 0)
+
+    def variable(self):
+        """Return an input or the tick."""
+        kind = self.dice.below(CHANNELS + 1)
+        return Simple(g.now_variable() if kind == CHANNELS else g.input_variable(kind))
+
+    def run(self):
+        """Return (base, count) of registers; the condition that has them is thrown again."""
+        return 0, 1
+
+
+def has_register(node):
+    """Return whether an expression chooses registers by an index."""
+    if not isinstance(node, list):
+        return False
+    return node[:1] == [g.READ_AT] or any([has_register(part) for part in node])
+
+
+def random_adopt_bundle(seed):
+    """Return the bytes of random_bundle(seed) with a random condition of being replaced."""
+    top = loads(random_bundle(seed), nesting_max)
+    dice = ConditionDice(Dice(seed + 2000003))
+    condition = True
+    while isinstance(condition, bool) or has_register(condition):
+        condition = dice.truth(4)
+    top[8] = condition
+    return dumps(top)
 
 
 def random_bundle(seed):

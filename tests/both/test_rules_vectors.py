@@ -9,6 +9,7 @@ from rules.bundle import read_bundle
 from rules.engine import D_ACTS, D_RULE, Engine
 from rules.limits import acts_max, nesting_max
 from rules.value import RuleFault
+from tests.both.adopt_judge import Seen
 
 # tests/both/ is the folder of this file on both runtimes.
 FOLDER = __file__.rsplit("/", 3)[0] + "/rules/vectors/"
@@ -70,7 +71,7 @@ def test_absence_vectors_hold():
 
 def test_refused_bundles_are_refused_with_their_code():
     cases = _load("refused")
-    assert len(cases) >= 80
+    assert len(cases) >= 100
     for case in cases:
         try:
             read_bundle(bytes.fromhex(case["bundle"]))
@@ -100,6 +101,58 @@ def test_engine_vectors_hold():
                     assert replay.step_replay(bundle, decision, make_kernel) == [], case["name"]
             assert engine.state() == case["state"], case["name"]
             assert loads(dumps(engine.state())) == case["state"], case["name"]
+
+
+def test_adopt_vectors_hold():
+    cases = _load("adopt")
+    assert len(cases) >= 20
+    for case in cases:
+        bundle = read_bundle(bytes.fromhex(case["bundle"]))
+        for make_kernel in EVALUATORS:
+            engine, seen = Engine(bundle, make_kernel), Seen(bundle.channels)
+            found, judged = [engine.may_adopt()], [bundle.adopt is None]
+            for sample in case["samples"]:
+                _sample(engine, sample)
+                seen.take(*sample[:3])
+                found.append(engine.may_adopt())
+                judged.append(bundle.adopt is None or seen.may_adopt(bundle.adopt))
+            assert found == case["may_adopt"], case["name"]
+            assert judged == case["may_adopt"], case["name"]
+
+
+def _step(engine, kind, given):
+    if kind == "sample":
+        return [act for decision in _sample(engine, given) for act in decision[D_ACTS]]
+    if kind == "ask":
+        action, value, now, trusted, online = given
+        return engine.ask(action, value, now, trusted_time=trusted, online=online)
+    return engine.apply_command(*given)
+
+
+def _successor(bundle, engine, kind, make_kernel):
+    later = Engine(bundle, make_kernel)
+    if kind == "restore":
+        later.restore(engine.state())
+        return later, None
+    later.carry_gates(engine.state()[2])
+    return later, later.state()[2]
+
+
+def test_gates_vectors_hold():
+    cases = _load("gates")
+    assert len(cases) >= 7
+    for case in cases:
+        for make_kernel in EVALUATORS:
+            bundle = read_bundle(bytes.fromhex(case["bundle"]))
+            engine = Engine(bundle, make_kernel)
+            for kind, given, expected in case["steps"]:
+                if kind in ("restore", "takeover"):
+                    bundle = bundle if given is None else read_bundle(bytes.fromhex(given))
+                    engine, found = _successor(bundle, engine, kind, make_kernel)
+                else:
+                    found = _step(engine, kind, given)
+                assert found == expected, (case["name"], kind, given, found)
+            assert engine.state() == case["state"], case["name"]
 
 
 def test_demo_rules_decide_as_written_down():

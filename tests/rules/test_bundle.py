@@ -4,6 +4,7 @@ import io
 import json
 import random
 import tokenize
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from protocol.cbor import dumps, loads
 from protocol.errors import TOO_LARGE, ProtocolError
 from protocol.limits import decision_values_max
 from rules import grammar as g
+from rules.adopt import adopt_rule
 from rules.bundle import read_bundle
 from rules.engine import Engine
 from rules.limits import (
@@ -27,7 +29,7 @@ from rules.limits import (
     value_max,
 )
 from rules.translate import source
-from tests.both.random_bundles import random_bundle, random_samples
+from tests.both.random_bundles import random_adopt_bundle, random_bundle, random_samples
 from tools.demo_rules import demo_bundle
 from tools.rule_tree import act, bundle, gate, rule, set_register
 from tools.rule_vectors import files
@@ -36,6 +38,9 @@ ROOT = Path(__file__).resolve().parents[2]
 WORDS = {"def", "k", "if", "else", "and", "or", "not", "in", "return", "True", "False", "min", "max", "abs"}
 LETTERS = set("iartghocvxdmn")
 SIGNS = {*"()[],:=+-<>&", "==", "!=", "<=", ">="}
+
+
+_RANDOM = (random_bundle, random_adopt_bundle)
 
 
 def strange_words(text):
@@ -79,7 +84,17 @@ def test_vector_files_are_what_their_source_writes():
 def test_every_accepted_vector_fits_the_cddl_and_every_engine_state_too():
     """What the reader accepts, the grammar in bundle.cddl accepts; what an engine keeps fits engine_state."""
     grammar = Validator(ROOT / "rules" / "bundle.cddl")
-    topics = ("arithmetic", "comparisons", "logic", "windows", "limits", "absence", "engine")
+    topics = (
+        "arithmetic",
+        "comparisons",
+        "logic",
+        "windows",
+        "limits",
+        "absence",
+        "engine",
+        "adopt",
+        "gates",
+    )
     cases = [case for topic in topics for case in json.loads(files()[topic + ".json"])]
     for data in [demo_bundle(), *(bytes.fromhex(case["bundle"]) for case in cases)]:
         engine = Engine(read_bundle(data))
@@ -96,6 +111,16 @@ def test_cddl_refuses_a_wrong_type():
     data = bundle([rule(1, [0], [set_register(0, [0, 1, True])])], [])
 
     assert not grammar.validate(data, "bundle").valid
+    assert not grammar.validate(bundle([], [], adopt=1), "bundle").valid
+
+
+def test_a_bundle_without_a_condition_of_replacing_has_the_bytes_it_always_had():
+    """Whoever says nothing of it keeps his digest."""
+    digest = sha256(demo_bundle()).hexdigest()
+
+    assert digest == "343267a00b681fccc39cc2610874ca14da29b4381d7b7ab8397ceaaf5b5ce47e"
+    assert bundle([], []) == bundle([], [], adopt=None)
+    assert len(bundle([], [], adopt=True)) == len(bundle([], [])) + 2
 
 
 def test_a_bundle_cut_at_any_byte_is_refused():
@@ -109,7 +134,7 @@ def test_a_bundle_cut_at_any_byte_is_refused():
 def test_mutated_bundles_give_a_bundle_or_a_protocol_error_and_only_words_on_the_list():
     """Whatever happens to its bytes, a bundle is refused by name or translates to words on the list."""
     dice = random.Random(20261123)
-    originals = [demo_bundle(), *(random_bundle(seed) for seed in range(40))]
+    originals = [demo_bundle(), *(make(seed) for seed in range(40) for make in _RANDOM)]
     accepted = refused = 0
     for _ in range(6000):
         data = mutated(dice.choice(originals), dice)
@@ -121,7 +146,8 @@ def test_mutated_bundles_give_a_bundle_or_a_protocol_error_and_only_words_on_the
             continue
         accepted += 1
         assert dumps(loads(data, nesting_max)) == data
-        for one in read.rules:
+        conditions = [] if read.adopt is None else [adopt_rule(read.adopt)]
+        for one in read.rules + conditions:
             text = source(one)
             assert strange_words(text) == []
             compile(text, "rule", "exec")
@@ -130,17 +156,18 @@ def test_mutated_bundles_give_a_bundle_or_a_protocol_error_and_only_words_on_the
 
 
 def test_mutated_bundles_that_are_accepted_run_without_any_other_error():
-    """An accepted bundle decides or faults; nothing else comes out of a sample."""
+    """An accepted bundle decides or faults, and may be replaced or not; nothing else comes out of a sample."""
     dice = random.Random(7)
     ran = 0
     for _ in range(1500):
         try:
-            engine = Engine(read_bundle(mutated(random_bundle(dice.randrange(40)), dice)))
+            engine = Engine(read_bundle(mutated(dice.choice(_RANDOM)(dice.randrange(40)), dice)))
         except ProtocolError:
             continue
         for now, values, good, trusted, online in random_samples(ran, 4):
             some = (values * 3)[: engine.channels]
             engine.sample(now, some, good, trusted_time=trusted, online=online)
+            assert engine.may_adopt() in (True, False)
         ran += 1
 
     assert ran > 50

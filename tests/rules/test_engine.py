@@ -7,6 +7,7 @@ import pytest
 from protocol.errors import RULE, ProtocolError
 from protocol.event import DECISION, encode_events
 from protocol.limits import events_bytes_max
+from rules import grammar as g
 from rules import guard
 from rules.bundle import read_bundle
 from rules.engine import D_ACTS, D_AFTER, D_AGES, Engine
@@ -82,6 +83,98 @@ def test_engine_refuses_to_apply_a_decision_of_another_bundle():
     for other in (engine_of([rule(2, [0], [act(1, 1)])]), engine_of([rule(1, [0, 0], [act(1, 1)])])):
         with pytest.raises(ProtocolError):
             other.apply(decision)
+
+
+def test_a_restored_engine_may_not_be_replaced_before_it_has_seen_a_sample():
+    """What was so before a power cut is not known to be so after it; where no condition is, nothing need be known."""
+    for adopt, before in (([g.BELOW, reading(0), 10], False), (None, True)):
+        engine = Engine(read_bundle(bundle([], [], adopt=adopt)))
+        assert engine.may_adopt() is before
+        step(engine, 5, [1, 2])
+        assert engine.may_adopt() is True
+        engine.restore(engine.state())
+
+        assert engine.may_adopt() is before
+        step(engine, 6, [1, 2])
+        assert engine.may_adopt() is True
+
+
+def test_a_command_does_not_change_what_the_newest_sample_said():
+    """The condition of replacing sees the sample's tick and ages, however much later a command came."""
+    engine = Engine(read_bundle(bundle([], [gate(5, 0, 1, 0)], adopt=[g.EQUAL, NOW, 7])))
+    step(engine, 7, [0, 0])
+    engine.ask(5, 1, 90, trusted_time=True, online=True)
+
+    assert engine.may_adopt()
+
+
+def test_a_commands_tick_never_goes_back_and_no_sample_goes_below_it():
+    """Commands and samples share one time."""
+    engine = engine_of([], [gate(5, 0, 1, 0)])
+    step(engine, 10, [0, 0])
+    for tick in (9, value_max + 1):
+        with pytest.raises(ValueError, match="rule tick"):
+            engine.ask(5, 1, tick, trusted_time=True, online=True)
+    assert engine.state()[2] == [[5, None, None]]
+    engine.ask(5, 1, 20, trusted_time=True, online=True)
+    with pytest.raises(ValueError, match="rule tick"):
+        step(engine, 19, [0, 0])
+
+
+def test_what_is_no_outcome_of_a_command_is_refused_and_changes_nothing():
+    """A fold takes acts as ask() gives them, and nothing else."""
+    engine = engine_of([], [gate(5, 0, 1, 0)])
+    engine.apply_command([5, 1, 0, None], 30)
+    good = engine.state()
+    for outcome, now in (
+        ([5, 1, 0], 40),
+        ([5, 1, 9, None], 40),
+        ([5, 1, True, None], 40),
+        ([5, value_max + 1, 0, None], 40),
+        ([5, None, 0, None], 40),
+        ([5, 1, 0, None], -1),
+        ([5, 1, 0, None], value_max + 1),
+        ([5, 1, 0, None], None),
+        (None, 40),
+    ):
+        with pytest.raises(ProtocolError) as refusal:
+            engine.apply_command(outcome, now)
+
+        assert refusal.value.code == RULE
+        assert (engine.state(), engine.now) == (good, 30)
+
+
+def test_of_two_engines_before_it_the_later_tick_of_a_gate_stands():
+    """A device that goes back may ask both the bundle it leaves and the one it had: in any order."""
+    rows = [[[5, 100, 1], [6, 7, 1]], [[5, 40, 0], [6, None, None]]]
+    for order in (rows, rows[::-1]):
+        engine = engine_of([], [gate(6, 0, 1, 0), gate(5, 0, 1, 0)])
+        for gates in order:
+            engine.carry_gates(gates)
+
+        assert engine.state()[2] == [[6, 7, 1], [5, 100, 1]]
+        assert engine.now == 100
+
+
+def test_a_takeover_of_what_are_no_gates_is_refused_and_changes_nothing():
+    """Every row is checked before any is taken."""
+    for wrong in (
+        None,
+        [None],
+        [[5, 1]],
+        [[5, 1, None]],
+        [[5, None, 1]],
+        [[5, -1, 1]],
+        [[256, 1, 1]],
+        [[5, 1, True]],
+    ):
+        engine = engine_of([], [gate(5, 0, 1, 0)])
+        rows = wrong and [[5, 9, 1], *wrong]
+        with pytest.raises(ProtocolError) as refusal:
+            engine.carry_gates(rows)
+
+        assert refusal.value.code == RULE
+        assert (engine.state()[2], engine.now) == ([[5, None, None]], 0)
 
 
 def day(rows):
