@@ -18,14 +18,18 @@ from typing import Any
 from gateway.clock import SystemClock
 from gateway.collector import Collector
 from gateway.config import Configuration, read_configuration, read_links
+from gateway.delivery import Delivery
 from gateway.downlink import Downlink
 from gateway.errors import StoreFailed, StoreFull
+from gateway.fetcher import Fetcher
 from gateway.health import Health
 from gateway.links import udp
 from gateway.outbox import Outbox
 from gateway.points import VARIABLE, KillPoint, read_kill_point
 from gateway.sessions import Sessions
+from gateway.shelf import Shelf
 from gateway.store import open_store
+from gateway.store_down import StoreDown
 from gateway.store_file import connect
 from gateway.uplink import Backoff, Office, Uplink
 from protocol.diagnostic import DiagnosticError, show
@@ -66,14 +70,31 @@ class Gateway:
         )
         self.sessions = Sessions(self.store, links, secret=rng.randbytes(32), clock=clock)
         self.downlink = Downlink()
-        self.collector = Collector(self.store, self.downlink, self.health, point=point)
-        self._site = udp.Site(self.sessions, self.collector, self.health, point=point)
-        outbox = Outbox(self.store, self.downlink, self.health, is_known=self.sessions.is_known)
+        self.shelf = Shelf(StoreDown(self.store))
+        self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=point)
+        delivery = Delivery(self.shelf, self.health)
+        self._site = udp.Site(self.sessions, self.collector, delivery, self.health, point=point)
+        self.fetcher = Fetcher(
+            self.shelf,
+            self.health,
+            self._office.get,
+            backoff=self._backoff(rng),
+            clock=clock,
+            point=point,
+        )
+        outbox = Outbox(
+            self.store,
+            self.downlink,
+            self.shelf,
+            self.health,
+            is_known=self.sessions.is_known,
+            lacks=self.fetcher.wake,
+        )
         self.uplink = Uplink(
             outbox,
             self.health,
             self._office.post,
-            backoff=Backoff(least_s=settings.uplink.retry_min_s, most_s=settings.uplink.retry_max_s, rng=rng),
+            backoff=self._backoff(rng),
             clock=clock,
             batch_segments=settings.uplink.batch_segments,
             point=point,
@@ -84,13 +105,19 @@ class Gateway:
         self._tasks: list[asyncio.Task[None]] = []
         self.link: udp.UdpLink | None = None
 
+    def _backoff(self, rng: random.Random) -> Backoff:
+        uplink = self._configuration.settings.uplink
+        return Backoff(least_s=uplink.retry_min_s, most_s=uplink.retry_max_s, rng=rng)
+
     async def start(self) -> udp.UdpLink:
         """Bind the socket, start the uplink and return the link. Raises DiagnosticError."""
         self.health.load(await self.store.load_health())
         self.downlink.load_receipts(await self.store.receipts())
+        await self.shelf.load()
         listen = self._configuration.settings.listen
         self.link = await udp.listen(self._site, listen.host, listen.port)
-        self._tasks = [asyncio.create_task(self.uplink.run()), asyncio.create_task(self._keep_health())]
+        work = (self.uplink.run(), self.fetcher.run(), self._keep_health())
+        self._tasks = [asyncio.create_task(one) for one in work]
         return self.link
 
     def reload_links(self) -> None:
@@ -126,6 +153,7 @@ class Gateway:
 
     async def _save_health(self) -> None:
         self.health.store_fault = self.store.fault()
+        self.health.down = self.shelf.document()
         self.health.count("store_reopened", self.store.reopened - self._reopened)
         self._reopened = self.store.reopened
         body = self.health.body()

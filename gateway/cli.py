@@ -166,6 +166,7 @@ def read_status(config: Path) -> dict[str, Any]:
         "waiting": {"segments": sum(lane["waiting"] for lane in lanes), "heartbeats": heartbeats},
         "store": {**size, "bytes_max": settings.store.bytes_max, "fault": health.get("store_fault", "")},
         "counts": health.get("counts", {}),
+        "down": health.get("down", {}),
         "devices": list(per_device.values()),
         "findings": _findings(lanes, uplink, health),
     }
@@ -194,6 +195,7 @@ def _status_text(document: dict[str, Any]) -> str:
         f"uplink  {state}",
         f"waiting {waiting['segments']} segments, {waiting['heartbeats']} heartbeats",
         f"store   {store['used_bytes']} of {store['bytes_max']} bytes",
+        f"down    {_down_text(document['down'])}",
         "",
     ]
     # Epoch with its lane, so that a line fits 80 columns.
@@ -211,6 +213,14 @@ def _status_text(document: dict[str, Any]) -> str:
     lines.append(_table(rows, [(name, name) for name in names]) if rows else "no segment was taken yet")
     lines += [f"finding: {finding}" for finding in document["findings"]]
     return "\n".join(lines)
+
+
+def _down_text(down: dict[str, Any]) -> str:
+    if not down:
+        return "nothing known yet"
+    releases = ", ".join(str(number) for number in down["releases"]) or "no release"
+    missing = f", {down['lacking']} bodies still to come" if down["lacking"] else ""
+    return f"releases held: {releases}{missing}; {down['commands_waiting']} commands wait"
 
 
 def _table(rows: list[dict[str, Any]], columns: list[tuple[str, str]]) -> str:

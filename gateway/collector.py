@@ -13,6 +13,7 @@ from gateway.downlink import Downlink
 from gateway.errors import StoreFailed, StoreFull, TooManyForks
 from gateway.health import Health
 from gateway.reconcile import Custody, Fork, Lost, Offer, Want, fold_wants, reconcile
+from gateway.shelf import Shelf
 from gateway.store import DUPLICATE, FORKED, Store
 from protocol.coap import BAD_REQUEST, CHANGED, FORBIDDEN, SERVICE_UNAVAILABLE
 from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
@@ -29,19 +30,29 @@ RETRY_FAILED_S = 5
 
 
 class Reply(NamedTuple):
-    """What the link answers. code: of CoAP; max_age_s: with SERVICE_UNAVAILABLE, when to come back."""
+    """What the link answers. code: of CoAP; max_age_s: with SERVICE_UNAVAILABLE, when to come back; options: further ones."""
 
     code: int
     payload: bytes = b""
     max_age_s: int | None = None
+    options: tuple[tuple[int, bytes], ...] = ()
 
 
 class Collector:
     """point: the kill points. said: the last (boot, epoch) of each device's heartbeats in this process."""
 
-    def __init__(self, store: Store, downlink: Downlink, health: Health, *, point: Callable[[str], None]):
+    def __init__(
+        self,
+        store: Store,
+        downlink: Downlink,
+        shelf: Shelf,
+        health: Health,
+        *,
+        point: Callable[[str], None],
+    ):
         self._store = store
         self._downlink = downlink
+        self._shelf = shelf
         self._health = health
         self._point = point
         self._said: dict[bytes, tuple[int, int]] = {}
@@ -79,7 +90,7 @@ class Collector:
         return self._answer(device, header.epoch, {}, again=False)
 
     async def heartbeat(self, device: bytes, payload: bytes) -> Reply:
-        """Return the reply to POST /h of an authenticated device: custody, wants, receipts, time token."""
+        """Return the reply to POST /h of an authenticated device: custody, wants, receipts, time token, what waits below."""
         try:
             heartbeat = parse_heartbeat(payload)
             _check_heads(heartbeat.fields)
@@ -128,6 +139,8 @@ class Collector:
             asked[:wants_max],
             self._downlink.receipts_for(device, device_epoch, again=again),
             self._downlink.take_time_token(device, boot),
+            self._shelf.deliverable(device),
+            self._shelf.newest_command(device),
         )
         self._point("before_custody")
         return Reply(CHANGED, encode_answer(answer))

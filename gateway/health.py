@@ -19,6 +19,11 @@ COUNTERS = {
     "quarantined": "segments that the office put in quarantine",
     "uplink_failures": "attempts to reach the office that failed",
     "uplink_garbage": "answers of the office that were not well-formed",
+    "bodies_fetched": "releases and parts fetched from the office",
+    "bodies_refused": "releases and parts of the office that were not what was asked for",
+    "blocks_sent": "blocks of releases and parts sent to devices",
+    "commands_sent": "commands handed to devices",
+    "not_for_device": "requests for a release that is not for that device, or not here",
     "store_reopened": "times the store was opened again after a failure of the disk",
 }
 
@@ -30,6 +35,7 @@ class Health:
         self.counts = dict.fromkeys(COUNTERS, 0)
         self.uplink: dict[str, Any] = {"state": "starting", "failures": 0, "retry_in_s": 0.0, "reason": ""}
         self.store_fault = ""
+        self.down: dict[str, object] = {}
         self.is_running = True
 
     def count(self, name: str, by: int = 1) -> None:
@@ -49,6 +55,7 @@ class Health:
             "running": self.is_running,
             "uplink": dict(self.uplink),
             "store_fault": self.store_fault,
+            "down": dict(self.down),
             "counts": dict(self.counts),
         }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gateway.downlink import Downlink, parse_downward
 from gateway.errors import OfficeConfused
 from gateway.health import Health
+from gateway.shelf import Shelf
 from gateway.store import Batch, Store
 from protocol.errors import ProtocolError
 from protocol.limits import uplink_heartbeats_max
@@ -28,12 +29,21 @@ HEARTBEATS_MAX = uplink_heartbeats_max
 
 
 class Outbox:
-    """is_known(device): whether a device has a link here; what an answer says of others is left aside."""
+    """is_known(device): whether a device has a link here; what an answer says of others is left aside. lacks(): told after each answer."""
 
     def __init__(
-        self, store: Store, downlink: Downlink, health: Health, *, is_known: Callable[[bytes], bool]
+        self,
+        store: Store,
+        downlink: Downlink,
+        shelf: Shelf,
+        health: Health,
+        *,
+        is_known: Callable[[bytes], bool],
+        lacks: Callable[[], None],
     ):
         self._store = store
+        self._shelf = shelf
+        self._lacks = lacks
         self._downlink = downlink
         self._health = health
         self._is_known = is_known
@@ -43,7 +53,7 @@ class Outbox:
         return await self._store.next_batch(segments_max, HEARTBEATS_MAX)
 
     async def settle(self, batch: Batch, raw_answer: bytes) -> None:
-        """Carry out the office's answer to batch, all of it in one transaction.
+        """Carry out the office's answer to batch: what it says of segments in one transaction, what waits below in a second.
 
         Raises OfficeConfused: the answer is not well-formed, nothing was changed. StoreFull, StoreFailed: likewise.
         """
@@ -67,6 +77,9 @@ class Outbox:
         for token in tokens:
             if self._is_known(token.fields.device):
                 self._downlink.put_time_token(token)
+        releases = [entry for entry in answer.releases if self._is_known(entry[0])]
+        await self._shelf.replace(releases, answer.commands)
+        self._lacks()
         named = {receipt.fields.device for receipt in receipts} | {want[0] for want in answer.wants}
         self._downlink.put_wants(settlement.missing, named)
 

@@ -19,6 +19,8 @@ POINTS = (
     "before_release",
     "after_release",
 )
+# Reached only where a release goes down.
+DOWN_POINTS = ("before_release_stored", "after_release_stored")
 
 
 class KillPoint:
@@ -29,7 +31,7 @@ class KillPoint:
         self._left = count
 
     def __call__(self, name: str) -> None:
-        assert name in POINTS, name
+        assert name in (*POINTS, *DOWN_POINTS), name
         if name != self._name:
             return
         self._left -= 1
@@ -43,12 +45,12 @@ def read_kill_point(text: str | None) -> KillPoint:
     if not text:
         return KillPoint()
     name, _, count = text.partition(":")
-    if name not in POINTS or not count.isdigit() or int(count) < 1:
+    if name not in (*POINTS, *DOWN_POINTS) or not count.isdigit() or int(count) < 1:
         raise DiagnosticError(
             Diagnostic(
                 "usage-wrong",
                 f"{VARIABLE} is {text!r}, which arms no point of the gateway",
-                fix=f"write NAME:count, count from 1, NAME one of {', '.join(POINTS)}",
+                fix=f"write NAME:count, count from 1, NAME one of {', '.join((*POINTS, *DOWN_POINTS))}",
             )
         )
     return KillPoint(name, int(count))

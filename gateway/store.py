@@ -7,7 +7,7 @@ When the disk fails (an fsync that fails may have dropped what it was asked to w
 clean), nothing is acknowledged any more. The connection is closed, opened again, everything in the WAL is written anew
 into the database by a checkpoint with its own fsync, and the file is checked; only then custody is given again.
 
-Opening the file: `store_file`. Read by others while the gateway runs: `store_view`. No other module has SQL.
+Opening the file: `store_file`. Read by others while the gateway runs: `store_view`. The way down: `store_down`. No other module has SQL.
 """
 
 import os
@@ -105,6 +105,7 @@ class Store:
         self._fault = ""
         self.lanes: dict[LaneKey, Lane] = {}
         self.reopened = 0
+        self.down_bytes = 0
         self._open()
         self.commits = GroupCommit(self._run_batch)
 
@@ -208,7 +209,8 @@ class Store:
         return StoreFailed(self._fault)
 
     def _free_bytes(self) -> int:
-        return self._bytes_max - used_bytes(self._connection)
+        # What goes down has a share of its own (store_down): it takes no room from custody.
+        return self._bytes_max - (used_bytes(self._connection) - self.down_bytes)
 
     def _take_room(self, size: int, *, reserve: int) -> None:
         """Raise StoreFull unless size bytes fit and leave reserve; a refusal writes nothing."""
@@ -343,13 +345,13 @@ class Store:
     async def digests_of(self, device: bytes, lane: int, epoch: int, number: int) -> frozenset[bytes]:
         """Return the digests held for one number. Raises StoreFailed."""
         place = (device, lane, epoch, number)
-        return frozenset(await self._read(lambda connection: self._digests_at(connection, place)))
+        return frozenset(await self.read(lambda connection: self._digests_at(connection, place)))
 
     # ---- what the office takes
 
     async def next_batch(self, segments_max: int, heartbeats_max: int) -> Batch:
         """Return what waits for the office: critical lane before routine, oldest first. Raises StoreFailed."""
-        return await self._read(
+        return await self.read(
             lambda connection: Batch(
                 connection.execute(
                     "SELECT id, raw FROM segments WHERE outcome IS NULL ORDER BY lane, id LIMIT ?",
@@ -396,14 +398,16 @@ class Store:
 
     async def receipts(self) -> list[bytes]:
         """Return the newest receipt of every lane, for the devices. Raises StoreFailed."""
-        rows = await self._read(
+        rows = await self.read(
             lambda connection: connection.execute(
                 "SELECT receipt FROM lanes WHERE receipt IS NOT NULL"
             ).fetchall()
         )
         return [raw for (raw,) in rows]
 
-    async def _read(self, query: Callable[[sqlite3.Connection], Any]) -> Any:
+    async def read(self, query: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Return what query gives, run between two transactions. Raises StoreFailed."""
+
         def work() -> Any:
             with self._lock:
                 if self._failed_at is not None:
@@ -477,7 +481,7 @@ class Store:
 
     async def load_health(self) -> str | None:
         """Return what the gateway last said of itself."""
-        row = await self._read(lambda connection: connection.execute("SELECT body FROM health").fetchone())
+        row = await self.read(lambda connection: connection.execute("SELECT body FROM health").fetchone())
         return row[0] if row else None
 
 

@@ -36,7 +36,7 @@ _log = logging.getLogger("gateway.uplink")
 
 PATH = "/v1/uplink"
 CONTENT_TYPE = "application/cbor"
-# 512 outcomes, 1,536 receipts, 256 tokens and 1,024 wants stay well below.
+# 512 outcomes, 1,536 receipts, 256 tokens, 1,024 wants, 256 releases and 256 commands stay well below.
 ANSWER_BYTES_MAX = 1 << 20
 # Doubling ends here; the longest wait is set by retry_max_s.
 DOUBLINGS_MAX = 16
@@ -160,7 +160,7 @@ class Office:
             headers={
                 "Authorization": f"Bearer {token}",
                 "Content-Type": CONTENT_TYPE,
-                "Accept": CONTENT_TYPE,
+                "Accept": f"{CONTENT_TYPE}, application/octet-stream",
                 "Accept-Encoding": "identity",
             },
             timeout=timeout_s,
@@ -171,11 +171,18 @@ class Office:
 
     async def post(self, body: bytes) -> bytes:
         """Return the body of the office's answer to one uplink request. Raises an OfficeError that says what to do."""
+        return await self._ask("POST", PATH, ANSWER_BYTES_MAX, body)
+
+    async def get(self, path: str, bytes_max: int) -> bytes:
+        """Return a body of the office, of at most bytes_max bytes. Raises an OfficeError that says what to do."""
+        return await self._ask("GET", path, bytes_max, b"")
+
+    async def _ask(self, method: str, path: str, bytes_max: int, body: bytes) -> bytes:
         try:
             # httpx limits each read; an office that drips bytes is stopped here.
             async with asyncio.timeout(self._timeout_s):
-                async with self._client.stream("POST", PATH, content=body) as response:
-                    raw = await _read(response)
+                async with self._client.stream(method, path, content=body) as response:
+                    raw = await _read(response, bytes_max)
         except TimeoutError:
             raise OfficeUnreachable(f"no answer within {self._timeout_s} s") from None
         except (httpx.HTTPError, ssl.SSLError) as error:
@@ -206,12 +213,12 @@ def _trust(ca: Path) -> ssl.SSLContext:
     return context
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: httpx.Response, bytes_max: int) -> bytes:
     raw = bytearray()
     async for piece in response.aiter_raw():
         raw += piece
-        if len(raw) > ANSWER_BYTES_MAX:
-            raise OfficeConfused(f"the office's answer exceeds {ANSWER_BYTES_MAX} bytes")
+        if len(raw) > bytes_max:
+            raise OfficeConfused(f"the office's answer exceeds {bytes_max} bytes")
     return bytes(raw)
 
 

@@ -22,8 +22,10 @@ from gateway.sessions import Challenged, Opened, Refused, Sessions
 from protocol.coap import (
     ACK,
     BAD_OPTION,
+    BLOCK2,
     CON,
     ECHO,
+    GET,
     MAX_AGE,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
@@ -61,11 +63,26 @@ class Exchanges(Protocol):
     async def heartbeat(self, device: bytes, payload: bytes) -> Reply: ...
 
 
+class Deliveries(Protocol):
+    """What a link hands GETs to: `delivery.Delivery`."""
+
+    def get(self, device: bytes, path: list[bytes], block: bytes | None) -> Reply: ...
+
+
 class Site:
     """Answers every request that reaches the socket."""
 
-    def __init__(self, sessions: Sessions, collector: Exchanges, health: Health, *, point: KillPoint):
+    def __init__(
+        self,
+        sessions: Sessions,
+        collector: Exchanges,
+        delivery: Deliveries,
+        health: Health,
+        *,
+        point: KillPoint,
+    ):
         self._sessions = sessions
+        self._delivery = delivery
         self._health = health
         self._point = point
         self._resources = {b"s": collector.segment, b"h": collector.heartbeat}
@@ -102,9 +119,14 @@ class Site:
 
     async def _dispatch(self, opened: Opened) -> Reply:
         request = opened.request
-        if any(number % 2 and number not in _KNOWN_OPTIONS for number, _ in request.options):
+        known = (*_KNOWN_OPTIONS, BLOCK2) if request.code == GET else _KNOWN_OPTIONS
+        if any(number % 2 and number not in known for number, _ in request.options):
             return Reply(BAD_OPTION)
         path = [value for number, value in request.options if number == URI_PATH]
+        if path[:1] in ([b"r"], [b"c"]):
+            if request.code != GET:
+                return Reply(METHOD_NOT_ALLOWED)
+            return self._delivery.get(opened.device, path, option(request.options, BLOCK2))
         resource = self._resources.get(path[0]) if len(path) == 1 else None
         if resource is None:
             return Reply(NOT_FOUND)
@@ -117,7 +139,7 @@ class Site:
 
 
 def _message(reply: Reply) -> Message:
-    options = []
+    options = list(reply.options)
     if reply.max_age_s is not None:
         options.append((MAX_AGE, reply.max_age_s.to_bytes(4, "big").lstrip(b"\0")))
     return Message(ACK, reply.code, 0, b"", options, reply.payload)

@@ -148,7 +148,7 @@ async def with_failing_fsync(killed):
     killed.path = killed.files(coap_port=port, office_port=office.port)
     killed.refused = 0
     prefix = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]
-    prefix += ["-e", "inject=fdatasync,fsync:error=EIO:when=9..10"]
+    prefix += ["-e", "inject=fdatasync,fsync:error=EIO:when=11..12"]
     killed.gateway = await asyncio.to_thread(GatewayProcess, killed.path, prefix=prefix)
     device = DeviceDouble(port, ack_timeout_ms=2000)
     try:

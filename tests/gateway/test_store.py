@@ -144,7 +144,7 @@ async def count(store, table):
     def query(connection):
         return connection.execute({"segments": "SELECT count(*) FROM segments"}[table]).fetchone()[0]
 
-    return await store._read(query)
+    return await store.read(query)
 
 
 def test_receipt_with_another_digest_does_not_release_ours(tmp_path):

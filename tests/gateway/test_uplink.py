@@ -9,6 +9,8 @@ from gateway.downlink import Downlink
 from gateway.errors import OfficeBusy, OfficeConfused, OfficeRefused, OfficeUnreachable, RequestTooLarge
 from gateway.health import Health
 from gateway.outbox import Outbox
+from gateway.shelf import Shelf
+from gateway.store_down import StoreDown
 from gateway.uplink import Backoff, Uplink
 from protocol import coap
 from protocol.cbor import dumps
@@ -37,7 +39,15 @@ class Bench:
         self.health = Health()
         self.store = new_store(folder, clock=self.clock)
         self.downlink = Downlink()
-        outbox = Outbox(self.store, self.downlink, self.health, is_known=lambda device: device == device_id())
+        self.shelf = Shelf(StoreDown(self.store))
+        outbox = Outbox(
+            self.store,
+            self.downlink,
+            self.shelf,
+            self.health,
+            is_known=lambda device: device == device_id(),
+            lacks=lambda: None,
+        )
         self.requests = []
 
         async def post(body):
@@ -206,7 +216,7 @@ def check_release_needs_a_receipt(folder):
     async def body(bench):
         await bench.add(0, 1)
         await bench.uplink.step()
-        held = await bench.store._read(
+        held = await bench.store.read(
             lambda connection: connection.execute(
                 "SELECT count(*) FROM segments WHERE raw IS NOT NULL"
             ).fetchone()

@@ -1,0 +1,99 @@
+"""What the store keeps of the way down: wanted releases, waiting commands, releases and parts. SQL only; `shelf` is over it.
+
+All of it together has a share of its own beside bytes_max, so that no release ever costs a segment its custody.
+"""
+
+import sqlite3
+from typing import NamedTuple
+
+from gateway.errors import StoreFull
+from gateway.store import Store
+
+# Releases, parts and commands of one site together: a dozen releases of the largest size.
+DOWN_BYTES_MAX = 4 * 1024 * 1024
+
+_BYTES = (
+    "SELECT (SELECT coalesce(sum(length(raw)), 0) FROM releases) + (SELECT coalesce(sum(length(body)), 0) FROM parts)"
+    " + (SELECT coalesce(sum(length(raw)), 0) FROM commands)"
+)
+
+
+class Kept(NamedTuple):
+    """All that is kept: device -> number, device -> number -> command, number -> release, digest -> part."""
+
+    wanted: dict[bytes, int]
+    commands: dict[bytes, dict[int, bytes]]
+    releases: dict[int, bytes]
+    parts: dict[bytes, bytes]
+
+
+class StoreDown:
+    """Reads and writes those tables in the transactions of one store; what a method returned is on the disk."""
+
+    def __init__(self, store: Store):
+        self._store = store
+
+    async def load(self) -> Kept:
+        """Return everything. Raises StoreFailed."""
+
+        def load(connection: sqlite3.Connection) -> Kept:
+            commands: dict[bytes, dict[int, bytes]] = {}
+            for device, number, raw in connection.execute("SELECT device, number, raw FROM commands"):
+                commands.setdefault(device, {})[number] = raw
+            return Kept(
+                dict(connection.execute("SELECT device, number FROM wanted").fetchall()),
+                commands,
+                dict(connection.execute("SELECT number, raw FROM releases").fetchall()),
+                dict(connection.execute("SELECT digest, body FROM parts").fetchall()),
+            )
+
+        kept = await self._store.read(load)
+        self._store.down_bytes = await self._store.read(_down_bytes)
+        return kept
+
+    async def replace(
+        self,
+        wanted: dict[bytes, int],
+        commands: dict[bytes, dict[int, bytes]],
+        gone_releases: list[int],
+        gone_parts: list[bytes],
+    ) -> None:
+        """Replace what is said of the devices that wanted names, and delete what nobody wants any more.
+
+        Raises StoreFull or StoreFailed: nothing changed.
+        """
+
+        def replace(connection: sqlite3.Connection) -> int:
+            for device, number in wanted.items():
+                connection.execute("DELETE FROM commands WHERE device = ?", (device,))
+                connection.execute("INSERT OR REPLACE INTO wanted VALUES (?, ?)", (device, number))
+            connection.executemany(
+                "INSERT INTO commands VALUES (?, ?, ?)",
+                [(device, number, raw) for device, held in commands.items() for number, raw in held.items()],
+            )
+            connection.executemany("DELETE FROM releases WHERE number = ?", [(one,) for one in gone_releases])
+            connection.executemany("DELETE FROM parts WHERE digest = ?", [(one,) for one in gone_parts])
+            return _down_bytes(connection)
+
+        self._store.down_bytes = await self._store.commits.submit(replace)
+
+    async def put_release(self, number: int, raw: bytes) -> None:
+        """Keep a release, over an earlier one of its number. Raises StoreFull or StoreFailed: nothing was kept."""
+        await self._put("INSERT OR REPLACE INTO releases VALUES (?, ?)", number, raw)
+
+    async def put_part(self, digest: bytes, body: bytes) -> None:
+        """Keep a part. Raises StoreFull or StoreFailed: nothing was kept."""
+        await self._put("INSERT OR REPLACE INTO parts VALUES (?, ?)", digest, body)
+
+    async def _put(self, sql: str, key: int | bytes, body: bytes) -> None:
+        def put(connection: sqlite3.Connection) -> int:
+            if _down_bytes(connection) + len(body) > DOWN_BYTES_MAX:
+                raise StoreFull(f"releases and commands fill their share ({DOWN_BYTES_MAX} bytes)")
+            connection.execute(sql, (key, body))
+            return _down_bytes(connection)
+
+        self._store.down_bytes = await self._store.commits.submit(put)
+
+
+def _down_bytes(connection: sqlite3.Connection) -> int:
+    return connection.execute(_BYTES).fetchone()[0]
