@@ -70,6 +70,7 @@ class Desk:
         self.starved = []
         self.agent = None
         self.bundle = BUNDLE
+        self.reset_cause = 0
         self.settings = {
             "device": DEVICE.hex(),
             "link": {"kid": KID.hex(), "secret": SECRET.hex()},
@@ -120,6 +121,7 @@ class Desk:
             self.bundle,
         )
         board.point = self._reach
+        board.reset_cause = self.reset_cause
         board.feed = self._feed
         board.starve = self._starve
         board.note = lambda lane, order: self.recorded.append((lane, order))

@@ -45,7 +45,7 @@ class ModelGateway:
 
     releases: number -> (release, [bodies of its parts]); wanted: number that answers name, or None. commands: number -> sealed;
     newest: number that answers name, None for the highest held. meddle(path, number of the block, answer) -> answer, each
-    (code, options, payload). gets: paths that were asked for. late_s: how long answers to GET take.
+    (code, options, payload). gets: paths that were asked for; order: those of all requests. late_s: how long answers to GET take.
     """
 
     def __init__(self, clock, device, kid, secret, seal_keys, ratchets, downlink):
@@ -82,6 +82,7 @@ class ModelGateway:
         self.newest = None
         self.meddle = None
         self.gets = []
+        self.order = []
         self.late_s = 0
         self._due = None
 
@@ -128,6 +129,7 @@ class ModelGateway:
         except ProtocolError:
             return self._refuse(message)
         self.sequences.append(exchange.sequence())
+        self.order.append("/".join(v.decode() for n, v in request.options if n == coap.URI_PATH))
         if request.code == coap.GET:
             code, options, payload = self._get(request.options)
         else:

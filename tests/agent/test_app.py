@@ -63,13 +63,17 @@ def _decisions(desk):
 
 def _check_evidence(desk):
     """What holds after every story: chains close, orders are unique, every decision replays, each act once."""
+    _check_evidence_of(desk, [BUNDLE])
+
+
+def _check_evidence_of(desk, bundles):
     desk.gateway.check_chains()
     orders = [event[0] for _, event in desk.gateway.events()]
     assert len(orders) == len(set(orders))
-    replay = StepReplay(read_bundle(BUNDLE))
+    replays = {hashlib.sha256(body).digest(): StepReplay(read_bundle(body)) for body in bundles}
     allowed = set()
     for order, _, _, fields in _decisions(desk):
-        assert replay.differences(fields[1:3] + fields[4:]) == []
+        assert replays[fields[3]].differences(fields[1:3] + fields[4:]) == []
         allowed |= {(order, act[0]) for act in fields[-1] if act[2] == ALLOWED}
     acted = [
         (event[0] - event[3][0], event[3][1])

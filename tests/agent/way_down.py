@@ -1,0 +1,65 @@
+"""A desk whose gateway holds releases, and what the tests of adoption ask of it."""
+
+import hashlib
+
+from protocol.event import ADOPTION, CHECKPOINT, COMMAND, DECISION
+from protocol.keys import CRITICAL
+from tests.agent.desk import BUNDLE, SAMPLE_MS, Desk
+from tests.agent.release_bench import demo_bundle_again, make_release, root
+
+OLD = hashlib.sha256(BUNDLE).digest()
+NUMBER = 7
+BODY = demo_bundle_again(5)
+NEW = hashlib.sha256(BODY).digest()
+# One sample each 36 ms of real time; a trial so short that a story stays short.
+TRIAL = {"min_ms": 400, "limit_ms": 3000}
+
+
+def make_desk(release=None, number=NUMBER, **settings):
+    """Return a desk that trusts two roots and is offered a release: by default a good one, of the desk's own rules."""
+    roots = [root("release").hex(), root("recovery").hex()]
+    desk = Desk(**{"roots": roots, "trial": TRIAL, "heartbeat_ms": 200, **settings})
+    desk.gateway.releases[number] = make_release(number, BODY) if release is None else release
+    desk.gateway.wanted = number
+    return desk
+
+
+def adoptions(desk):
+    """Return (step, number, digest, detail) of every adoption event that arrived, oldest first."""
+    return [event[3] for _, event in desk.gateway.events(CRITICAL) if event[2] == ADOPTION]
+
+
+def steps(desk):
+    """Return (step, number, detail) of every adoption event that arrived, oldest first, the fetched bytes of `staged` left out."""
+    return [(step, number, 0 if step == 1 else detail) for step, number, _, detail in adoptions(desk)]
+
+
+def commands(desk):
+    """Return (number, demand, verdict, outcome) of every command event that arrived."""
+    return [event[3] for _, event in desk.gateway.events(CRITICAL) if event[2] == COMMAND]
+
+
+def running(desk):
+    """Return the digest that the newest heartbeat names."""
+    return desk.gateway.heartbeats[-1].bundle[1]
+
+
+def deciders(desk):
+    """Return the bundle digest of every decision that arrived, in order, repeats left out."""
+    found = []
+    for _, event in desk.gateway.events(CRITICAL):
+        if event[2] == DECISION and found[-1:] != [event[3][3]]:
+            found.append(event[3][3])
+    return found
+
+
+def kinds(desk):
+    """Return the kinds of all critical events, parts of checkpoints once."""
+    found = []
+    for _, event in desk.gateway.events(CRITICAL):
+        if event[2] != CHECKPOINT or event[3][0] == 0:
+            found.append(event[2])
+    return found
+
+
+SAMPLE_S = SAMPLE_MS / 1_000_000
