@@ -4,11 +4,15 @@ PYTEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: demo test check canary wheel clean
+.PHONY: demo bench test check canary wheel clean
 
 demo: $(READY)
 	@mkdir -p build
 	$(BIN)/outstation demo --json build/demo.json
+
+bench: $(READY)
+	@mkdir -p build
+	$(BIN)/python -m tools.bench --json build/bench.json
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not canary and not wheel"

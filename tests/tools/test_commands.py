@@ -14,7 +14,7 @@ from tools.demo_rules import demo_bundle
 from tools.device_types import ROOT
 
 # Commands whose --json takes a file, because a person watches their standard output.
-JSON_TO_A_FILE = {"demo"}
+JSON_TO_A_FILE = {"bench", "demo"}
 SETTINGS = {
     "gateway run": "gateway",
     "gateway status": "gateway",

@@ -1,0 +1,217 @@
+"""A whole gateway on loopback, and devices' own CoAP clients in front of it.
+
+python -m tools.bench.gateway_front PORT FILE       the senders of one lap: prints the seconds until all is in custody
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import random
+import sys
+import tempfile
+import time
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from gateway.app import Gateway
+from gateway.clock import SystemClock
+from gateway.config import (
+    Configuration,
+    Files,
+    GatewaySection,
+    Link,
+    ListenSection,
+    Settings,
+    UplinkSection,
+)
+from gateway.points import KillPoint
+from gateway.store import Store, open_store
+from protocol.aes_host import Aes128
+from protocol.coap import CHANGED, POST
+from protocol.oscore import OscoreContext
+from tools.bench.link_transport import self_signed
+from tools.bench.race import Lap
+from tools.shim import install
+
+DATABASE = "gateway.db"
+_STORE_BYTES_MAX = 1 << 30
+# A port on which nobody listens, and a wait that outlasts every lap.
+_NO_OFFICE = "https://127.0.0.1:1"
+_AWAY_S = 3600.0
+_KID_BYTES = 2
+_ACK_TIMEOUT_MS = 2000
+_SEPARATE_TIMEOUT_MS = 20_000
+
+
+def kid_of(number: int) -> bytes:
+    """Return the OSCORE sender ID of a device by its number."""
+    return number.to_bytes(_KID_BYTES, "big")
+
+
+def secret_of(number: int) -> bytes:
+    """Return the link secret of a device by its number; it guards nothing but a benchmark on loopback."""
+    return hashlib.sha256(f"bench link {number}".encode()).digest()[:16]
+
+
+def new_store(path: Path) -> Store:
+    """Return a gateway's store as the gateway opens it."""
+    return open_store(
+        path, bytes_max=_STORE_BYTES_MAX, clock=SystemClock(), rng=random.SystemRandom(), point=KillPoint()
+    )
+
+
+async def count_held(path: Path) -> int:
+    """Return how many segments a store holds that is opened anew."""
+    store = new_store(path)
+    held = sum(stop - start for lane in store.lanes.values() for start, stop in lane.held.pairs)
+    await store.close()
+    return held
+
+
+@asynccontextmanager
+async def running_gateway(folder: Path, devices: list[bytes]) -> AsyncIterator[int]:
+    """Run a whole gateway for these devices (identities, 8 bytes), its files in a folder; give its port.
+
+    Its office is away: it tries once, and not again before the run is over.
+    """
+    # That the office is away is on purpose here, and no news.
+    said_by = logging.getLogger("gateway.uplink")
+    level = said_by.level
+    said_by.setLevel(logging.ERROR)
+    authority, _ = self_signed(folder)
+    uplink = UplinkSection(url=_NO_OFFICE, retry_min_s=_AWAY_S, retry_max_s=_AWAY_S)
+    settings = Settings(
+        gateway=GatewaySection(site="bench", name="bench"), uplink=uplink, listen=ListenSection(port=0)
+    )
+    files = Files(folder / DATABASE, folder / "links.toml", authority, folder / "token")
+    links = [Link(device, kid_of(number), secret_of(number)) for number, device in enumerate(devices)]
+    gateway = Gateway(
+        Configuration(settings, files, links, "no token"),
+        clock=SystemClock(),
+        rng=random.SystemRandom(),
+        point=KillPoint(),
+    )
+    try:
+        link = await gateway.start()
+        yield link.port
+    finally:
+        await gateway.stop()
+        said_by.setLevel(level)
+
+
+def lap(folder: Path, devices: list[bytes], streams: list[list[bytes]]) -> Lap:
+    """Return one lap: each device sends its segments one after the other, all devices at once, from another process.
+
+    That process also takes the time: a gateway's senders are elsewhere, and their work is not the gateway's.
+    """
+    with tempfile.TemporaryDirectory(prefix="front-", dir=folder) as place:
+        file = Path(place) / "segments.json"
+        file.write_text(json.dumps([[raw.hex() for raw in stream] for stream in streams]))
+        seconds = asyncio.run(_serve(Path(place), devices, file))
+        return Lap(asyncio.run(count_held(Path(place) / DATABASE)), seconds)
+
+
+async def _serve(place: Path, devices: list[bytes], file: Path) -> float:
+    async with running_gateway(place, devices) as port:
+        words = [sys.executable, "-P", "-m", "tools.bench.gateway_front", str(port), str(file)]
+        senders = await asyncio.create_subprocess_exec(
+            *words, stdout=PIPE, stderr=PIPE, start_new_session=True
+        )
+        try:
+            said, wrong = await senders.communicate()
+        finally:
+            if senders.returncode is None:
+                senders.kill()
+                await senders.wait()
+    if senders.returncode:
+        raise RuntimeError(f"the senders ended with {senders.returncode}: {wrong.decode(errors='replace')}")
+    return float(said)
+
+
+async def _send_all(port: int, streams: list[list[bytes]]) -> float:
+    clients = [await open_client(port, number) for number in range(len(streams))]
+    started = time.perf_counter()
+    await asyncio.gather(
+        *[_send(client, stream) for (client, _), stream in zip(clients, streams, strict=True)]
+    )
+    seconds = time.perf_counter() - started
+    for _, link in clients:
+        link.close()
+    return seconds
+
+
+async def _send(client: Any, stream: list[bytes]) -> None:
+    for raw in stream:
+        response = await client.request(POST, "s", raw)
+        assert response.code == CHANGED, response.code
+
+
+async def open_client(port: int, number: int) -> tuple[Any, "LoopLink"]:
+    """Return a device's own CoAP client with its OSCORE context, and the link under it."""
+    install()
+    from agent.coap_client import CoapClient
+
+    link = LoopLink()
+    await asyncio.get_running_loop().create_datagram_endpoint(lambda: link, remote_addr=("127.0.0.1", port))
+    numbers: Iterator[int] = count()
+    context = OscoreContext(Aes128, secret_of(number), kid_of(number), b"", lambda: next(numbers))
+    client = CoapClient(
+        link,
+        context,
+        lambda: time.monotonic_ns() // 1_000_000,
+        random.randbytes,
+        ack_timeout_ms=_ACK_TIMEOUT_MS,
+        separate_timeout_ms=_SEPARATE_TIMEOUT_MS,
+    )
+    return client, link
+
+
+class LoopLink(asyncio.DatagramProtocol):
+    """A device's link that waits in the event loop: the agent's own looks again and again, and would measure that.
+
+    sent, received: every datagram, as bytes of CoAP.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.received: list[bytes] = []
+        self._waiting: asyncio.Queue[bytes] = asyncio.Queue()
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self._waiting.put_nowait(data)
+
+    def send(self, datagram: bytes) -> None:
+        """Send one datagram."""
+        assert self._transport is not None
+        self.sent.append(datagram)
+        self._transport.sendto(datagram)
+
+    async def recv(self, timeout_ms: int) -> bytes | None:
+        """Return the next datagram, or None after so many milliseconds."""
+        try:
+            datagram = await asyncio.wait_for(self._waiting.get(), timeout_ms / 1000)
+        except TimeoutError:
+            return None
+        self.received.append(datagram)
+        return datagram
+
+    def close(self) -> None:
+        """Give the socket back."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+if __name__ == "__main__":
+    given = json.loads(Path(sys.argv[2]).read_text())
+    print(
+        asyncio.run(_send_all(int(sys.argv[1]), [[bytes.fromhex(raw) for raw in stream] for stream in given]))
+    )
