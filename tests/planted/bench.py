@@ -70,7 +70,7 @@ def packet_length_is_short(put):
 
 def skip_the_peer_silently(put):
     """Leave the peer out and say nothing."""
-    put(nats_peer, "_missing", lambda program: Skipped(nats_peer.NAME, "", ""))
+    put(nats_peer, "_missing", lambda program, settings: Skipped(nats_peer.NAME, "", ""))
 
 
 FAULTS = {
