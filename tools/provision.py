@@ -88,10 +88,10 @@ class Office:
         self.ca = files.certificate.parent / "ca.pem"
         try:
             self.keystore = Keystore.open(files.keystore)
-            self._store = SqliteStore.open(files.database)
+            self.store = SqliteStore.open(files.database)
         except NotAnOfficeDatabase as error:
             raise not_ours(error) from None
-        self.registry = Registry(self._store)
+        self.registry = Registry(self.store)
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +100,7 @@ class Office:
         """Return the public keys that sign releases, in hex, the eldest first."""
         from office_ingest.govern.shelf import Shelf
 
-        return [root.public.hex() for root in Shelf(self._store).roots()]
+        return [root.public.hex() for root in Shelf(self.store).roots()]
 
     def put_traits(self, device: bytes, plan: "DevicePlan", schema: bytes, bundle: bytes) -> None:
         """Tell which releases are meant for a device."""
@@ -111,7 +111,7 @@ class Office:
 
     def __exit__(self, *exc: object) -> None:
         self.keystore.close()
-        self._store.close()
+        self.store.close()
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,11 @@ def summary(f: dict[str, Any]) -> list[tuple[str, str]]:
         ("", f"p99 {f['age_ms_p99_settled']} ms once the backlog of the cut was gone"),
         ("survived", f"uplink cut for {f['uplink_cut_s']:.1f} s, drained {f['drain_s']:.1f} s after it"),
         ("", f"{f['gateway_kills']} gateway kill, {f['device_power_cuts']} power cut"),
+        (
+            "releases",
+            f"{f['releases_adopted']} adoptions confirmed, median {f['adopt_ms_p50']} ms after rolling out",
+        ),
+        ("", f"{f['releases_rolled_back']} trials of a bad rule rolled back by the devices themselves"),
         ("flash", f"each ring wrapped {f['ring_wraps']} times or more"),
         ("thinned", f"{f['events_thinned']} samples given up unrecorded while rings were full, and said so"),
     ]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from office_ingest.founding import found_office
 from tools.demo.plan import Plan
+from tools.demo.releases import KIND_OF_DEVICE, make_demo_key
 from tools.provision import DevicePlan, GatewayPlan, Office, provision_device, provision_gateway
 from tools.site import Site
 
@@ -20,6 +21,8 @@ _TIMING = (
     "routine_seal_ms = 8_640_000",  # two seconds of the wall: a segment is usually full before
     'record_log = "record.log"',
 )
+# A trial of a person's device takes ten seconds and eight samples; these devices take a thousand samples in that time.
+_TRIAL = ("", "[trial]", "min_samples = 60", "min_ms = 1000", "limit_ms = 10_000")
 
 
 def device_name(index: int) -> str:
@@ -40,6 +43,7 @@ def lay_out(site: Site, plan: Plan, recording: Path) -> None:
     )
     uplink = f"https://{uplink_host}:{uplink_port}"
     with Office(config) as office:
+        make_demo_key(office.store, signing_key(site), int(time.time() * 1000))
         gateway = GatewayPlan("demo-gateway", PLANT, uplink, site.gateway_port, retry_max_s=1.0)
         provision_gateway(office, site.gateway_folder, gateway)
         for index in range(len(plan.offsets)):
@@ -48,6 +52,11 @@ def lay_out(site: Site, plan: Plan, recording: Path) -> None:
                 office, site.gateway_folder, folder, _device_plan(site, plan, index, recording)
             )
             site.add_device(device, folder)
+
+
+def signing_key(site: Site) -> Path:
+    """Return where the demonstration's office keeps the key that signs its releases."""
+    return site.office_folder / "signing-key"
 
 
 def _device_plan(site: Site, plan: Plan, index: int, recording: Path) -> DevicePlan:
@@ -60,8 +69,9 @@ def _device_plan(site: Site, plan: Plan, index: int, recording: Path) -> DeviceP
         journal_sectors=plan.journal_sectors,
         recording=recording,
         recording_offset=plan.offsets[index],
+        kind=KIND_OF_DEVICE,
         more=_TIMING,
-        sections=_power_cut(plan) if index == plan.victim else (),
+        sections=_TRIAL + (_power_cut(plan) if index == plan.victim else ()),
     )
 
 

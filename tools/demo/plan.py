@@ -23,6 +23,7 @@ class Plan:
     offsets: the row at which each device starts. victim: the device that loses power, at victim_s.
     journal_sectors: sectors of 4 KiB of each device's ring. It holds what is written in the cut, a third of all, and little more:
     so it is written more than twice from end to end.
+    A changed rule is released at release_s, well before the cut; a bad one at bad_s, after it.
     The uplink is cut from cut_s to mend_s; the gateway is killed at kill_s and started again at restart_s, both within.
     """
 
@@ -36,6 +37,8 @@ class Plan:
     victim: int
     victim_s: float
     journal_sectors: int
+    release_s: float
+    bad_s: float
 
     @property
     def wraps_min(self) -> int:
@@ -65,4 +68,6 @@ def make_plan(seed: int, devices: int, seconds: float, leaks: list[int], rows: i
         victim=chance.randrange(devices),
         victim_s=third + third * chance.uniform(0.6, 0.9),
         journal_sectors=_SECTORS_BESIDE + ceil(third * _PAGES_PER_S / _PAGES_PER_SECTOR),
+        release_s=third * 0.15,
+        bad_s=2 * third + third * 0.2,
     )

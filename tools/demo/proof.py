@@ -6,6 +6,7 @@ from typing import Any
 from office_ingest.receive.keystore import Keystore
 from tools.demo.ages import Logs, Opened, drained_ms, measure, open_rows, read_log
 from tools.demo.plan import Plan
+from tools.demo.releases import release_figures
 from tools.demo.story import Told
 from tools.site import Site
 from tools.site_proof import Proof, prove_site
@@ -13,13 +14,14 @@ from tools.site_proof import Proof, prove_site
 
 def prove(site: Site, told: Told, plan: Plan) -> Proof:
     """Return the proof of a run whose processes have all ended."""
-    proof = prove_site(site)
+    proof = prove_site(site, expected=("silence", "rolled-back"))
     segments = _open(site)
     proof.figures |= {
         "gateway_kills": told.gateway_kills,
         "device_power_cuts": told.power_cuts,
         "events_thinned": sum(segment.thinned for segment in segments),
     }
+    proof.figures |= release_figures(site.office_folder / "office.db")
     proof.figures |= _timing(told, segments, _logs(site))
     _judge(proof, told, plan)
     return proof
@@ -66,6 +68,11 @@ def _judge(proof: Proof, told: Told, plan: Plan) -> None:
             f"a ring wrapped {wraps} times in {plan.seconds:.0f} s, not {plan.wraps_min}",
         ),
         (told.power_cuts == 1 and told.gateway_kills == 1, "the story was not told to its end"),
+        (told.kept, f"{figures['releases_adopted']} devices confirmed the changed rule, not all of them"),
+        (
+            told.taken_back,
+            f"{figures['releases_rolled_back']} devices took the bad rule back, not all of them",
+        ),
         (told.drained, "the gateway's outbox was not drained"),
         (figures["run_replay_coverage"] > 0, "run replay covered nothing"),
     )

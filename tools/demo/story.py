@@ -7,11 +7,13 @@ import asyncio
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.demo.layout import remove_fault
+from tools.demo.layout import remove_fault, signing_key
 from tools.demo.plan import Plan
+from tools.demo.releases import BAD, GOOD, Author, Change, is_kept, is_taken_back, until_all
 from tools.demo.screen import Screen, View
 from tools.site import Site
 
@@ -31,6 +33,8 @@ class Told:
     end_ms: int = 0
     gateway_kills: int = 0
     power_cuts: int = 0
+    kept: bool = False
+    taken_back: bool = False
     drained: bool = False
 
 
@@ -53,12 +57,14 @@ async def run_story(site: Site, plan: Plan, view: View, screen: Screen) -> Told:
     told.start_ms = now_ms()
     view.tell(f"{len(site.devices)} devices sample, decide and record")
     clock = _Clock()
+    author = Author(site.office_folder / "office.db", signing_key(site), site.folder, now_ms)
     watcher = asyncio.create_task(_watch(site, view, screen, clock))
     try:
         await asyncio.gather(
             _cut_and_mend(site, plan, view, clock, told),
             _kill_gateway(site, plan, view, clock, told),
             _restart_victim(site, plan, view, told),
+            _release_twice(author, plan, view, clock, told),
             clock.until(plan.seconds),
         )
         await _stop_devices(site, view, told)
@@ -126,6 +132,38 @@ async def _restart_victim(site: Site, plan: Plan, view: View, told: Told) -> Non
     await service.start()
     line.state = "running"
     view.tell(f"{service.name} starts again: skips the torn page, folds its journal, goes on")
+
+
+async def _release_twice(author: Author, plan: Plan, view: View, clock: _Clock, told: Told) -> None:
+    await clock.until(plan.release_s)
+    number = await _release(author, GOOD, view, tested=True)
+    # Whoever has not adopted it before the cut does after it.
+    seconds = plan.bad_s - clock.elapsed()
+    told.kept = await until_all(author, number, is_kept, seconds, _counting(view, number, "run it"))
+    await clock.until(plan.bad_s)
+    number = await _release(author, BAD, view, tested=False)
+    counting = _counting(view, number, "rolled back to the release before")
+    told.taken_back = await until_all(author, number, is_taken_back, plan.seconds - clock.elapsed(), counting)
+    await asyncio.to_thread(author.halt, number)
+    view.tell(f"release {number} is halted; the release before it goes on")
+
+
+async def _release(author: Author, change: Change, view: View, *, tested: bool) -> int:
+    view.tell(f"a rule is changed: {change.words}")
+    number = await asyncio.to_thread(lambda: author.release(change, tested=tested))
+    view.tell(f"release {number}: compiled, proved, signed with HSS/LMS, rolled out")
+    return number
+
+
+def _counting(view: View, number: int, words: str) -> Callable[[int], None]:
+    said = [0]
+
+    def tell(count: int) -> None:
+        if count > said[0]:
+            said[0] = count
+            view.tell(f"release {number}: {count} of {len(view.lines)} devices {words}")
+
+    return tell
 
 
 async def _stop_devices(site: Site, view: View, told: Told) -> None:
