@@ -11,11 +11,16 @@ from tools.rule_tree import NOW, act, bundle, gate, reading, rule
 
 BIG = value_max
 _FLOW_IS_LOW = [g.BELOW, reading(0), 10]
+_ALWAYS = rule(1, [0], [act(5, reading(0), 0)])
+_QUIET = gate(5, 0, 10, 0, gap=100)
 _BROKEN = [g.EQUAL, [g.DIVIDE, 1, [g.SUBTRACT, reading(1), reading(1)]], 0]
 
 
 def _sample(now: int, values: list, good: int = 3, trusted: bool = True, online: bool = True) -> list:
     return [now, values, good, trusted, online]
+
+
+_FIRST = _sample(10, [5, 0])
 
 
 def _adopt(name: str, adopt: object, *steps: tuple[list, bool], before: bool = False) -> dict:
@@ -30,7 +35,10 @@ def _adopt(name: str, adopt: object, *steps: tuple[list, bool], before: bool = F
 
 def adopt_cases() -> list:
     """Return the cases of conditions in which a bundle may be replaced."""
-    first = _sample(10, [5, 0])
+    return [*_met_or_not(), *_bad_inputs(), *_ages(), *_faults()]
+
+
+def _met_or_not() -> list:
     return [
         _adopt(
             "without the key always, before a sample too",
@@ -41,16 +49,21 @@ def adopt_cases() -> list:
         _adopt(
             "a condition is met sample by sample",
             _FLOW_IS_LOW,
-            (first, True),
+            (_FIRST, True),
             (_sample(20, [10, 0]), False),
             (_sample(30, [9, 0]), True),
         ),
         _adopt("true is met from the first sample on", True, (_sample(10, [5, 0], good=0), True)),
-        _adopt("false never is", False, (first, False)),
+        _adopt("false never is", False, (_FIRST, False)),
+    ]
+
+
+def _bad_inputs() -> list:
+    return [
         _adopt(
             "an input that is not good: not now, whatever it was",
             _FLOW_IS_LOW,
-            (first, True),
+            (_FIRST, True),
             (_sample(20, [5, 0], good=2), False),
             (_sample(20, [5, 0], good=3), True),
         ),
@@ -97,14 +110,19 @@ def adopt_cases() -> list:
         _adopt(
             "in a list",
             [g.IN_LIST, reading(0), [4, 5]],
-            (first, True),
+            (_FIRST, True),
             (_sample(20, [6, 0]), False),
             (_sample(30, [5, 0], good=2), False),
         ),
+    ]
+
+
+def _ages() -> list:
+    return [
         _adopt(
             "ages may be asked of what is not good",
             [g.AT_LEAST, [g.AGE, 0], 50],
-            (first, False),
+            (_FIRST, False),
             (_sample(59, [0, 0], good=2), False),
             (_sample(60, [0, 0], good=2), True),
         ),
@@ -112,7 +130,7 @@ def adopt_cases() -> list:
             "an input that never was good is as old as can be",
             [g.AND, [g.EQUAL, [g.AGE, 0], BIG], [g.NOT, [g.HAS, 0]]],
             (_sample(10, [0, 0], good=2), True),
-            (first, False),
+            (_FIRST, False),
         ),
         _adopt(
             "the way out of a sensor that died",
@@ -124,11 +142,16 @@ def adopt_cases() -> list:
         _adopt(
             "the tick is the sample's",
             [g.EQUAL, [g.REMAINDER, NOW, 864000], 20],
-            (first, False),
+            (_FIRST, False),
             (_sample(20, [5, 0]), True),
         ),
-        _adopt("a fault: not now", [g.OR, _BROKEN, True], (first, False)),
-        _adopt("a fault that is not met", [g.OR, True, _BROKEN], (first, True)),
+    ]
+
+
+def _faults() -> list:
+    return [
+        _adopt("a fault: not now", [g.OR, _BROKEN, True], (_FIRST, False)),
+        _adopt("a fault that is not met", [g.OR, True, _BROKEN], (_FIRST, True)),
         _adopt(
             "a product beyond its bound: not now",
             [g.ABOVE, [g.MULTIPLY, reading(0), reading(1)], 0],
@@ -164,17 +187,15 @@ def _ask(
 
 def gates_cases() -> list:
     """Return the cases of commands and of gates that another bundle takes over."""
-    return [*_commands(), *_takeovers()]
+    return [*_commands(), *_evidence(), *_folds(), *_takeovers()]
 
 
 def _commands() -> list:
-    always = rule(1, [0], [act(5, reading(0), 0)])
     guarded = gate(5, 0, 10, 0, gap=100, good_mask=1, age_mask=2, age_max=50, flags=3)
-    quiet = gate(5, 0, 10, 0, gap=100)
     return [
         _gates(
             "a command passes the gate and moves it for every rule",
-            bundle([always], [quiet]),
+            bundle([_ALWAYS], [_QUIET]),
             [
                 _ask(5, 3, 40, 0, None),
                 ["sample", _sample(139, [7, 0]), [[5, 7, 2, 40]]],
@@ -206,6 +227,11 @@ def _commands() -> list:
             ],
             [[[0, 150], [0, 150]], [], [[5, 150, 3]]],
         ),
+    ]
+
+
+def _evidence() -> list:
+    return [
         _gates(
             "what was good before a power cut is no evidence for a command",
             bundle([], [gate(5, 0, 10, 0, good_mask=1), gate(6, 0, 10, 0, age_mask=1, age_max=1000)]),
@@ -234,9 +260,14 @@ def _commands() -> list:
             ],
             [[[0, 10], [0, 10]], [[1, []]], [[5, 10, 2], [6, None, None]]],
         ),
+    ]
+
+
+def _folds() -> list:
+    return [
         _gates(
             "a durable command is folded: an allowed one moves its gate, others nothing",
-            bundle([always], [quiet]),
+            bundle([_ALWAYS], [_QUIET]),
             [
                 ["command", [[5, 3, 0, None], 40], None],
                 ["command", [[5, 4, 2, 40], 50], None],

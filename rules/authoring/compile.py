@@ -13,15 +13,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from protocol.cbor import Simple, dumps
+from protocol.cbor import dumps
 from protocol.diagnostic import Diagnostic, DiagnosticError, suggest
 from protocol.errors import ProtocolError
-from protocol.limits import channels_max
 from rules import grammar as g
 from rules.authoring import cel
-from rules.authoring.bounds import Bounds, Problem, Range, is_bool
+from rules.authoring.adopt import compile_adopt
+from rules.authoring.bounds import Bounds, Range
 from rules.authoring.check import Check, Value
 from rules.authoring.policy import Actuator, Block, Match, Policy, RulePolicy, State, read_policy
+from rules.authoring.proof import Names, Proof, channel_names, input_ranges
 from rules.authoring.source import Node
 from rules.authoring.stateful import NOW, Register, Registers, Stateful, reading
 from rules.bundle import read_bundle
@@ -29,11 +30,8 @@ from rules.guard import ALLOWED, SHADOWED
 from rules.limits import value_max
 
 _ASK_NOW = -1
-# What is only counted or is a ratio goes with every unit (RFC 8428 writes a ratio as /).
-_NO_UNIT = ("1", "/")
 # Each alternative inside another's otherwise costs two levels of the sixteen that a bundle may nest.
 _NESTED_MAX = 3
-_COMPARISONS = range(g.EQUAL, g.AT_LEAST + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +84,12 @@ def check_text(
     if policy is None:
         return None, found
     rules = [compile_rule(policy, rule, found.append) for rule in policy.rules]
+    adopt = compile_adopt(policy, found.append)
     if any(diagnostic.severity == "error" for diagnostic in found):
         return None, sorted(set(found), key=_place)
     schema = schema_bytes(policy)
-    bundle = dumps(_bundle_tree(policy, rules, schema, version))
+    tree = _bundle_tree(policy, rules, schema, version)
+    bundle = dumps(tree if adopt is None else {**tree, 8: adopt})
     try:
         read_bundle(bundle)
     except ProtocolError as error:
@@ -155,9 +155,7 @@ class _Build:
         self.rule = rule
         self.report = report
         self.registers = Registers()
-        self._inputs = [Range(0, 0)] * channels_max
-        for c in list(policy.channels.values())[:channels_max]:
-            self._inputs[c.index % channels_max] = _input(c.low, c.high, needs >> c.index & 1)
+        self._inputs = input_ranges(policy, needs)
         quiet = Bounds(self._inputs, self.registers.ranges, lambda _problem: None)
         self.stateful = Stateful(self.registers, quiet, policy.blind_after, policy.sample)
         self.check = Check(self._names(), self.stateful, report)
@@ -165,14 +163,8 @@ class _Build:
 
     # ---- names
 
-    def _names(self) -> dict[str, Value | Callable[[], Value | None]]:
-        names: dict[str, Value | Callable[[], Value | None]] = {"now": Value("duration", NOW)}
-        names |= dict.fromkeys(self.policy.broken, _nothing)
-        for c in self.policy.channels.values():
-            kind = "int" if c.scale == 0 else "decimal"
-            tree = g.input_variable(c.index % channels_max)
-            unit = None if c.unit in _NO_UNIT else c.unit
-            names[c.name] = Value(kind, Simple(tree), c.scale, unit, channel=c.index % channels_max)
+    def _names(self) -> Names:
+        names = channel_names(self.policy)
         for state in self.rule.states:
             self._new(names, state.name, state.node)
             names[state.name] = self._state(state)
@@ -331,39 +323,15 @@ class _Build:
 
     def prove(self, body: list[Any]) -> None:
         """Report every place where an evaluation could fault, and comparisons that can only go one way."""
-        seen: set[tuple[str, int]] = set()
-
-        def tell(problem: Problem) -> None:
-            if (problem.code, id(problem.tree)) not in seen:
-                seen.add((problem.code, id(problem.tree)))
-                self._say(problem)
-
-        bounds = Bounds(self._inputs, self.registers.ranges, tell)
+        proof = Proof(self.check, self.rule.node, self.report)
+        bounds = Bounds(self._inputs, self.registers.ranges, proof.tell)
         known = bounds.body(body, {})
         for variable in self.check.names.values():
             # What nothing uses is in no body, and its author wants to know all the same.
             value = variable.evaluate() if isinstance(variable, _Variable) and not variable.is_used else None
             if value is not None and value.constant is None:
                 bounds.truth(value.tree, known) if value.kind == "bool" else bounds.number(value.tree, known)
-        quiet = Bounds(self._inputs, self.registers.ranges, lambda _problem: None)
-        for tree, node, at in list(self.check.origin.values()):
-            if tree[0] in _COMPARISONS and not is_bool(tree[1]):
-                decided = quiet.truth(tree, {})
-                if decided is not None:
-                    left = quiet.number(tree[1], {})
-                    message = f"this is always {str(decided).lower()}: the left side lies in {left.low}..{left.high}"
-                    fix = "check the threshold against the channel's range; raw values, before the scale"
-                    self.report(
-                        node.mistake_at("rules-always", message, at.start, at.stop, fix, severity="warning")
-                    )
-
-    def _say(self, problem: Problem) -> None:
-        written = self.check.origin.get(id(problem.tree))
-        if written is None:
-            self.report(self.rule.node.mistake(problem.code, problem.message, problem.fix))
-            return
-        _, node, at = written
-        self.report(node.mistake_at(problem.code, problem.message, at.start, at.stop, problem.fix))
+        proof.one_way(self._inputs, self.registers.ranges)
 
 
 class _Variable:
@@ -394,12 +362,3 @@ class _Variable:
             self._value = self.build.check.expression(self.node)
             self._is_open, self._is_done = False, True
         return self._value
-
-
-def _nothing() -> None:
-    """What a name means whose declaration is wrong: nobody says more about it."""
-
-
-def _input(low: int, high: int, is_needed: int) -> Range:
-    # An input that was never good reads 0.
-    return Range(low, high) if is_needed else Range(min(low, 0), max(high, 0))

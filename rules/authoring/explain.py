@@ -42,6 +42,7 @@ class Words:
     def __init__(self, compiled: Compiled | None = None):
         self._channels = list(compiled.policy.channels.values()) if compiled else []
         self._actions = {a.action: a for a in compiled.policy.actuators.values()} if compiled else {}
+        self._adopt = compiled.policy.adopt if compiled else None
         self._rules = {r.policy.rule_id: r for r in compiled.rules} if compiled else {}
 
     def channel(self, index: int) -> str:
@@ -69,6 +70,10 @@ class Words:
     def value(self, action: int, raw: int) -> str:
         """Return a value of an actuator in its unit."""
         return shown_number(raw, self._actions[action].scale) if action in self._actions else str(raw)
+
+    def adopt(self) -> list[str]:
+        """Return what the author wrote of when the bundle may be replaced."""
+        return [f"  when {self._adopt.text}"] if self._adopt is not None else []
 
     def scales(self) -> list[str]:
         """Return a line for each channel: how raw values are read."""
@@ -101,6 +106,7 @@ def explain(data: bytes, compiled: Compiled | None = None) -> str:
         f"Bundle version {bundle.version}, {len(data)} bytes",
         f"For the schema {bundle.schema.hex()} of {bundle.channels} channels",
         *words.scales(),
+        *_adopt(bundle, words),
         "",
     ]
     for gate in bundle.gates:
@@ -108,6 +114,19 @@ def explain(data: bytes, compiled: Compiled | None = None) -> str:
     for rule in bundle.rules:
         lines += [*_rule(bundle, rule, words), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _adopt(bundle: Bundle, words: Words) -> list[str]:
+    if bundle.adopt is None:
+        return ["May be replaced by another bundle at any time"]
+    # It has no registers, so it needs no rule.
+    met = _Text(-1, words).text(bundle.adopt)
+    return [
+        "May be replaced by another bundle only after a sample",
+        *words.adopt(),
+        f"  for which {met} (raw values, times in ticks of 100 ms),",
+        "  never if that needs a channel that is not good",
+    ]
 
 
 def _gate(gate: Gate, words: Words) -> list[str]:

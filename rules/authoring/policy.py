@@ -15,7 +15,7 @@ from rules.authoring.bounds import SMALL_MAX
 from rules.authoring.source import Node, Unreadable, decimals, number, read_source, shown_ticks, ticks
 from rules.limits import action_max, rule_id_max, value_max
 
-TOP_KEYS = "name description imports sample blind_after channels guard rule rules tests".split()
+TOP_KEYS = "name description imports sample blind_after adopt_when channels guard rule rules tests".split()
 IMPORT_KEYS = ("channels", "guard")
 CHANNEL_KEYS = ("unit", "scale", "range", "stuck_after", "description")
 GUARD_KEYS = "action range safe scale gap good fresh within needs_time needs_link shadow description".split()
@@ -114,7 +114,7 @@ class RulePolicy:
 class Policy:
     """Everything that a policy says. sample, blind_after: ticks or None. tests: nodes, for test.py.
 
-    broken: names whose declaration was refused.
+    adopt: when the bundle may be replaced, or None. broken: names whose declaration was refused.
     """
 
     name: str
@@ -124,6 +124,7 @@ class Policy:
     channels: dict[str, Channel]
     actuators: dict[str, Actuator]
     rules: list[RulePolicy]
+    adopt: Node | None
     tests: list[Node]
     broken: set[str]
 
@@ -229,6 +230,7 @@ def _whole(reader: "Reader", root: Node) -> Policy:
         channels,
         actuators,
         rules,
+        root.entries["adopt_when"][1] if "adopt_when" in root.entries else None,
         reader.items(root, "tests"),
         reader.broken,
     )

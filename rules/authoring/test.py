@@ -2,7 +2,7 @@
 
 A step is one sample, or several with `repeat`; channels keep what the step before said. A step without `expect` promises
 that nothing is asked for, so a rule that acts too often fails as surely as one that does not act. The last of repeated
-samples is the one that `expect` speaks of.
+samples is the one that `expect` and `expect_adopt` speak of.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,11 @@ from rules.engine import D_ACTS, Engine
 from rules.guard import VERDICT_NAMES
 
 REPEAT_MAX = 100_000
-_STEP_KEYS = ("repeat", "expect", "wait", "online", "trusted_time")
+_STEP_KEYS = ("repeat", "expect", "expect_adopt", "wait", "online", "trusted_time")
+_ADOPT_WRONG = {
+    True: "expected that the bundle may be replaced now, and it may not",
+    False: "expected that the bundle may not be replaced now, and it may",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class _Step:
     is_online: bool
     has_time: bool
     expected: dict[int, tuple[int, int]]
+    may_adopt: bool | None
 
 
 def run_tests(compiled: Compiled) -> tuple[list[Outcome], list[Diagnostic]]:
@@ -86,6 +91,7 @@ def _read_step(reader: Reader, policy: Policy, node: Node) -> _Step | None:
         "online" not in node.entries or reader.yes(node, "online"),
         "trusted_time" not in node.entries or reader.yes(node, "trusted_time"),
         expected,
+        reader.yes(node, "expect_adopt") if "expect_adopt" in node.entries else None,
     )
 
 
@@ -115,10 +121,15 @@ def _run(compiled: Compiled, name: str, every: int, steps: list[_Step]) -> Outco
             before = engine.state()
             decisions = engine.sample(now, row, good, trusted_time=step.has_time, online=step.is_online)
             asked = [(act[0], (act[1], act[2])) for decision in decisions for act in decision[D_ACTS]]
-            expected = step.expected if turn == step.repeat - 1 else {}
+            is_last = turn == step.repeat - 1
+            expected = step.expected if is_last else {}
+            message = None
             if engine.faults or sorted(asked) != sorted(expected.items()):
-                told = _failure(compiled, engine, step, values, before)
                 message = _difference(compiled.policy, expected, asked, engine.faults)
+            elif is_last and step.may_adopt not in (None, engine.may_adopt()):
+                message = _ADOPT_WRONG[step.may_adopt]
+            if message is not None:
+                told = _failure(compiled, engine, step, values, before)
                 place = f"step {number}" + (
                     f", sample {turn + 1} of {step.repeat}" if step.repeat > 1 else ""
                 )

@@ -6,6 +6,7 @@ from tests.both import test_adopt_random as random
 from tests.both import test_rules_vectors as vectors
 from tests.planted import rules as planted
 from tests.rules import test_engine as engine
+from tests.rules.authoring import test_adopt as policy
 
 _GAP = random.test_no_order_of_rules_commands_takeovers_and_power_cuts_moves_an_actuator_before_its_gap
 _JUDGE = random.test_translated_condition_says_what_the_judge_says_and_has_the_known_digest
@@ -24,6 +25,16 @@ CATCHERS = [
     (planted.adopt_on_a_fault, _JUDGE),
     (planted.adopt_with_registers, vectors.test_refused_bundles_are_refused_with_their_code),
     (planted.adopt_without_a_check, vectors.test_refused_bundles_are_refused_with_their_code),
+    (
+        planted.adopt_left_out_by_the_compiler,
+        policy.test_the_demo_policy_with_a_condition_is_replaced_only_while_nothing_flows,
+    ),
+    (
+        planted.adopt_left_out_by_the_compiler,
+        policy.test_random_conditions_are_met_when_their_text_says_so,
+    ),
+    (planted.adopt_at_any_time, policy.test_a_policys_own_test_can_ask_when_it_may_be_replaced),
+    (planted.adopt_at_any_time, vectors.test_adopt_vectors_hold),
     (planted.command_ignores_the_gap, vectors.test_gates_vectors_hold),
     (planted.command_ignores_the_gap, _GAP),
     (planted.command_leaves_the_gate, vectors.test_gates_vectors_hold),

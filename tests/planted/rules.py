@@ -1,6 +1,7 @@
 """Faults to plant in rules/: what lies between two bundles, and commands. A planter takes pytest's monkeypatch."""
 
 from rules import adopt, bundle, engine, guard
+from rules.authoring import compile as compiler
 
 
 def adopt_before_a_sample(monkeypatch):
@@ -56,6 +57,16 @@ def adopt_with_registers(monkeypatch):
 def adopt_without_a_check(monkeypatch):
     """Believe what a bundle says of its condition."""
     monkeypatch.setattr(bundle, "_read_adopt", lambda top, channels: top.get(8))
+
+
+def adopt_left_out_by_the_compiler(monkeypatch):
+    """Compile a policy as if it said nothing of when it may be replaced."""
+    monkeypatch.setattr(compiler, "compile_adopt", lambda policy, report: None)
+
+
+def adopt_at_any_time(monkeypatch):
+    """Never wait for a safe state."""
+    monkeypatch.setattr(engine.Engine, "may_adopt", lambda self: True)
 
 
 def command_ignores_the_gap(monkeypatch):

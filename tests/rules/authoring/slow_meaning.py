@@ -63,7 +63,7 @@ class SlowRule:
     def _update(self, tree):
         if isinstance(tree, cel.Call) and tree.name.split(".")[0] in ("latch", "held", "lag", "window"):
             self.value(tree)
-        for part in _parts(tree):
+        for part in parts(tree):
             self._update(part)
 
     def _wanted(self, block):
@@ -183,7 +183,8 @@ class SlowRule:
         return self.now - history[0] >= self._ticks(tree.arguments[1])
 
 
-def _parts(tree):
+def parts(tree):
+    """Return the expressions that an expression is made of."""
     if isinstance(tree, cel.Unary):
         return [tree.operand]
     if isinstance(tree, cel.Binary):
