@@ -62,6 +62,7 @@ class Agent:
         self._config = config
         self._board = board
         self._is_stopping = False
+        self._has_sampled = False
         # False only while nothing but waiting and link code runs. Whoever is interrupted while it is True (Ctrl-C) may have
         # left flash and memory apart, and starts over from flash.
         self.is_recording = True
@@ -277,8 +278,7 @@ class Agent:
     def hinted(self, release, command, is_to_heartbeat: bool) -> None:
         """An answer of the gateway names a release and a command, or none."""
         self._adopter.hint(release, is_to_heartbeat)
-        if is_to_heartbeat or command is not None:
-            self._commander.hint(command)
+        self._commander.hint(command, is_to_heartbeat)
 
     def heard(self, digest: bytes) -> None:
         """A heartbeat was answered that named the bundle with this digest."""
@@ -339,6 +339,7 @@ class Agent:
         """Let other rules decide from the next sample on: gates keep their ticks, actuators their positions."""
         incumbent.engine.carry_gates(self.engine.state()[2])
         self.incumbent = incumbent
+        self._has_sampled = False
         self._decider.use(incumbent)
         self._checkpointer.incumbent = incumbent
         self.actuators.meet(incumbent.safe_positions())
@@ -351,6 +352,10 @@ class Agent:
     def seal_steps(self) -> bool:
         """Make all that is recorded durable; return whether it is."""
         return self._recorder.seal(CRITICAL)
+
+    def has_sampled(self) -> bool:
+        """Whether the rules that decide have seen a sample since they took over or this boot began."""
+        return self._has_sampled
 
     def command_tick(self) -> int:
         """Return the tick of a command: now, but before the next sample, which may be late."""
@@ -439,6 +444,7 @@ class Agent:
             if taken is None:
                 return False
             decisions = self._decider.take(taken[0], taken[1], taken[2])
+            self._has_sampled = True
             self._adopter.sampled(bool(self.engine.faults), decisions)
         return True
 

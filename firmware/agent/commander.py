@@ -28,15 +28,16 @@ from protocol.command import (
 from protocol.errors import REPLAY, UNKNOWN_DEVICE, ProtocolError
 from rules.guard import ALLOWED, NO_GATE
 
-# After a boot the first time token comes a little later than the first word of a command, which would end without trusted time.
-_TIME_WAIT_MS = const(60000)
+# After a boot the first time token and the first sample come a little later than the first word of a command, which would end
+# without trusted time, or refused by a gate that has nothing to look at.
+_WAIT_MS = const(60000)
 
 
 class Commander:
     """Commands of one boot. device: identity; key: downlink_key(downlink, "command"); cell; store(**changes): of the cell.
 
-    owner: the agent. It says: real_ms(), wall() -> (earliest, latest) or None, tick_ms() for a command, setting(index), health(). It
-    does: ask(tick_ms, action, value) -> act of the gate; append_command(tick_ms, fields) -> order; expect_act and carry_out(order,
+    owner: the agent. It says: real_ms(), wall() -> (earliest, latest) or None, has_sampled(), command_tick(), setting(index),
+    health(). It does: ask(tick_ms, action, value) -> act of the gate; append_command(tick_ms, fields) -> order; expect_act and carry_out(order,
     action, value); change(setting, value); seal_steps() -> whether all is durable; point(name).
 
     taken: highest number taken; settings: what commands have set, by number of the setting: both as a checkpoint carries them.
@@ -54,6 +55,7 @@ class Commander:
         self.refused = 0
         self._newest = 0
         self._hinted_at = None
+        self._is_deceived = False
         self._open = None
 
     def resume(self, taken: int, settings: dict) -> None:
@@ -67,8 +69,15 @@ class Commander:
             if setting < len(SETTINGS):
                 self._owner.change(setting, settings[setting])
 
-    def hint(self, number) -> None:
-        """Take which command an answer of the gateway names as the newest that waits, None: none."""
+    def hint(self, number, is_to_heartbeat: bool) -> None:
+        """Take which command an answer of the gateway names as the newest that waits, None: none.
+
+        Who named one that was none is believed again only in an answer to the next heartbeat.
+        """
+        if is_to_heartbeat:
+            self._is_deceived = False
+        elif self._is_deceived or number is None:
+            return
         self._newest = number or 0
         if self._newest > self.taken and self._hinted_at is None:
             self._hinted_at = self._owner.real_ms()
@@ -77,7 +86,8 @@ class Commander:
         """Return (path, options) of the command to ask for, or None."""
         if self._open is not None or self._newest <= self.taken:
             return None
-        if self._owner.wall() is None and self._owner.real_ms() - self._hinted_at < _TIME_WAIT_MS:
+        is_ready = self._owner.wall() is not None and self._owner.has_sampled()
+        if not is_ready and self._owner.real_ms() - self._hinted_at < _WAIT_MS:
             return None
         return "c/{}".format(self.taken + 1), []
 
@@ -85,18 +95,16 @@ class Commander:
         """Take the answer to what next_request() asked for, None if the link failed."""
         if response is None:
             return
-        # Whatever this is, nothing more is asked for until the gateway names a number again.
-        newest, self._newest, self._hinted_at = self._newest, 0, None
-        if response.code != CONTENT:
-            return
-        try:
-            command = self._read(response.payload)
-        except ProtocolError:
-            self.refused += 1
-            return
-        self._newest = newest
-        self._hinted_at = self._owner.real_ms()
-        self._obey(command)
+        command = None
+        if response.code == CONTENT:
+            try:
+                command = self._read(response.payload)
+            except ProtocolError:
+                self.refused += 1
+        if command is None:
+            self._newest, self._hinted_at, self._is_deceived = 0, None, True
+        else:
+            self._obey(command)
 
     def _read(self, raw: bytes):
         message = parse_command(raw)
