@@ -45,7 +45,8 @@ class ModelGateway:
 
     releases: number -> (release, [bodies of its parts]); wanted: number that answers name, or None. commands: number -> sealed;
     newest: number that answers name, None for the highest held. meddle(path, number of the block, answer) -> answer, each
-    (code, options, payload). gets: paths that were asked for; order: those of all requests. late_s: how long answers to GET take.
+    (code, options, payload). gets: paths that were asked for; order: those of all requests. late_s: how long answers to GET take. deaf_to: digest of a
+    bundle whose heartbeats are not answered as they should be.
     """
 
     def __init__(self, clock, device, kid, secret, seal_keys, ratchets, downlink):
@@ -81,6 +82,7 @@ class ModelGateway:
         self.commands = {}
         self.newest = None
         self.meddle = None
+        self.deaf_to = None
         self.gets = []
         self.order = []
         self.late_s = 0
@@ -150,6 +152,8 @@ class ModelGateway:
     def _answer(self, path, payload):
         if path == b"h":
             self._take_heartbeat(payload)
+            if self.heartbeats[-1].bundle[1] == self.deaf_to:
+                return coap.SERVICE_UNAVAILABLE, [], b""
         else:
             segment = parse_segment(payload)
             if segment.header.lane in self.refused_lanes:

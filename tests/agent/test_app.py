@@ -7,10 +7,12 @@ import pytest
 
 from agent.checkpoint import PRUNE, PartJoiner, decode_checkpoint
 from agent.flash import PowerCut
+from protocol.command import DONE, SET_ACTUATOR
 from protocol.event import (
     ACTION,
     BOOT,
     CHECKPOINT,
+    COMMAND,
     DECISION,
     EPOCH_START,
     HEALTH,
@@ -75,6 +77,11 @@ def _check_evidence_of(desk, bundles):
     for order, _, _, fields in _decisions(desk):
         assert replays[fields[3]].differences(fields[1:3] + fields[4:]) == []
         allowed |= {(order, act[0]) for act in fields[-1] if act[2] == ALLOWED}
+    allowed |= {
+        (event[0], event[3][1][1])
+        for _, event in desk.gateway.events(CRITICAL)
+        if event[2] == COMMAND and event[3][1][0] == SET_ACTUATOR and event[3][2] == DONE
+    }
     acted = [
         (event[0] - event[3][0], event[3][1])
         for _, event in desk.gateway.events(CRITICAL)

@@ -285,3 +285,17 @@ def test_command_moves_the_gate_that_new_rules_take_over():
     assert COMMAND in kinds(desk)
     assert gate[1] is not None
     assert restarted.engine.state()[2][1] == gate
+
+
+def test_nothing_moves_before_the_commands_event_is_durable():
+    """Killed right before the actuator moves, the event is on flash already, and the next boot ends what it says."""
+    desk = _desk([SET_ACTUATOR, RELAY, 1])
+    desk.points = {"before_actuate": 1}
+    assert isinstance(desk.run(2), KillPoint)
+    moved = list(desk.moves)
+    desk.run(1)
+    boots = [boot for boot, event in desk.gateway.events(CRITICAL) if event[2] == COMMAND]
+
+    assert (RELAY, 1) not in moved
+    assert boots == [1]
+    assert next(action[1:3] for action in _actions(desk)) == (RELAY, 1)

@@ -1,0 +1,177 @@
+"""Cut the power at every flash operation of an adoption or a command, on the whole agent, and sometimes once more in the recovery.
+
+A story is a desk and how long it runs. Its undisturbed run says how many flash operations there are; then one run for each of them
+and each way to be cut. After a cut the device starts again and runs to the end: every promise is then asked of the whole.
+"""
+
+import hashlib
+from itertools import pairwise
+
+from agent.cell import Cell
+from agent.flash import PowerCut, RamFlash
+from agent.incumbent import read_slot
+from agent.slots import Slots
+from protocol import adoption
+from protocol.event import ACTION, COMMAND, DECISION
+from protocol.keys import CRITICAL
+from tests.agent.desk import BUNDLE
+from tests.agent.release_bench import demo_bundle_again, faulting_bundle, make_command, make_release
+from tests.agent.test_app import _check_evidence_of, _is_complete
+from tests.agent.way_down import BODY, NUMBER, adoptions, make_desk
+
+FAULTY = faulting_bundle(5, after=1)
+SECOND = demo_bundle_again(6)
+_SECONDS_AFTER = 2.5
+
+
+def adopting(release=None):
+    """A device that knows the time, about to fetch, stage, switch and confirm a good release."""
+    desk = make_desk(release or make_release(NUMBER, BODY), heartbeat_ms=100, exchange_idle_ms=10)
+    desk.settings["trial"] = {"min_ms": 100, "min_samples": 2}
+    return desk, 1.2
+
+
+def rolling_back():
+    """The same with rules that fault at their second sample."""
+    return adopting(make_release(NUMBER, FAULTY))
+
+
+def replacing():
+    """A device with a confirmed release, about to adopt the next one into the other slot, which holds an older one."""
+    desk, seconds = adopting()
+    desk.run(seconds)
+    for number in (8, 9):
+        desk.gateway.releases[number] = make_release(number, SECOND if number == 9 else demo_bundle_again(5))
+    desk.gateway.wanted = 8
+    desk.run(seconds)
+    desk.gateway.wanted = 9
+    return desk, seconds
+
+
+def commanding():
+    """Two commands: an actuator and a setting."""
+    desk = make_desk(heartbeat_ms=100, exchange_idle_ms=10)
+    desk.gateway.wanted = None
+    desk.gateway.commands = {1: make_command(1, [0, 2, 1]), 2: make_command(2, [1, 2, 5000])}
+    return desk, 0.6
+
+
+class Watch:
+    """What may never go back, looked at after every run."""
+
+    def __init__(self, desk):
+        self.floor = 0
+        self.look(desk)
+
+    def look(self, desk):
+        """Check the cell on flash: floors only rise, and whatever decides is whole, the old or the new."""
+        flash = RamFlash(desk.flash.sectors, desk.flash.image)
+        cell = Cell(flash, 0)
+        cell.load()
+        floor = (cell.version_floor, cell.command_floor)
+        assert self.floor == 0 or all(a <= b for a, b in zip(self.floor, floor, strict=True)), (
+            f"a floor went back from {self.floor} to {floor}"
+        )
+        self.floor = floor
+        for slot in cell.release[:2]:
+            assert slot == -1 or read_slot(Slots(flash), slot) is not None, (
+                f"slot {slot} decides and is not whole"
+            )
+
+
+def sweep(story, check, mode, step=1, depth=1, first=0):
+    """Cut each step-th operation of a story; return the number of cuts. depth 2: cut the next boot too."""
+    cuts = 0
+    for operation in range(first, 10_000, step):
+        desk, seconds = story()
+        watch = Watch(desk)
+        if not isinstance(desk.run(seconds, cut=(operation, mode, operation + 1)), PowerCut):
+            return cuts
+        cuts += 1
+        watch.look(desk)
+        if depth == 2:
+            again = desk.run(seconds, cut=((operation * 7 + 3) % 29, mode, operation + 2))
+            cuts += isinstance(again, PowerCut)
+            watch.look(desk)
+        assert desk.run(_SECONDS_AFTER) is None
+        watch.look(desk)
+        try:
+            check(desk)
+            _check_whole(desk)
+        except AssertionError as error:
+            raise AssertionError(f"cut at operation {operation}, {mode}: {error}") from error
+    raise AssertionError("the story does not end")
+
+
+def _check_whole(desk):
+    """Nothing of the journal is lost, and each decision is of one whole bundle, the one in force."""
+    assert _is_complete(desk)
+    _check_evidence_of(desk, [BUNDLE, BODY, FAULTY, SECOND, demo_bundle_again(5)])
+    orders = [event[0] for _, event in desk.gateway.events()]
+    assert len(orders) == len(set(orders))
+    turns = _deciding(desk)
+    assert all(earlier != later for earlier, later in pairwise(turns))
+
+
+def _deciding(desk):
+    found = []
+    for _, event in desk.gateway.events(CRITICAL):
+        if event[2] == DECISION and found[-1:] != [event[3][3]]:
+            found.append(event[3][3])
+    return found
+
+
+def check_adopted(desk, number=NUMBER, body=BODY, before=BUNDLE):
+    """Staged, on trial, confirmed: each event at least once and in this order, and the new rules decide.
+
+    Or, where cuts started one trial three times, rolled back for that reason, and the ones before decide.
+    """
+    found = [(step, detail) for step, of, _, detail in adoptions(desk) if of == number]
+    seen = [step for step, _ in found]
+    is_kept = (adoption.ROLLED_BACK, adoption.RESTARTS) not in found
+    for step in (adoption.STAGED, adoption.TRIAL, adoption.CONFIRMED if is_kept else adoption.ROLLED_BACK):
+        assert step in seen, f"step {step} is missing in {found}"
+    assert seen == sorted(seen), found
+    assert is_kept or adoption.CONFIRMED not in seen, found
+    assert len(seen) <= 6, found
+    decides = desk.gateway.heartbeats[-1].bundle[1]
+    assert decides == hashlib.sha256(body if is_kept else before).digest()
+    assert (desk.cell().version_floor == number) == is_kept
+    assert desk.cell().release[1] == -1
+
+
+def check_rolled_back(desk):
+    """The old rules decide again, the number is noted, the floor is where it was."""
+    found = [step for step, _, _, _ in adoptions(desk)]
+    for step in (adoption.STAGED, adoption.TRIAL, adoption.ROLLED_BACK):
+        assert step in found, f"step {step} is missing in {found}"
+    assert adoption.CONFIRMED not in found
+    assert desk.gateway.heartbeats[-1].bundle[1] == hashlib.sha256(BUNDLE).digest()
+    assert (desk.cell().version_floor, desk.cell().rejected) == (0, NUMBER)
+
+
+def check_replaced(desk):
+    """The next release decides, or the confirmed one before it."""
+    check_adopted(desk, 9, SECOND, demo_bundle_again(5))
+    assert desk.cell().version_floor in (8, 9)
+
+
+def check_commanded(desk):
+    """Each command answered by one event, in effect, with one action for the act; the floor is the higher number."""
+    events = [event for _, event in desk.gateway.events(CRITICAL)]
+    answers = [(event[3][0], event[3][2]) for event in events if event[2] == COMMAND]
+    assert answers == [(1, 0), (2, 0)], answers
+    order = next(event[0] for event in events if event[2] == COMMAND)
+    acts = [event[3] for event in events if event[2] == ACTION and event[0] - event[3][0] == order]
+    assert [(act[1], act[2]) for act in acts] == [(2, 1)], acts
+    assert (2, 1) in desk.moves
+    assert desk.agent.setting(2) == 5000
+    assert desk.cell().command_floor == 2
+
+
+STORIES = {
+    "adopting": (adopting, check_adopted),
+    "rolling_back": (rolling_back, check_rolled_back),
+    "replacing": (replacing, check_replaced),
+    "commanding": (commanding, check_commanded),
+}

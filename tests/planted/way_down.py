@@ -1,0 +1,307 @@
+"""Faults planted in adoption and commands, by name: NAME -> (plant, what catches it); plant(patch) as in agent.py.
+
+Each is a mistake somebody could make in good faith. tests/canary/test_way_down.py shows that the named test catches it.
+"""
+
+from agent import adopter, incumbent
+from agent.adopter import Adopter
+from agent.app import Agent
+from agent.commander import Commander
+from agent.fetch import Fetch
+from agent.slots import PAGES_PER_SECTOR, SECTOR_BYTES, Slots, tail_page
+from agent.trial import Trial
+from protocol import manifest
+from protocol.command import DONE, SET_ACTUATOR, parse_command
+from protocol.envelope import RELEASE, key_id
+from tests.agent import cuts_down, test_adoption, test_commands, test_release_attacks
+
+_PAGE = SECTOR_BYTES // PAGES_PER_SECTOR
+
+
+def _raise_the_floor_when_switching(patch):
+    switch = Adopter._switch
+
+    def eager(self):
+        number = self._fetch.number
+        switch(self)
+        self._store(version_floor=number)
+
+    patch(Adopter, "_switch", eager)
+
+
+def _keep_the_floor_in_memory(patch):
+    confirm = Adopter._confirm
+
+    def forgetful(self):
+        store, self._store = (
+            self._store,
+            lambda **changes: store(
+                **{name: value for name, value in changes.items() if name != "version_floor"}
+            ),
+        )
+        confirm(self)
+        self._store = store
+
+    patch(Adopter, "_confirm", forgetful)
+
+
+def _take_releases_for_others(patch):
+    patch(manifest, "_check_target", lambda release, standing: None)
+
+
+def _try_for_ever(patch):
+    patch(incumbent, "_end_of_trial", lambda cause, starts, chosen: None)
+
+
+def _stage_without_asking_for_a_second_signer(patch):
+    patch(adopter, "check_signers", lambda release, reasons: None)
+
+
+def _count_outages_against_the_trial(patch):
+    pass_time = Trial.pass_time
+    patch(Trial, "pass_time", lambda self, now_ms, is_online: pass_time(self, now_ms, True))
+
+
+def _act_before_the_command_is_durable(patch):
+    def obey(self, command):
+        tick_ms = self._owner.command_tick()
+        verdict, outcome = self._judge(command, tick_ms)
+        fields = (command.number, command.demand, verdict, outcome)
+        order = self._owner.append_command(tick_ms, fields)
+        self.taken = command.number
+        if verdict == DONE and command.demand[0] == SET_ACTUATOR:
+            self._owner._board.point("before_actuate")
+            self._owner.actuators.carry_out(command.demand[1], command.demand[2])
+            self._owner.expect_act(order, command.demand[1], command.demand[2])
+        self._open = (order, command, verdict)
+        self.turn()
+
+    patch(Commander, "_obey", obey)
+
+
+def _keep_the_command_floor_in_memory(patch):
+    turn = Commander.turn
+
+    def forgetful(self):
+        store, self._store = self._store, lambda **changes: None
+        turn(self)
+        self._store = store
+
+    patch(Commander, "turn", forgetful)
+
+
+def _put_blocks_of_two_releases_together(patch):
+    take = Fetch._take_release
+
+    def careless(self, block, is_more, etag):
+        take(self, block, is_more, etag if self._etag is None else self._etag)
+
+    patch(Fetch, "_take_release", careless)
+
+
+def _believe_a_signature_over_something_else(patch):
+    def signers(release, roots):
+        known = {key_id(public): public for public in roots}
+        for envelope in release.envelopes:
+            envelope.verify(known[envelope.key_id], RELEASE)
+        return [known[envelope.key_id] for envelope in release.envelopes]
+
+    patch(manifest, "_signers", signers)
+
+
+def _go_on_at_a_page_that_may_be_torn(patch):
+    def resume(self, first, sectors):
+        for index in range(sectors - 1, -1, -1):
+            pages = tail_page(self._flash, first + index)
+            if pages:
+                return index * SECTOR_BYTES + pages // 2 * 2 * _PAGE
+        return 0
+
+    patch(Slots, "_resume", resume)
+
+
+def _replace_rules_at_any_moment(patch):
+    patch(Agent, "may_adopt", lambda self: True)
+
+
+def _obey_whatever_has_the_form_of_a_command(patch):
+    patch(Commander, "_read", lambda self, raw: parse_command(raw).fields)
+
+
+def _obey_a_command_again(patch):
+    def read(self, raw):
+        message = parse_command(raw)
+        message.verify(self._key)
+        return message.fields
+
+    patch(Commander, "_read", read)
+
+
+def _owe_nothing(patch):
+    def settle(self):
+        owed = self._cell.owed
+        if owed:
+            self._store(owed=[])
+        for step, number, detail in owed:
+            self._owner.record_step(step, number, self._staged_digest(number), detail)
+        self._owner.seal_steps()
+
+    patch(Adopter, "_settle", settle)
+
+
+def _try_again_what_was_rolled_back(patch):
+    patch(adopter, "reject", lambda cell, number, reason: cell.rejected)
+
+
+def _let_new_rules_move_at_once(patch):
+    install = Agent.install
+
+    def hasty(self, newcomer):
+        newcomer.engine.carry_gates = lambda gates: None
+        install(self, newcomer)
+
+    patch(Agent, "install", hasty)
+
+
+def _fetch_into_the_slot_that_decides(patch):
+    patch(Adopter, "_free_slot", lambda self: max(0, self._cell.release[0]))
+
+
+def _record_each_refusal(patch):
+    refuse = Adopter._refuse
+
+    def talkative(self, code):
+        self._refused = []
+        refuse(self, code)
+
+    patch(Adopter, "_refuse", talkative)
+
+
+def _ask_without_end(patch):
+    patch(Adopter, "_back_off", lambda self: None)
+
+
+def _trust_the_slot(patch):
+    patch(incumbent, "check_parts", lambda release, bodies: None)
+
+
+def _wait_for_ever(patch):
+    advance = Adopter._advance
+
+    def patient(self):
+        self._asked_ms = 0
+        return advance(self)
+
+    patch(Adopter, "_advance", patient)
+
+
+def _take_any_length(patch):
+    from agent import fetch
+
+    patch(fetch, "_check_length", lambda end, is_more, limit: None)
+
+
+def _confirm_unheard(patch):
+    heard = Trial.is_proved
+
+    def deaf(self, now_ms):
+        self._is_heard = True
+        return heard(self, now_ms)
+
+    patch(Trial, "is_proved", deaf)
+
+
+def _sweep(name, mode="torn"):
+    story, check = cuts_down.STORIES[name]
+    return cuts_down.sweep(story, check, mode)
+
+
+def cut_adoption():
+    """The sweep over an adoption, torn writes only."""
+    assert _sweep("adopting") > 25
+
+
+def forged_command():
+    """The first case of its test."""
+    raw = test_commands.make_command(1, [SET_ACTUATOR, 2, 1], key=bytes(32))
+    test_commands.test_forged_command_leaves_nothing_but_a_count(raw)
+
+
+_A, _C, _R = test_adoption, test_commands, test_release_attacks
+WAY_DOWN_FAULTS = {
+    "raise_the_floor_when_switching": (
+        _raise_the_floor_when_switching,
+        _A.test_rule_that_faults_rolls_back_at_once_and_the_older_number_is_refused_later,
+    ),
+    "keep_the_floor_in_memory": (
+        _keep_the_floor_in_memory,
+        _A.test_release_is_adopted_without_another_firmware_and_the_old_rules_are_kept,
+    ),
+    "take_releases_for_others": (_take_releases_for_others, _R.test_release_for_another_device_is_refused),
+    "try_for_ever": (_try_for_ever, _A.test_third_start_of_one_trial_rolls_back),
+    "stage_without_asking_for_a_second_signer": (
+        _stage_without_asking_for_a_second_signer,
+        _R.test_wider_rules_need_a_second_signer,
+    ),
+    "count_outages_against_the_trial": (
+        _count_outages_against_the_trial,
+        _A.test_time_without_a_gateway_does_not_count_against_a_trial,
+    ),
+    "act_before_the_command_is_durable": (
+        _act_before_the_command_is_durable,
+        _C.test_nothing_moves_before_the_commands_event_is_durable,
+    ),
+    "keep_the_command_floor_in_memory": (
+        _keep_the_command_floor_in_memory,
+        _C.test_actuator_is_set_through_its_gate_and_the_action_names_the_command,
+    ),
+    "put_blocks_of_two_releases_together": (
+        _put_blocks_of_two_releases_together,
+        _R.test_release_that_changes_once_on_the_way_is_fetched_anew_and_adopted,
+    ),
+    "believe_a_signature_over_something_else": (
+        _believe_a_signature_over_something_else,
+        _R.test_signature_of_another_manifest_is_refused,
+    ),
+    "go_on_at_a_page_that_may_be_torn": (_go_on_at_a_page_that_may_be_torn, cut_adoption),
+    "replace_rules_at_any_moment": (
+        _replace_rules_at_any_moment,
+        _A.test_rules_that_ask_not_to_be_replaced_now_are_waited_for,
+    ),
+    "obey_whatever_has_the_form_of_a_command": (_obey_whatever_has_the_form_of_a_command, forged_command),
+    "obey_a_command_again": (_obey_a_command_again, _C.test_replayed_command_is_carried_out_once),
+    "owe_nothing": (_owe_nothing, cut_adoption),
+    "try_again_what_was_rolled_back": (
+        _try_again_what_was_rolled_back,
+        _A.test_rule_that_faults_rolls_back_at_once_and_the_older_number_is_refused_later,
+    ),
+    "let_new_rules_move_at_once": (
+        _let_new_rules_move_at_once,
+        _A.test_gates_keep_their_ticks_and_actuators_their_positions_when_rules_change,
+    ),
+    "fetch_into_the_slot_that_decides": (
+        _fetch_into_the_slot_that_decides,
+        _A.test_next_release_takes_the_other_slot_and_leaves_the_confirmed_one_alone,
+    ),
+    "record_each_refusal": (
+        _record_each_refusal,
+        _R.test_refused_number_is_recorded_once_however_often_it_is_tried,
+    ),
+    "ask_without_end": (
+        _ask_without_end,
+        _R.test_missing_part_costs_nothing_but_time,
+    ),
+    "trust_the_slot": (
+        _trust_the_slot,
+        _A.test_damaged_confirmed_slot_gives_way_to_the_provisioned_rules_and_is_fetched_again,
+    ),
+    "wait_for_ever": (
+        _wait_for_ever,
+        _R.test_slow_retrieval_is_refused_while_sampling_and_data_go_on,
+    ),
+    "take_any_length": (_take_any_length, _R.test_endless_release_is_refused),
+    "confirm_unheard": (
+        _confirm_unheard,
+        _A.test_trial_that_no_heartbeat_confirms_ends_when_its_time_with_a_gateway_is_over,
+    ),
+}
