@@ -24,12 +24,12 @@ COMMANDS_PER_DEVICE_MAX = 64
 
 
 class Lacking(NamedTuple):
-    """A body that is wanted and not here. path: at the office; bytes_max: no honest one is longer; number, index: which."""
+    """A body that is wanted and not here. path: at the office; bytes_max: no honest one is longer; number, part: which, None for the release itself."""
 
     path: str
     bytes_max: int
     number: int
-    index: int | None
+    part: int | None
 
 
 class BodyRefused(Exception):
@@ -116,17 +116,17 @@ class Shelf:
 
     async def put(self, lacking: Lacking, raw: bytes) -> None:
         """Keep a body that was lacking. Raises BodyRefused, StoreFull or StoreFailed: nothing was kept."""
-        if lacking.index is None:
+        if lacking.part is None:
             release = self._checked_release(lacking.number, raw)
             await self._store.put_release(lacking.number, raw)
             self._releases[lacking.number] = release
             return
         release = self._releases[lacking.number]
         try:
-            check_part(release.manifest, lacking.index, raw)
+            check_part(release.manifest, lacking.part, raw)
         except ProtocolError as error:
             raise BodyRefused(str(error)) from None
-        digest = release.manifest.parts[lacking.index][1]
+        digest = release.manifest.parts[lacking.part][1]
         await self._store.put_part(digest, raw)
         self._parts[digest] = raw
 

@@ -26,6 +26,7 @@ from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
+from office_ingest.show.service import PageService
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.silence import SilenceWatch
 from protocol.diagnostic import TRY_AGAIN, UNREACHABLE, Diagnostic, DiagnosticError
@@ -76,6 +77,10 @@ class Office:
             worker=self.worker,
             reach=self._reach,
         )
+
+    def wall_ms(self) -> int:
+        """Return the office's wall clock."""
+        return self._clock.wall_ms()
 
     def _is_ready(self) -> bool:
         try:
@@ -142,18 +147,25 @@ class _Server(uvicorn.Server):
         self.say(f"https://{self.config.host}:{port}")
 
 
-def run_office(configuration: Configuration, say: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; then finish what is at work and return. say: told the address when it is ready."""
+Say = Callable[[str, str | None], None]
+
+
+def run_office(configuration: Configuration, say: Say) -> None:
+    """Serve until SIGINT or SIGTERM; then finish what is at work and return. say: told its address and the page's when ready."""
     office = Office(configuration, SystemClock())
     try:
-        asyncio.run(_serve(office, say))
+        asyncio.run(_serve(office, configuration, say))
     finally:
         office.close()
 
 
-async def _serve(office: Office, say: Callable[[str], None]) -> None:
+async def _serve(office: Office, configuration: Configuration, say: Say) -> None:
     listen = office.settings.listen
-    server = _Server(_uvicorn_config(office), say)
+    page = None
+    if office.settings.page.enabled:
+        page = PageService(configuration, api=office.api.openapi, wall_ms=office.wall_ms)
+    page_address = await page.start() if page else None
+    server = _Server(_uvicorn_config(office), lambda address: say(address, page_address))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask_to_stop, server)
@@ -162,6 +174,8 @@ async def _serve(office: Office, say: Callable[[str], None]) -> None:
         await server.serve(sockets=[_listening(listen.host, listen.port)])
     finally:
         silence.cancel()
+        if page is not None:
+            await page.stop()
 
 
 def _ask_to_stop(server: uvicorn.Server) -> None:

@@ -37,15 +37,23 @@ def office() -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8443, show_default=True, help="Port to listen on."
 )
+@click.option(
+    "--page-port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="Port of the page for people, on this machine only; 0 for any free one.",
+)
 @_JSON
-def init(folder: Path, name: str, host: str, port: int, as_json: bool) -> None:
+def init(folder: Path, name: str, host: str, port: int, page_port: int, as_json: bool) -> None:
     """Make the FOLDER of a new office.
 
     It gets settings, TLS, an empty database and an empty keystore.
     """
     from office_ingest.founding import found_office
 
-    settings = found_office(folder, now_ms=time.time_ns() // 1_000_000, name=name, host=host, port=port)
+    now_ms = time.time_ns() // 1_000_000
+    settings = found_office(folder, now_ms=now_ms, name=name, host=host, port=port, page_port=page_port)
     if as_json:
         emit("outstation.office-init", 1, {"settings": str(settings)})
     else:
@@ -71,12 +79,14 @@ def serve(config: Path, as_json: bool) -> None:
     run_office(configuration, _say_ready_json if as_json else _say_ready)
 
 
-def _say_ready(address: str) -> None:
+def _say_ready(address: str, page: str | None) -> None:
     click.echo(f"serving on {address}")
+    if page is not None:
+        click.echo(f"page for people on {page}")
 
 
-def _say_ready_json(address: str) -> None:
-    emit("outstation.office-serve", 1, {"serving": address, "process": os.getpid()})
+def _say_ready_json(address: str, page: str | None) -> None:
+    emit("outstation.office-serve", 1, {"serving": address, "page": page, "process": os.getpid()})
 
 
 @office.command()

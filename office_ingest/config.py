@@ -36,6 +36,14 @@ class HeartbeatSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_s: Annotated[float, Meta(ge=0, le=86400)] = 5.0
 
 
+class PageSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where people on this machine see the office. Loopback only: nobody is asked who he is. Port 0: any free one."""
+
+    enabled: bool = True
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+
+
 class RolloutSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many heartbeats may come from a device that says nothing of a release wanted there, until a person is told."""
 
@@ -56,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat: HeartbeatSection = HeartbeatSection()
     clock: ClockSection = ClockSection()
     rollout: RolloutSection = RolloutSection()
+    page: PageSection = PageSection()
 
 
 class Files(NamedTuple):

@@ -25,6 +25,11 @@ key = "tls/office.key"
 # Silence is a finding after two intervals and the grace.
 interval_s = {interval_s}
 grace_s = {grace_s}
+
+[page]
+# For people on this machine; it asks nobody who he is.
+host = "127.0.0.1"
+port = {page_port}
 """
 
 
@@ -35,6 +40,7 @@ def found_office(
     name: str = "office",
     host: str = "127.0.0.1",
     port: int = 8443,
+    page_port: int = 8080,
     interval_s: float = 10.0,
     grace_s: float = 5.0,
 ) -> Path:
@@ -59,6 +65,7 @@ def found_office(
         name=json.dumps(name),
         host=json.dumps(host),
         port=port,
+        page_port=page_port,
         interval_s=float(interval_s),
         grace_s=float(grace_s),
     )

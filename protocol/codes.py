@@ -150,6 +150,16 @@ CODES = {
         "The certificate or its key is damaged, or they do not belong together.",
         "Make both again for a new office with outstation office init, or name the right files in [listen].",
     ),
+    "page-listen": Explanation(
+        "The office's page cannot listen",
+        "Another process has its port. The office serves gateways all the same; only people do not see it.",
+        "Change port under [page] in office.toml, or set enabled = false there.",
+    ),
+    "page-not-loopback": Explanation(
+        "The office's page would be open to others",
+        "The page shows everything and asks nobody who he is, so it is served on this machine's loopback address only.",
+        "Set host under [page] to 127.0.0.1. From another machine use a tunnel: ssh -L 8080:127.0.0.1:8080 OFFICE.",
+    ),
     "provision-exists": Explanation(
         "Keys or settings would be written over",
         "The folder for a new gateway or device holds something already. Its keys may be the only ones that open what a "

@@ -115,6 +115,7 @@ class Site:
         self.gateway_folder = folder / "gateway"
         self.logs = folder / "logs"
         self.office_port = free_port(socket.SOCK_STREAM)
+        self.page_port = free_port(socket.SOCK_STREAM)
         self.gateway_port = free_port(socket.SOCK_DGRAM)
         self.link = UdpRelay(("127.0.0.1", self.gateway_port))
         self.uplink = TcpRelay(("127.0.0.1", self.office_port))

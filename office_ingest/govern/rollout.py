@@ -84,8 +84,10 @@ class Rollouts:
     def wanted(self, device: bytes) -> Shelved | None:
         """Return the release that a device should run, or None."""
         traits = self._down.traits(device) if self._running else None
-        if traits is None:
-            return None
+        return None if traits is None else self.wanted_by(device, traits)
+
+    def wanted_by(self, device: bytes, traits: Traits) -> Shelved | None:
+        """Return the release that a device of these traits should run, or None."""
         return next((held for held in self._running if is_meant(held.manifest, device, traits)), None)
 
     def is_for_site(self, number: int, gateway: str) -> bool:
@@ -165,21 +167,21 @@ def progress(store: SqliteStore, number: int) -> list[Progress]:
         " FROM devices d JOIN device_traits t ON t.device = d.id LEFT JOIN reports r ON r.device = d.id"
         " ORDER BY d.site, d.name, d.id"
     ).fetchall()
+    # Rows come oldest first: the newest step of each device stays.
+    steps = dict(Downward(store).adoptions_of(number))
     return [
-        _progress(store, rollouts, held, row)
+        _progress(rollouts, held, row, steps.get(row[0]))
         for row in rows
         if is_meant(held.manifest, row[0], Traits(*row[3:8]))
     ]
 
 
-def _progress(store: SqliteStore, rollouts: Rollouts, held: Shelved, row: tuple[Any, ...]) -> Progress:
+def _progress(rollouts: Rollouts, held: Shelved, row: tuple[Any, ...], step: Adoption | None) -> Progress:
     device, name, site = row[:3]
     version, digest, heard_ms = row[8:]
-    wanted = rollouts.wanted(device)
+    wanted = rollouts.wanted_by(device, Traits(*row[3:8]))
     is_wanted = wanted is not None and wanted.number == held.number
     runs = digest is not None and digest == rules_digest(held.manifest)
-    steps = [one for one in Downward(store).adoptions(device) if one.number == held.number]
-    step = steps[0] if steps else None
     why = "" if runs else _why_not(step, is_wanted=is_wanted, is_heard=heard_ms is not None)
     return Progress(device, name, site, is_wanted, runs, version, digest, heard_ms, step, why)
 

@@ -114,6 +114,15 @@ class Downward:
         )
         return [Adoption(*row) for row in rows]
 
+    def adoptions_of(self, number: int) -> list[tuple[bytes, Adoption]]:
+        """Return (device, adoption event) about one release, the oldest first."""
+        rows = self._store.connection.execute(
+            "SELECT device, epoch, event_order, boot, tick_ms, number, step, digest, detail, received_ms"
+            " FROM adoptions WHERE number = ? ORDER BY epoch, event_order",
+            (number,),
+        )
+        return [(row[0], Adoption(*row[1:])) for row in rows]
+
     # commands
 
     def add_command(

@@ -75,6 +75,7 @@ async def lay_out(
         site.office_folder,
         now_ms=int(time.time() * 1000),
         port=site.office_port,
+        page_port=site.page_port,
         interval_s=2.0,
         grace_s=2.0,
     )

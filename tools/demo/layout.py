@@ -38,6 +38,7 @@ def lay_out(site: Site, plan: Plan, recording: Path) -> None:
         now_ms=int(time.time() * 1000),
         name="demo office",
         port=site.office_port,
+        page_port=site.page_port,
         interval_s=2.0,
         grace_s=2.0,
     )

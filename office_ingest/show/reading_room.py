@@ -1,0 +1,63 @@
+"""Where the page reads: its own read-only connection and keystore, in one thread of its own, so that ingest is never held up."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from office_ingest.overview import open_read_only
+from office_ingest.receive.keystore import Keystore
+from office_ingest.show.snapshot import Snapshot, take_snapshot
+from office_ingest.storage.sqlite import SqliteStore
+
+Result = TypeVar("Result")
+
+
+class ReadingRoom:
+    """Opens in its thread; snapshot: the fleet as of the newest look(). Nothing here can write."""
+
+    def __init__(self, database: Path, keystore: Path):
+        self._database = database
+        self._keystore_path = keystore
+        self._worker = ThreadPoolExecutor(1, "office-page")
+        self._version = -1
+        self.connection: sqlite3.Connection
+        self.keystore: Keystore
+        self.snapshot: Snapshot
+        self._worker.submit(self._open).result()
+
+    def _open(self) -> None:
+        self.connection = open_read_only(self._database)
+        self.keystore = Keystore.open(self._keystore_path, read_only=True)
+        self.snapshot = take_snapshot(self.connection)
+
+    async def run(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        """Return what work gives, run in the thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
+
+    async def look(self) -> bool:
+        """Take a new snapshot if the database has changed since the last look; say whether it has."""
+        return await self.run(self._look)
+
+    def _look(self) -> bool:
+        version = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._version:
+            return False
+        self._version = version
+        self.snapshot = take_snapshot(self.connection)
+        return True
+
+    def store(self) -> SqliteStore:
+        """Return the database as the governing functions take it; it cannot be written to."""
+        return SqliteStore(self.connection)
+
+    def close(self) -> None:
+        """Wait for what is being read, then close."""
+        self._worker.submit(self._close).result()
+        self._worker.shutdown()
+
+    def _close(self) -> None:
+        self.connection.close()
+        self.keystore.close()

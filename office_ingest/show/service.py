@@ -1,0 +1,86 @@
+"""Serves the page beside the office: a listener of its own, on this machine only, that the data never waits for."""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+
+from office_ingest.config import Configuration
+from office_ingest.show.reading_room import ReadingRoom
+from office_ingest.show.site import Site
+from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError, show
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, less its own signal handling: the office ends it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class PageService:
+    """The page of one office, from start() to stop(). api: the office's OpenAPI document; wall_ms: its clock."""
+
+    def __init__(
+        self, configuration: Configuration, *, api: Callable[[], dict[str, Any]], wall_ms: Callable[[], int]
+    ):
+        settings, files = configuration
+        self._settings = settings.page
+        check_loopback(self._settings.host)
+        self._room = ReadingRoom(files.database, files.keystore)
+        self._site = Site(self._room, name=settings.office.name, api=api, wall_ms=wall_ms)
+        self._server: _Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> str | None:
+        """Listen and return the page's address; None where the port cannot be had, which is said and harms nothing else."""
+        host, port = self._settings.host, self._settings.port
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            listening = socket.create_server((host, port), family=family)
+        except OSError as error:
+            show([_cannot_listen(host, port, error)])
+            return None
+        config = uvicorn.Config(
+            self._site.app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        )
+        self._server = _Server(config)
+        self._tasks = [
+            asyncio.create_task(self._server.serve(sockets=[listening])),
+            asyncio.create_task(self._site.hub.run()),
+        ]
+        shown = f"[{host}]" if ":" in host else host
+        return f"http://{shown}:{listening.getsockname()[1]}"
+
+    async def stop(self) -> None:
+        """End every stream, then the listener, then close what was read from."""
+        self._site.hub.close()
+        if self._server is not None:
+            self._server.should_exit = True
+            serving, looking = self._tasks
+            looking.cancel()
+            await asyncio.gather(serving, looking, return_exceptions=True)
+        self._room.close()
+
+
+def check_loopback(host: str) -> None:
+    """Return if a host is this machine's loopback. Raises DiagnosticError (exit 4)."""
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        message = f"page.host is {host}, which others can reach, and the page asks nobody who he is"
+        fix = "set it to 127.0.0.1; from elsewhere: ssh -L 8080:127.0.0.1:8080 THIS-MACHINE"
+        raise DiagnosticError(Diagnostic("page-not-loopback", message, fix=fix), NOT_ALLOWED)
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> Diagnostic:
+    message = f"the page is not served: {host} port {port}: {error.strerror or error}"
+    fix = "change [page] port in office.toml, or set enabled = false; gateways are served all the same"
+    return Diagnostic("page-listen", message, severity="warning", fix=fix)

@@ -1,0 +1,150 @@
+"""The page's routes. Everything is a GET; each page is whole without a script, says how old it is, and is JSON with format=json.
+
+    /                    the fleet: state at a glance, what runs where
+    /devices/ID          one device: readings, decisions, chain, releases, commands
+    /devices/ID/ORDER    why it decided so
+    /findings            what a person should look at
+    /releases, /releases/N    releases, and how far one has come
+    /docs                what machines may ask
+    /live                changes of a page, as server-sent events
+
+Source: RFC 9110; the WHATWG's server-sent events; Content Security Policy Level 3.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from office_ingest.show import views
+from office_ingest.show.guarding import Guarding
+from office_ingest.show.live import VIEWERS_MAX, Hub
+from office_ingest.show.paper import Paper
+from office_ingest.show.reading_room import ReadingRoom
+
+_STATIC = Path(__file__).parent / "static"
+VERSION = 1
+
+View = Callable[[ReadingRoom, dict[str, str], QueryParams, int], dict[str, Any] | None]
+PAGES: dict[str, tuple[str, View]] = {
+    "/": ("fleet", views.fleet),
+    "/devices/{device}": ("device", views.device),
+    "/devices/{device}/{order}": ("explain", views.explain),
+    "/findings": ("findings", views.findings),
+    "/releases": ("releases", views.releases),
+    "/releases/{number}": ("release", views.release),
+    "/docs": ("docs", views.docs),
+}
+
+
+class Site:
+    """The page of one office. name: the office's; api: its OpenAPI document, for /docs; wall_ms: for people only."""
+
+    def __init__(
+        self, room: ReadingRoom, *, name: str, api: Callable[[], dict[str, Any]], wall_ms: Callable[[], int]
+    ):
+        self._room = room
+        self._wall_ms = wall_ms
+        self._api = api
+        self._paper = Paper(name)
+        self.hub = Hub(self._render, room.look, self._as_of)
+        routes = [
+            Route(path, self._page(name, view), name=name, methods=["GET"])
+            for path, (name, view) in PAGES.items()
+        ]
+        routes += [
+            Route("/live", self._live, methods=["GET"]),
+            Route("/healthz", _healthz, methods=["GET"]),
+            Mount("/static", StaticFiles(directory=_STATIC)),
+        ]
+        # A name that an attacker points at this address must not make a browser of this machine read the page for him.
+        hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
+        self.app = Starlette(
+            routes=routes,
+            middleware=[hosts, Middleware(Guarding)],
+            exception_handlers={404: self._missing},
+        )
+        self._router = self.app.router
+
+    def _as_of(self) -> str:
+        return datetime.fromtimestamp(self._wall_ms() / 1000, UTC).strftime("%H:%M:%S")
+
+    def _page(self, name: str, view: View) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            shown = await self._show(view, dict(request.path_params), request.query_params)
+            if shown is None:
+                return self._not_found(str(request.url.path))
+            if request.query_params.get("format") == "json":
+                body = {"schema": f"outstation.page-{name}", "version": VERSION, "as_of_ms": self._wall_ms()}
+                return JSONResponse({**body, **json.loads(json.dumps(shown, default=_plain))})
+            topic = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            html = self._paper.write(name, shown, topic, self._as_of())
+            return HTMLResponse(html, headers={"Cache-Control": "no-store"})
+
+        return answer
+
+    async def _show(self, view: View, path: dict[str, str], query: QueryParams) -> dict[str, Any] | None:
+        if view is views.docs:
+            return {"api": self._api()}
+        return await self._room.run(view, self._room, path, query, self._wall_ms())
+
+    async def _render(self, topic: str) -> str | None:
+        """Return a page's HTML by its address, for the hub."""
+        parts = urlsplit(topic)
+        for path, (name, view) in PAGES.items():
+            matched = _match(path, parts.path)
+            if matched is not None:
+                query = QueryParams(parse_qsl(parts.query))
+                shown = await self._show(view, matched, query)
+                return None if shown is None else self._paper.write(name, shown, topic, self._as_of())
+        return None
+
+    async def _live(self, request: Request) -> Response:
+        topic = request.query_params.get("topic", "/")
+        if self.hub.viewers >= VIEWERS_MAX:
+            return PlainTextResponse("too many viewers", 503, {"Retry-After": "10"})
+        if len(topic) > 512 or await self._render(topic) is None:
+            return PlainTextResponse("no such page", 404)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(self.hub.stream(topic), media_type="text/event-stream", headers=headers)
+
+    async def _missing(self, request: Request, _error: Exception) -> Response:
+        return self._not_found(str(request.url.path))
+
+    def _not_found(self, path: str) -> Response:
+        html = self._paper.write("missing", {"path": path}, "/", self._as_of())
+        return HTMLResponse(html, 404)
+
+
+def _match(pattern: str, path: str) -> dict[str, str] | None:
+    wanted, given = pattern.strip("/").split("/"), path.strip("/").split("/")
+    if len(wanted) != len(given):
+        return None
+    found = {}
+    for want, have in zip(wanted, given, strict=True):
+        if want.startswith("{"):
+            found[want.strip("{}")] = have
+        elif want != have:
+            return None
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"{type(value).__name__} in a page's JSON")
+
+
+async def _healthz(_request: Request) -> Response:
+    return PlainTextResponse("alive")

@@ -1,0 +1,251 @@
+"""What each page shows, as plain values: for its template and for JSON alike. None: there is no such thing."""
+
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from office_ingest.govern.rollout import RolloutRefused, progress, rules_digest
+from office_ingest.govern.shelf import Shelf, Shelved
+from office_ingest.overview import findings_overview, quarantine_overview
+from office_ingest.prove.explain import explain_decision
+from office_ingest.show.device import device_view
+from office_ingest.show.reading_room import ReadingRoom
+from office_ingest.show.snapshot import STATES, Row
+from office_ingest.storage.downward import Downward
+from protocol.adoption import REFUSED, ROLLED_BACK
+from protocol.diagnostic import DiagnosticError
+from protocol.manifest import COHORT, DEVICES
+from rules.authoring.explain import explain as bundle_text
+from rules.bundle import read_bundle
+
+PAGE_ROWS = 50
+_SORTS = {
+    "name": lambda row: (row.site, row.name),
+    "heard": lambda row: -(row.heard_ms or 0),
+    "events": lambda row: -row.events,
+    "decisions": lambda row: -row.decisions,
+    "state": lambda row: (list(STATES).index(row.state), row.site, row.name),
+    "version": lambda row: (row.version is None, row.version, row.name),
+}
+_ID_DIGITS = 16
+
+
+def fleet(room: ReadingRoom, _path: dict[str, str], query: QueryParams, _now_ms: int) -> dict[str, Any]:
+    """Return the devices that were asked for, a page of them, and the whole at a glance."""
+    snapshot = room.snapshot
+    asked = {
+        "q": query.get("q", "").strip()[:64],
+        "state": query.get("state", ""),
+        "site": query.get("site", ""),
+        "sort": query.get("sort", "state"),
+    }
+    if asked["sort"] not in _SORTS:
+        asked["sort"] = "state"
+    found = sorted((row for row in snapshot.rows if _is_asked(row, asked)), key=_SORTS[asked["sort"]])
+    pages = max(1, -(-len(found) // PAGE_ROWS))
+    at = min(_natural(query.get("page", ""), 1), pages)
+    return {
+        "asked": {**asked, "sort": "" if asked["sort"] == "state" else asked["sort"]},
+        "sort": asked["sort"],
+        "rows": [row._asdict() for row in found[(at - 1) * PAGE_ROWS : at * PAGE_ROWS]],
+        "found": len(found),
+        "at": at,
+        "pages": pages,
+        "total": len(snapshot.rows),
+        "counts": snapshot.states,
+        "bundles": [
+            {"version": version, "digest": digest, "devices": count}
+            for (version, digest), count in snapshot.bundles[:8]
+        ],
+        "sites": snapshot.sites,
+        "events": snapshot.events,
+        "decisions": snapshot.decisions,
+    }
+
+
+def _is_asked(row: Row, asked: dict[str, str]) -> bool:
+    if asked["state"] and row.state != asked["state"]:
+        return False
+    if asked["site"] and row.site != asked["site"]:
+        return False
+    wanted = asked["q"].lower()
+    return not wanted or wanted in row.name.lower() or row.device.hex().startswith(wanted)
+
+
+def _natural(text: str, otherwise: int) -> int:
+    return int(text) if text.isascii() and text.isdigit() and 0 < len(text) < 8 and int(text) else otherwise
+
+
+def device(
+    room: ReadingRoom, path: dict[str, str], _query: QueryParams, now_ms: int
+) -> dict[str, Any] | None:
+    """Return one device."""
+    identity = _identity(path["device"])
+    view = device_view(room.connection, room.keystore, identity, now_ms) if identity else None
+    if view is None:
+        return None
+    row = next((one for one in room.snapshot.rows if one.device == identity), None)
+    return {**view, "state": row.state if row else "waiting"}
+
+
+def _identity(text: str) -> bytes | None:
+    try:
+        return bytes.fromhex(text) if len(text) == _ID_DIGITS else None
+    except ValueError:
+        return None
+
+
+def explain(
+    room: ReadingRoom, path: dict[str, str], _query: QueryParams, _now_ms: int
+) -> dict[str, Any] | None:
+    """Return one decision and everything that led to it."""
+    identity, order = _identity(path["device"]), path["order"]
+    if identity is None or not (order.isascii() and order.isdigit()) or len(order) > 18:
+        return None
+    try:
+        said = explain_decision(room.connection, room.keystore, identity.hex(), int(order))
+    except DiagnosticError:
+        return None
+    name = room.connection.execute("SELECT name FROM devices WHERE id = ?", (identity,)).fetchone()[0]
+    return {"name": name, "said": said, **_rule_text(room, said)}
+
+
+def _rule_text(room: ReadingRoom, said: dict[str, Any]) -> dict[str, Any]:
+    """Return the bundle of a decision as text, and the part of it that is the rule that decided."""
+    row = room.connection.execute(
+        "SELECT body FROM bundles WHERE digest = ?", (bytes.fromhex(said.get("bundle", "")),)
+    ).fetchone()
+    if row is None:
+        return {"rule_text": "", "bundle_version": None, "trace": said.get("segment", "")[:32]}
+    text = bundle_text(row[0])
+    paragraphs = [part for part in text.split("\n\n") if part.strip()]
+    rule = [
+        part for part in paragraphs if part.startswith((f"Rule {said['rule']} ", f"Rule {said['rule']},"))
+    ]
+    gates = [part for part in paragraphs if part.startswith("Guard")]
+    return {
+        "rule_text": "\n\n".join([*rule, *gates]) or text,
+        "bundle_version": read_bundle(row[0]).version,
+        "trace": said.get("segment", "")[:32],
+    }
+
+
+def findings(room: ReadingRoom, _path: dict[str, str], query: QueryParams, _now_ms: int) -> dict[str, Any]:
+    """Return findings, gaps, forks and quarantine."""
+    cleared = query.get("all") == "1"
+    found = findings_overview(room.connection, cleared=cleared)
+    gaps = room.connection.execute(
+        "SELECT g.device, d.name, g.lane, g.epoch, g.state, g.start, g.stop FROM gaps g"
+        " LEFT JOIN devices d ON d.id = g.device WHERE g.state != 'filled' ORDER BY g.state DESC, d.name LIMIT 200"
+    ).fetchall()
+    forks = room.connection.execute(
+        "SELECT f.device, d.name, f.lane, f.epoch, f.number, f.kind, f.received_ms FROM forks f"
+        " LEFT JOIN devices d ON d.id = f.device ORDER BY f.received_ms DESC LIMIT 200"
+    ).fetchall()
+    return {
+        "cleared": cleared,
+        "findings": found[-200:][::-1],
+        "total": len(found),
+        "gaps": [
+            dict(zip(("device", "name", "lane", "epoch", "state", "start", "stop"), row, strict=True))
+            for row in gaps
+        ],
+        "forks": [
+            dict(zip(("device", "name", "lane", "epoch", "number", "kind", "received_ms"), row, strict=True))
+            for row in forks
+        ],
+        "quarantine": quarantine_overview(room.connection)[-200:],
+    }
+
+
+def releases(room: ReadingRoom, _path: dict[str, str], _query: QueryParams, _now_ms: int) -> dict[str, Any]:
+    """Return every release, the newest first, and what is rolled out."""
+    store = room.store()
+    rollouts = {rollout.number: rollout for rollout in Downward(store).rollouts()}
+    running = {digest: count for (_, digest), count in room.snapshot.bundles}
+    return {
+        "releases": [
+            {
+                **_release(held),
+                "rollout": _state(rollouts.get(held.number)),
+                "running": running.get(rules_digest(held.manifest), 0),
+            }
+            for held in Shelf(store).all()[:200]
+        ]
+    }
+
+
+def release(
+    room: ReadingRoom, path: dict[str, str], query: QueryParams, _now_ms: int
+) -> dict[str, Any] | None:
+    """Return one release and how each device that it is meant for stands to it."""
+    number = _natural(path["number"], 0)
+    store = room.store()
+    held = Shelf(store).get(number) if number else None
+    if held is None:
+        return None
+    try:
+        found = progress(store, number)
+    except RolloutRefused:
+        return None
+    failed = [one for one in found if not one.runs and one.step and one.step.step in (REFUSED, ROLLED_BACK)]
+    found.sort(key=lambda one: (one.runs, one not in failed, one.site, one.name))
+    pages = max(1, -(-len(found) // PAGE_ROWS))
+    at = min(_natural(query.get("page", ""), 1), pages)
+    rollout = {rollout.number: rollout for rollout in Downward(store).rollouts()}.get(number)
+    return {
+        "release": _release(held),
+        "rollout": rollout._asdict() if rollout else None,
+        "meant": len(found),
+        "running": sum(one.runs for one in found),
+        "failed": len(failed),
+        "rows": [
+            {
+                "device": one.device,
+                "name": one.name,
+                "site": one.site,
+                "runs": one.runs,
+                "failed": one in failed,
+                "version": one.version,
+                "digest": one.digest,
+                "heard_ms": one.heard_ms,
+                "why": one.why,
+            }
+            for one in found[(at - 1) * PAGE_ROWS : at * PAGE_ROWS]
+        ],
+        "at": at,
+        "pages": pages,
+    }
+
+
+def _state(rollout: Any) -> str:
+    return rollout.state if rollout else "not rolled out"
+
+
+def _release(held: Shelved) -> dict[str, Any]:
+    kind, named = held.manifest.target
+    if kind == DEVICES:
+        target = f"{len(named)} devices"
+    else:
+        target = f"{'cohort' if kind == COHORT else 'kind'} {named}"
+    return {
+        "number": held.number,
+        "state": held.state,
+        "target": target,
+        "hardware": held.manifest.hardware,
+        "author": held.manifest.provenance[0],
+        "made_ms": held.manifest.provenance[1],
+        "until_ms": held.manifest.validity[1],
+        "digest": held.digest,
+        "rules": rules_digest(held.manifest),
+        "widens": held.widens,
+        "signers": [
+            {"root": one.root, "leaf": one.leaf, "signed_ms": one.signed_ms} for one in held.signatures
+        ],
+        "signers_needed": held.signers_needed,
+    }
+
+
+def docs(_room: ReadingRoom, _path: dict[str, str], _query: QueryParams, _now_ms: int) -> dict[str, Any]:
+    """Return nothing of the database: the site itself knows the interface's document."""
+    return {}
