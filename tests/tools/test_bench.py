@@ -22,9 +22,10 @@ from tools.bench import (
     replay_rate,
 )
 from tools.bench.fleet import in_turn, make_fleet
+from tools.bench.machine import is_busy
 from tools.bench.nats_peer import NAME as NATS
 from tools.bench.plan import BENCHMARKS, Plan, run_each
-from tools.bench.screen import TITLES, picture
+from tools.bench.screen import TITLES, number, picture
 from tools.upy import ROOT
 
 # Who is in each case, measured or skipped; the first is Outstation's.
@@ -232,3 +233,32 @@ def test_documented_figures_come_from_the_command():
 def test_full_plan_has_a_device_for_every_writer():
     """The most writers of a full run each have a device of their own."""
     assert max(Plan().segments) <= Plan().devices
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0"),
+        (0.0196, "0.020"),
+        (0.583, "0.58"),
+        (1, "1.00"),
+        (22.58, "22.6"),
+        (267.4, "267"),
+        (999.6, "1,000"),
+        (4567, "4,570"),
+        (158_400, "158,000"),
+        (1_063_100, "1.06 M"),
+    ],
+)
+def test_figure_has_as_many_digits_as_laps_support(value, shown):
+    """Three digits, two below 1: nobody reads noise as a figure."""
+    assert number(value) == shown
+
+
+def test_busy_machine_is_told_from_a_quiet_one():
+    """A run among other work says so, by its processor or by its disk."""
+    quiet = {"loop_slowest_over_fastest": 1.1, "sync_slowest_over_fastest": 1.6}
+
+    assert not is_busy(quiet)
+    assert is_busy(quiet | {"loop_slowest_over_fastest": 1.3})
+    assert is_busy(quiet | {"sync_slowest_over_fastest": 2.1})

@@ -79,7 +79,7 @@ def run(plan: Plan, names: list[str], folder: Path, seed: int, json_file: Path |
     from rich.console import Console
 
     from tools.bench.fleet import real_rows
-    from tools.bench.machine import BUSY_ABOVE, Gauge, describe, is_busy
+    from tools.bench.machine import Gauge, describe, is_busy
     from tools.bench.screen import noise_line, picture, reasons
 
     console = Console()
@@ -97,9 +97,8 @@ def run(plan: Plan, names: list[str], folder: Path, seed: int, json_file: Path |
     noise = gauge.as_json()
     console.print(f"\n{noise_line(noise)}", highlight=False, soft_wrap=True)
     if is_busy(noise):
-        console.print(
-            f"[yellow]other work was here (above {BUSY_ABOVE}): ratios stand, rates do not[/]", soft_wrap=True
-        )
+        said = "other work was on this machine: run it again at a quiet moment before comparing anything"
+        console.print(f"[yellow]{said}[/]", soft_wrap=True)
     document = {
         "schema": SCHEMA,
         "version": SCHEMA_VERSION,

@@ -10,8 +10,10 @@ from typing import Any
 _SPIN_STEPS = 300_000
 _SYNCS = 64
 _SYNC_BYTES = 512
-# The same loop, or the same writes, that now take this much longer than at best: somebody else is at work.
-BUSY_ABOVE = 1.25
+# The same loop, or the same writes, that now take so many times as long as at best: somebody else is at work. Disks
+# are less even than processors.
+LOOP_BUSY_ABOVE = 1.25
+SYNC_BUSY_ABOVE = 2.0
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -72,8 +74,9 @@ class Gauge:
 
 
 def is_busy(noise: dict[str, Any]) -> bool:
-    """Say whether other work was on this machine, by the processor's gauge: a run that may not be compared with others."""
-    return bool(noise["loop_slowest_over_fastest"] > BUSY_ABOVE)
+    """Say whether other work was on this machine: a run that may not be compared with others."""
+    loop, sync = noise["loop_slowest_over_fastest"], noise["sync_slowest_over_fastest"]
+    return bool(loop > LOOP_BUSY_ABOVE or sync > SYNC_BUSY_ABOVE)
 
 
 def _spin() -> float:

@@ -22,12 +22,14 @@ _WIDTHS = (21, 7, 18, 8, 16)
 
 
 def number(value: float) -> str:
-    """Return a figure with three significant digits, thousands apart; with two where it is below 1."""
+    """Return a figure with three significant digits, thousands apart, millions by a word; with two where it is below 1."""
     if value < 1:
         return f"{value:#.2g}" if value else "0"
-    if value < 1000:
+    if value < 999.5:  # above it the format would change to an exponent
         return f"{value:#.3g}".rstrip(".")
-    return f"{round(value, 3 - len(str(round(value)))):,.0f}"
+    if value < 1_000_000:
+        return f"{round(value, 3 - len(str(round(value)))):,.0f}"
+    return f"{value / 1_000_000:#.3g} M"
 
 
 def span(values: tuple[float, ...]) -> str:
