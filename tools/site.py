@@ -150,6 +150,11 @@ class Site:
         self.device_ids.append(device)
         return service
 
+    @property
+    def page(self) -> str:
+        """Return the address of the office's page for people."""
+        return f"http://127.0.0.1:{self.page_port}/"
+
     async def open_relays(self) -> None:
         """Start both relays; their addresses are then known for the configuration files."""
         self.logs.mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,7 @@ SCHEMA_VERSION = 1
 @click.option(
     "--devices", type=click.IntRange(1, DEVICES_MAX), default=8, show_default=True, help="How many devices."
 )
+@click.option("--stay", is_flag=True, help="Afterwards keep the office's page open until Ctrl-C.")
 @click.option(
     "--seconds",
     type=click.IntRange(SECONDS_MIN, SECONDS_MAX),
@@ -41,11 +42,14 @@ SCHEMA_VERSION = 1
     show_default=True,
     help="How long the devices sample; starting, draining and proving come on top.",
 )
-def command(json_file: Path | None, keep: Path | None, seed: int, devices: int, seconds: int) -> int:
+def command(
+    json_file: Path | None, keep: Path | None, seed: int, devices: int, stay: bool, seconds: int
+) -> int:
     """Run a whole site on this machine and prove it.
 
     An office, a gateway and devices run as real processes on loopback. Sensors are real recordings. The uplink is cut, the gateway
-    killed, a device loses power; then the office proves that nothing was lost, doubled or changed. Exit code 1 if it cannot.
+    killed, a device loses power; a changed rule is released and kept, a bad one taken back by the devices; all of it is on a page whose
+    address is shown. Then the office proves that nothing was lost, doubled or changed. Exit code 1 if it cannot.
     """
     from rich.console import Console
 
@@ -56,7 +60,10 @@ def command(json_file: Path | None, keep: Path | None, seed: int, devices: int, 
         json_file.open("a").close()
     folder = _folder(keep)
     try:
-        return asyncio.run(_run(console, folder, seed, devices, seconds, json_file, keep is not None))
+        is_kept = keep is not None
+        return asyncio.run(
+            _run(console, folder, seed, devices, seconds, json_file, is_kept=is_kept, stays=stay)
+        )
     except asyncio.CancelledError:
         # Ended from outside by another signal than Ctrl-C, which asyncio.run makes a KeyboardInterrupt of by itself.
         return INTERRUPTED
@@ -78,7 +85,15 @@ def _folder(keep: Path | None) -> Path:
 
 
 async def _run(
-    console: Any, folder: Path, seed: int, devices: int, seconds: int, json_file: Path | None, is_kept: bool
+    console: Any,
+    folder: Path,
+    seed: int,
+    devices: int,
+    seconds: int,
+    json_file: Path | None,
+    *,
+    is_kept: bool,
+    stays: bool,
 ) -> int:
     from tools.demo.layout import device_name, lay_out
     from tools.demo.proof import prove
@@ -109,7 +124,21 @@ async def _run(
         console.print(f"everything is kept in {folder}", highlight=False, soft_wrap=True)
     if json_file is not None:
         _write(json_file, seed, devices, figures, proof.faults)
+    if stays:
+        await _stay(console, site)
     return OK if proof.is_clean else FINDING
+
+
+async def _stay(console: Any, site: Any) -> None:
+    """Serve the office's page again until somebody ends it."""
+    await site.office.start()
+    console.print(f"the office's page stays at {site.page} until Ctrl-C", highlight=False, soft_wrap=True)
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        console.print("ended")
+    finally:
+        await site.office.stop()
 
 
 def _end_in_order() -> None:

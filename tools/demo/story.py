@@ -48,6 +48,7 @@ async def run_story(site: Site, plan: Plan, view: View, screen: Screen) -> Told:
     told = Told()
     await site.office.start()
     view.office = "serving"
+    view.tell(f"see it live: {site.page}")
     await site.gateway.start()
     view.gateway = "serving"
     for service, line in zip(site.devices, view.lines, strict=True):
