@@ -15,8 +15,6 @@ from office_ingest.storage.downward import Downward
 from protocol.adoption import REFUSED, ROLLED_BACK
 from protocol.diagnostic import DiagnosticError
 from protocol.manifest import COHORT, DEVICES
-from rules.authoring.explain import explain as bundle_text
-from rules.bundle import read_bundle
 
 PAGE_ROWS = 50
 _SORTS = {
@@ -107,27 +105,7 @@ def explain(
     except DiagnosticError:
         return None
     name = room.connection.execute("SELECT name FROM devices WHERE id = ?", (identity,)).fetchone()[0]
-    return {"name": name, "said": said, **_rule_text(room, said)}
-
-
-def _rule_text(room: ReadingRoom, said: dict[str, Any]) -> dict[str, Any]:
-    """Return the bundle of a decision as text, and the part of it that is the rule that decided."""
-    row = room.connection.execute(
-        "SELECT body FROM bundles WHERE digest = ?", (bytes.fromhex(said.get("bundle", "")),)
-    ).fetchone()
-    if row is None:
-        return {"rule_text": "", "bundle_version": None, "trace": said.get("segment", "")[:32]}
-    text = bundle_text(row[0])
-    paragraphs = [part for part in text.split("\n\n") if part.strip()]
-    rule = [
-        part for part in paragraphs if part.startswith((f"Rule {said['rule']} ", f"Rule {said['rule']},"))
-    ]
-    gates = [part for part in paragraphs if part.startswith("Guard")]
-    return {
-        "rule_text": "\n\n".join([*rule, *gates]) or text,
-        "bundle_version": read_bundle(row[0]).version,
-        "trace": said.get("segment", "")[:32],
-    }
+    return {"name": name, "said": said}
 
 
 def findings(room: ReadingRoom, _path: dict[str, str], query: QueryParams, _now_ms: int) -> dict[str, Any]:
