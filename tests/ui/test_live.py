@@ -1,0 +1,123 @@
+"""A page that somebody leaves open: it changes by itself, says when it no longer can, and catches up alone."""
+
+import hashlib
+import time
+
+from playwright.sync_api import expect
+
+from tests.ui.test_accessibility import violations
+from tools.demo_rules import demo_bundle
+from tools.page_fleet import SCHEMA, beat
+
+_STALE_WITHIN_MS = 15_000
+
+
+def _wall_ms():
+    return time.time_ns() // 1_000_000
+
+
+def _next_rules():
+    body = demo_bundle(version=2, schema=hashlib.sha256(SCHEMA).digest()[:8])
+    return 2, hashlib.sha256(body).digest()
+
+
+def _live(page):
+    page.locator("#age.live:not(.stale)").wait_for()
+
+
+def test_a_change_is_seen_without_a_reload(own_office, tab):
+    """A device reports another bundle: its row and the count of what runs where change under the reader's eyes."""
+    page = tab()
+    page.goto(f"{own_office.url}/?sort=name&q=0001")
+    _live(page)
+    before = page.locator(f"#b-{own_office.device}").inner_text()
+    page.evaluate("window.sameDocument = true")
+    beat(own_office.fleet, _wall_ms, 2, runs=_next_rules())
+    expect(page.locator(f"#b-{own_office.device}")).to_contain_text("v2", timeout=15_000)
+
+    assert before.startswith("v1")
+    assert page.evaluate("window.sameDocument")
+
+
+def test_a_rollout_is_seen_live(own_office, tab):
+    """The count of a release's page rises when a sealed heartbeat names its rules, without a reload."""
+    page = tab()
+    page.goto(f"{own_office.url}/releases/{own_office.fleet.release}")
+    _live(page)
+    before = int(page.locator("#running").inner_text())
+    beat(own_office.fleet, _wall_ms, 2, runs=_next_rules(), devices=3)
+
+    expect(page.locator("#running")).to_have_text(str(before + 3), timeout=15_000)
+
+
+def test_page_turns_stale_when_the_office_is_killed_and_catches_up_after_its_restart(own_office, tab):
+    """Nobody touches the page: it says since when it is stale, and after the restart shows what happened meanwhile."""
+    page = tab()
+    page.goto(f"{own_office.url}/?sort=name&q=0001")
+    _live(page)
+    page.evaluate("window.sameDocument = true")
+    own_office.kill()
+    page.locator("#age.stale").wait_for(timeout=_STALE_WITHIN_MS)
+    said = page.locator("#age").inner_text()
+    beat(own_office.fleet, _wall_ms, 2, runs=_next_rules())
+    own_office.start()
+    expect(page.locator(f"#b-{own_office.device}")).to_contain_text("v2", timeout=15_000)
+    _live(page)
+
+    assert "stale since" in said
+    assert page.evaluate("window.sameDocument")
+
+
+def test_stale_page_has_no_accessibility_violation(own_office, tab, axe):
+    """Being stale is said in words and marks, in both themes."""
+    pages = [tab(color_scheme=scheme) for scheme in ("light", "dark")]
+    for page in pages:
+        page.goto(own_office.url)
+        _live(page)
+    own_office.kill()
+    found = []
+    for page in pages:
+        page.locator("#age.stale").wait_for(timeout=_STALE_WITHIN_MS)
+        found += violations(page, axe)
+
+    assert [] == found
+
+
+def test_a_page_left_open_over_many_reconnects_does_not_grow(own_office, tab):
+    """Two hundred lost connections later the page has one stream, shows what is so, and has grown by less than 5 MB."""
+    page = tab()
+    page.add_init_script(_QUICK_RECONNECTS)
+    page.goto(own_office.url)
+    _live(page)
+    session = page.context.new_cdp_session(page)
+    before = _heap(session)
+    page.evaluate(_LOSE_CONNECTIONS, 200)
+    after = _heap(session)
+
+    assert page.evaluate("window.opened") > 200
+    assert page.evaluate("window.streams.filter(one => one.readyState !== EventSource.CLOSED).length") == 1
+    assert after - before < 5_000_000
+
+
+# The page waits a second before it connects again; here it waits a moment.
+_QUICK_RECONNECTS = """
+window.streams = []; window.opened = 0;
+window.EventSource = class extends window.EventSource {
+  constructor(...all) { super(...all); window.opened += 1; window.streams.push(this); }
+};
+const wait = window.setTimeout;
+window.setTimeout = (call, delay, ...more) => wait(call, Math.min(delay ?? 0, 5), ...more);
+"""
+_LOSE_CONNECTIONS = """async times => {
+  for (let at = 0; at < times; at++) {
+    const [stream] = window.streams.splice(0);
+    stream.close();
+    stream.onerror(new Event("error"));
+    while (!window.streams.length || window.streams[0].readyState !== EventSource.OPEN) await new Promise(go => setTimeout(go, 5));
+  }
+}"""
+
+
+def _heap(session):
+    session.send("HeapProfiler.collectGarbage")
+    return session.send("Runtime.getHeapUsage")["usedSize"]

@@ -1,0 +1,119 @@
+"""What a page asks for, weighs and needs: nothing from elsewhere, little, and no script."""
+
+import json
+
+WEIGHT_MAX = 150_000
+_WATCH_POLICY = """
+window.broken = [];
+document.addEventListener("securitypolicyviolation", event => window.broken.push(`${event.violatedDirective}: ${event.blockedURI}`));
+"""
+
+
+def test_no_page_asks_another_host_or_breaks_its_policy(office, tab):
+    """Every kind of page, with its script running: each request goes to the office itself, no policy is broken, nothing complains."""
+    page = tab()
+    asked, said = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on(
+        "console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.add_init_script(_WATCH_POLICY)
+    broken = {}
+    for path in office.paths():
+        page.goto(office.url + path)
+        page.locator("#age.live").wait_for()
+        broken[path] = page.evaluate("window.broken")
+
+    missing = [text for text in said if "404" not in text]
+    assert [] == [url for url in asked if not url.startswith(office.url + "/")]
+    assert {} == {path: what for path, what in broken.items() if what}
+    assert [] == missing
+
+
+def test_a_slip_would_be_stopped(office, tab):
+    """The policy is not only sent: a script that somebody smuggled into a page, and a request to another host, do not happen."""
+    page = tab()
+    page.add_init_script(_WATCH_POLICY)
+    page.goto(office.url)
+    page.evaluate(
+        """() => {
+          const script = document.createElement("script");
+          script.textContent = "window.smuggled = true";
+          document.body.append(script);
+          const picture = new Image();
+          picture.src = "http://other.example/picture.png";
+          document.body.append(picture);
+        }"""
+    )
+    page.wait_for_timeout(500)
+
+    assert ["img-src", "script-src-elem"] == sorted(
+        text.partition(":")[0] for text in page.evaluate("window.broken")
+    )
+    assert page.evaluate("window.smuggled") is None
+
+
+def test_every_page_is_light(office, tab):
+    """The first view of every kind of page, with all that it loads, stays within 150 kB, uncompressed."""
+    weights = {}
+    for path in office.paths():
+        page = tab()
+        sizes = []
+        page.on("response", lambda response, sizes=sizes: sizes.append(response))
+        page.goto(office.url + path)
+        page.locator("#age.live").wait_for()
+        weights[path] = sum(len(answer.body()) for answer in sizes if "/live" not in answer.url)
+        page.context.close()
+
+    assert all(weights.values())
+    assert {} == {path: weight for path, weight in weights.items() if weight > WEIGHT_MAX}
+
+
+def test_everything_works_without_a_script(office, tab):
+    """Search, filter, order, pages, a device, a decision's explanation and a rollout: links and forms alone."""
+    page = tab(java_script_enabled=False)
+    page.goto(office.url)
+    rows = page.locator("tbody th[scope=row]")
+    assert rows.count() == 50
+    page.get_by_role("link", name="next").click()
+    page.wait_for_url("**page=2**")
+    page.get_by_label("Name or identity").fill("pump-0001")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**q=pump-0001**")
+    assert ["pump-0001"] == rows.all_inner_texts()
+    page.get_by_role("link", name="pump-0001").click()
+    page.locator("figure").first.wait_for()
+    assert page.locator("svg.chart").count() == 2
+    page.locator('[data-kind="decision"] a').first.click()
+    assert "the same decision again" in page.locator(".verdict").inner_text()
+    page.get_by_role("link", name="Releases").click()
+    page.wait_for_url("**/releases")
+    page.locator("main tbody a").first.click()
+    page.wait_for_url("**/releases/*")
+    assert "devices run it" in page.locator(".progress").inner_text()
+    page.get_by_role("link", name="Findings").click()
+    page.wait_for_url("**/findings")
+    page.get_by_text("rolled-back").first.wait_for()
+    page.goto(office.url)
+    page.locator("select[name=state]").select_option("silent")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**state=silent**")
+
+    assert {"silent"} == {text.split()[-1] for text in page.locator("tbody .state").all_inner_texts()}
+
+
+def test_every_page_is_json_too(office):
+    """format=json gives what the page shows, under the name of its schema."""
+    names = []
+    for path in office.paths():
+        if path == "/nothing-here":
+            continue
+        said = json.loads(office.get(f"{path}{'&' if '?' in path else '?'}format=json"))
+        names.append(said["schema"])
+        assert said["version"] == 1 and said["as_of_ms"] > 0
+
+    assert {
+        f"outstation.page-{name}"
+        for name in ("fleet", "device", "explain", "findings", "releases", "release", "docs")
+    } == set(names)
