@@ -24,7 +24,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from office_ingest.show import views
@@ -59,7 +59,7 @@ class Site:
         self._api = api
         self._paper = Paper(name)
         self.hub = Hub(self._render, room.look, self._as_of)
-        routes = [
+        routes: list[BaseRoute] = [
             Route(path, self._page(name, view), name=name, methods=["GET"])
             for path, (name, view) in PAGES.items()
         ]

@@ -146,7 +146,7 @@ def releases(room: ReadingRoom, _path: dict[str, str], _query: QueryParams, _now
             {
                 **_release(held),
                 "rollout": _state(rollouts.get(held.number)),
-                "running": running.get(rules_digest(held.manifest), 0),
+                "running": running.get(rules_digest(held.manifest) or b"", 0),
             }
             for held in Shelf(store).all()[:200]
         ]
