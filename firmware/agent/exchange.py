@@ -26,6 +26,8 @@ _REFUSALS_MAX = const(2)
 _STATE_UNKNOWN = "4.01"
 # The wait after failures doubles from the first to at most so many times it.
 _BACKOFF_STEPS = const(4)
+# Where a link never catches up with its segments, a release or command still gets one request after so many of them.
+_SEGMENTS_PER_ERRAND = const(8)
 # A gateway counts as answering lately for so many heartbeat intervals.
 _ONLINE_INTERVALS = const(3)
 # Longest wait that a gateway may ask for: one hour, so that a wrong Max-Age cannot silence a device.
@@ -76,6 +78,7 @@ class Exchange:
         self._failures = 0
         self._refusals = 0
         self._answered_at = None
+        self._sent_since = 0
 
     def is_online(self) -> bool:
         """Say whether the gateway answered lately."""
@@ -118,9 +121,14 @@ class Exchange:
                 if self._is_known:
                     await self._run_errand()
                 return
+            if self._sent_since >= _SEGMENTS_PER_ERRAND:
+                await self._run_errand()
+                continue
+            self._sent_since += 1
             await self._send(chosen[0], chosen[1], chosen[2])
 
     async def _run_errand(self) -> None:
+        self._sent_since = 0
         for errand in self.errands:
             wanted = errand.next_request()
             if wanted is not None:

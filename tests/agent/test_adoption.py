@@ -314,3 +314,20 @@ def test_data_goes_first():
 
     assert desk.gateway.order[:first].count("s") > 3
     assert steps(desk) == KEPT
+
+
+def test_segments_without_end_leave_one_request_in_nine_to_a_release():
+    """On a link that does not catch up with its backlog a release is still fetched, a block after every eighth segment."""
+    desk = make_desk()
+    desk.gateway.is_down = True
+    desk.settings["drain_ms"] = 100
+    desk.run(16)
+    desk.gateway.is_down = False
+    mark = len(desk.gateway.order)
+    desk.run(4)
+    after = [path for path in desk.gateway.order[mark:] if path != "h"]
+    runs = "".join("s" if path == "s" else "r" for path in after).split("r")
+
+    assert len(after) > 20
+    assert [len(run) for run in runs[:2]] == [8, 8]
+    assert steps(desk) == KEPT
