@@ -4,7 +4,7 @@ PYTEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: demo bench test check canary wheel clean
+.PHONY: demo site bench test check canary wheel ui clean
 
 demo: $(READY)
 	@mkdir -p build
@@ -14,8 +14,12 @@ bench: $(READY)
 	@mkdir -p build
 	$(BIN)/python -m tools.bench --json build/bench.json
 
+site: $(READY)
+	rm -rf build/site
+	$(BIN)/outstation demo --live --dir build/site
+
 test: $(READY)
-	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not canary and not wheel"
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not canary and not wheel and not browser"
 
 check: $(READY)
 	$(BIN)/python -m tools.check
@@ -25,6 +29,10 @@ canary: $(READY)
 
 wheel: $(READY)
 	$(BIN)/python -m pytest -q -m wheel tests/tools/test_wheel.py
+
+ui: $(READY)
+	@test -x /usr/bin/chromium || { echo "Chromium is missing. Install it with: sudo apt-get install chromium"; exit 2; }
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m browser tests/ui
 
 clean:
 	rm -rf build dist .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

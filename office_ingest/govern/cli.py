@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from office_ingest.govern.opening import CONFIG, JSON, device_called, now_ms, open_shelf
+from office_ingest.govern.opening import CONFIG, JSON, device_called, now_ms, open_shelf, open_store
 from office_ingest.govern.rollout_cli import halt, roll_out, status
 from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
@@ -146,6 +146,58 @@ def sign(number: int, key: Path, config: Path, as_json: bool) -> None:
     )
     hint = hint or f"outstation release roll-out {number}"
     _show(signed, as_json, next_step=hint, remaining=remaining)
+
+
+@release.command()
+@click.argument("policy", type=_FILE)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="Folder of a signing key.",
+)
+@click.option("--author", required=True, help="Who releases it.")
+@click.option("--device", "devices", multiple=True, help="Name or 16 hex digits of a device; several times.")
+@click.option("--cohort", help="For a cohort instead.")
+@click.option("--kind", help="For all devices of a kind instead.")
+@click.option(
+    "--hardware", multiple=True, default=("unix",), show_default=True, help="Name of a board; several times."
+)
+@CONFIG
+@JSON
+def publish(policy: Path, key: Path, author: str, config: Path, as_json: bool, **asked: Any) -> None:
+    """Test, compile, build, sign and roll out a POLICY in one step.
+
+    Nothing is rolled out if a test fails. A policy that widens what may be done waits for a second signature.
+    """
+    from office_ingest.govern.publish import publish as publish_policy
+    from office_ingest.govern.release import ReleaseRefused
+    from office_ingest.govern.shelf import Shelf
+
+    with open_store(config) as store, _told():
+        target = _target(Shelf(store), asked)
+        try:
+            made = publish_policy(
+                store,
+                policy,
+                key,
+                target=target,
+                hardware=list(asked["hardware"]),
+                author=author,
+                now_ms=now_ms,
+            )
+        except ReleaseRefused as error:
+            raise _refused(error) from None
+    number = made.release.number
+    if not as_json:
+        click.echo(f"{policy}: {made.tests} tests hold")
+    hint = (
+        f"outstation release status {number}"
+        if made.is_rolled_out
+        else f"it widens what may be done, so another key must sign it: outstation release sign {number} --key"
+        f" FOLDER, then outstation release roll-out {number}"
+    )
+    _show(made.release, as_json, next_step=hint)
 
 
 @release.command()

@@ -149,22 +149,16 @@ class Shelf:
         return row[0] if row else None
 
     def running_bundles(self, devices: list[bytes]) -> list[bytes]:
-        """Return the bodies of the bundles that these devices' newest heartbeats name, each once, those known here."""
-        from protocol.messages import parse_heartbeat
+        """Return the bodies of the bundles that these devices run, each once, those known here.
 
-        digests = []
-        for device in devices:
-            newest = self._store.newest_heartbeat(device)
-            raw = self._store.heartbeat_raw(device, *newest) if newest else None
-            if raw is not None:
-                digests.append(parse_heartbeat(raw).fields.bundle[1])
-        bodies: list[bytes] = []
-        for digest in dict.fromkeys(digests):
-            row = self._store.connection.execute(
-                "SELECT body FROM bundles WHERE digest = ?", (digest,)
-            ).fetchone()
-            bodies += row or ()
-        return bodies
+        A device runs what its newest heartbeat names; before the first, what it was provisioned with.
+        """
+        asked = set(devices)
+        rows = self._store.connection.execute(
+            "SELECT d.id, b.body FROM devices d LEFT JOIN reports r ON r.device = d.id LEFT JOIN device_traits t"
+            " ON t.device = d.id JOIN bundles b ON b.digest = coalesce(r.digest, t.bundle) ORDER BY d.id"
+        )
+        return list(dict.fromkeys(body for device, body in rows if device in asked))
 
     def device_ids(self) -> list[bytes]:
         """Return the registered devices."""
@@ -183,6 +177,10 @@ class Shelf:
             "SELECT 1 FROM schemas WHERE substr(digest, 1, ?) = ?", (len(prefix), prefix)
         ).fetchone()
         return row is not None
+
+    def bundles(self) -> list[bytes]:
+        """Return the bodies of every bundle that the office holds."""
+        return [row[0] for row in self._store.connection.execute("SELECT body FROM bundles")]
 
     def keep_bundle(self, body: bytes) -> None:
         """Keep a bundle where replay finds it."""

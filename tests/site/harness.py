@@ -11,7 +11,10 @@ import time
 from pathlib import Path
 
 from office_ingest.founding import found_office
+from office_ingest.govern.shelf import Shelf
+from office_ingest.govern.signer import make_key
 from protocol.diagnostic import DiagnosticError
+from tools.demo.layout import signing_key
 from tools.demo.story import waiting_by_device
 from tools.provision import DevicePlan, GatewayPlan, Office, provision_device, provision_gateway
 from tools.relay import keep_all
@@ -64,8 +67,13 @@ async def lay_out(
     ack_timeout_ms: int = 250,
     heartbeat_ms: int = 500,
     drain_ms: int = 30_000,
+    sections: tuple[str, ...] = (),
+    key: bool = False,
 ) -> Site:
-    """Return a site whose relays are open and whose processes have not started."""
+    """Return a site whose relays are open and whose processes have not started.
+
+    sections: further ones of each device.toml. key: make a small signing key in the office's folder, which the devices know.
+    """
     site = Site(folder)
     site.link.keep = keep
     await site.open_relays()
@@ -89,6 +97,10 @@ async def lay_out(
         f"drain_ms = {drain_ms}",
     )
     with Office(config) as office:
+        if key:
+            now_ms = int(time.time() * 1000)
+            public, _, envelope = make_key(signing_key(site), now_ms=now_ms, tree=5, one_time=3)
+            Shelf(office.store).add_root(public, envelope, now_ms)
         host, port = site.uplink.address
         plan = GatewayPlan(
             "gateway", "test site", f"https://{host}:{port}", site.gateway_port, retry_max_s=0.5
@@ -106,6 +118,7 @@ async def lay_out(
                 recording=recording,
                 recording_offset=index * 171,
                 more=timing,
+                sections=sections,
             )
             device = provision_device(office, site.gateway_folder, folder / name, device_plan)
             site.add_device(device, folder / name).ready = "runs, boot"

@@ -19,6 +19,7 @@ from tools.demo.plan import DEVICES_MAX, SECONDS_MAX, SECONDS_MIN, make_plan
 
 SCHEMA = "outstation.demo"
 SCHEMA_VERSION = 1
+LIVE_DEVICES = 3
 
 
 @click.command()
@@ -36,6 +37,11 @@ SCHEMA_VERSION = 1
 )
 @click.option("--stay", is_flag=True, help="Afterwards keep the office's page open until Ctrl-C.")
 @click.option(
+    "--live",
+    is_flag=True,
+    help="No story: three devices that stay until Ctrl-C, to release rules of your own.",
+)
+@click.option(
     "--seconds",
     type=click.IntRange(SECONDS_MIN, SECONDS_MAX),
     default=50,
@@ -43,7 +49,13 @@ SCHEMA_VERSION = 1
     help="How long the devices sample; starting, draining and proving come on top.",
 )
 def command(
-    json_file: Path | None, keep: Path | None, seed: int, devices: int, stay: bool, seconds: int
+    json_file: Path | None,
+    keep: Path | None,
+    seed: int,
+    devices: int,
+    stay: bool,
+    live: bool,
+    seconds: int,
 ) -> int:
     """Run a whole site on this machine and prove it.
 
@@ -60,6 +72,8 @@ def command(
         json_file.open("a").close()
     folder = _folder(keep)
     try:
+        if live:
+            return asyncio.run(_live(console, folder, seed, min(devices, LIVE_DEVICES)))
         is_kept = keep is not None
         return asyncio.run(
             _run(console, folder, seed, devices, seconds, json_file, is_kept=is_kept, stays=stay)
@@ -82,6 +96,25 @@ def _folder(keep: Path | None) -> Path:
         raise DiagnosticError([found])
     keep.mkdir(parents=True, exist_ok=True)
     return keep.resolve()
+
+
+async def _live(console: Any, folder: Path, seed: int, devices: int) -> int:
+    from tools.demo.live import stay
+    from tools.recordings import LEAK_BELOW, leak_starts, write_recording
+    from tools.site import Site
+
+    _end_in_order(signal.SIGINT)
+    recording = folder / "recording.csv"
+    site = Site(folder)
+    try:
+        with console.status("taking the recordings, making keys"):
+            rows = write_recording(recording)
+            plan = make_plan(seed, devices, SECONDS_MIN, leak_starts(recording, LEAK_BELOW), rows)
+            await site.open_relays()
+        await stay(console, site, plan, recording)
+    finally:
+        await site.close()
+    return OK
 
 
 async def _run(
@@ -141,11 +174,11 @@ async def _stay(console: Any, site: Any) -> None:
         await site.office.stop()
 
 
-def _end_in_order() -> None:
-    """Let a closed terminal or a plain kill end the story as Ctrl-C does, with all its processes."""
+def _end_in_order(*more: signal.Signals) -> None:
+    """Let a closed terminal or a plain kill end the story as Ctrl-C does, with all its processes. more: further signals."""
     story = asyncio.current_task()
     assert story is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, *more):
         asyncio.get_running_loop().add_signal_handler(number, story.cancel)
 
 

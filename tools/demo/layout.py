@@ -13,13 +13,20 @@ PLANT = "demo plant"
 # One recorded hour is 36 s of the device's clock, which runs 4,320 times as fast as the wall's: 120 hours a second.
 SAMPLE_MS = 36_000
 CLOCK_SCALE = 4_320
-_TIMING = (
+TIMING = (
     f"sample_ms = {SAMPLE_MS}",
     f"clock_scale = {CLOCK_SCALE}",
     "heartbeat_ms = 1000",
     "exchange_idle_ms = 20",
     "routine_seal_ms = 8_640_000",  # two seconds of the wall: a segment is usually full before
     'record_log = "record.log"',
+)
+# A site that stays: ten samples a second, and nothing measured.
+LIVE_TIMING = (
+    f"sample_ms = {SAMPLE_MS}",
+    "clock_scale = 360",
+    "heartbeat_ms = 1000",
+    "routine_seal_ms = 720_000",
 )
 # A trial of a person's device takes ten seconds and eight samples; these devices take a thousand samples in that time.
 _TRIAL = ("", "[trial]", "min_samples = 60", "min_ms = 1000", "limit_ms = 10_000")
@@ -30,8 +37,8 @@ def device_name(index: int) -> str:
     return f"device-{index + 1}"
 
 
-def lay_out(site: Site, plan: Plan, recording: Path) -> None:
-    """Make every folder of a site whose relays are open."""
+def lay_out(site: Site, plan: Plan, recording: Path, *, timing: tuple[str, ...] = TIMING) -> None:
+    """Make every folder of a site whose relays are open. timing: of the devices, lines of device.toml."""
     uplink_host, uplink_port = site.uplink.address
     config = found_office(
         site.office_folder,
@@ -50,7 +57,7 @@ def lay_out(site: Site, plan: Plan, recording: Path) -> None:
         for index in range(len(plan.offsets)):
             folder = site.folder / device_name(index)
             device = provision_device(
-                office, site.gateway_folder, folder, _device_plan(site, plan, index, recording)
+                office, site.gateway_folder, folder, _device_plan(site, plan, index, recording, timing)
             )
             site.add_device(device, folder)
 
@@ -60,7 +67,7 @@ def signing_key(site: Site) -> Path:
     return site.office_folder / "signing-key"
 
 
-def _device_plan(site: Site, plan: Plan, index: int, recording: Path) -> DevicePlan:
+def _device_plan(site: Site, plan: Plan, index: int, recording: Path, timing: tuple[str, ...]) -> DevicePlan:
     host, port = site.link.address
     return DevicePlan(
         name=device_name(index),
@@ -71,8 +78,8 @@ def _device_plan(site: Site, plan: Plan, index: int, recording: Path) -> DeviceP
         recording=recording,
         recording_offset=plan.offsets[index],
         kind=KIND_OF_DEVICE,
-        more=_TIMING,
-        sections=_TRIAL + (_power_cut(plan) if index == plan.victim else ()),
+        more=timing,
+        sections=_TRIAL + (_power_cut(plan) if index == plan.victim and timing is TIMING else ()),
     )
 
 

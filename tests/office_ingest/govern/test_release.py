@@ -96,7 +96,7 @@ def test_office_asks_what_the_devices_run_not_what_was_released_last(desk, shelf
     """A release that nobody runs is no measure; where nothing is known to run, everything is new."""
     build_release(shelf, _request(desk, rules=bundle(gap=0)), NOW_MS)
     again = build_release(shelf, _request(desk, rules=bundle(gap=0)), NOW_MS)
-    desk.store.connection.execute("DELETE FROM heartbeats")
+    desk.store.connection.execute("DELETE FROM reports")
     unknown = build_release(shelf, _request(desk, target=(COHORT, "first")), NOW_MS)
 
     assert again.widens == ["action 1: shorter gap"]
