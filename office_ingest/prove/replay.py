@@ -10,6 +10,9 @@ Two ways, each with its coverage:
 Whether wall time was trusted and a gateway answered are inputs of the gates that only decisions record. Without a request
 no gate is asked, so samples without a decision need neither; those with one take them from it.
 
+A command of the office passes the same gates as rules do, so a run applies what its event says of the gate. A release that begins or ends
+does so with a checkpoint of its own: the run goes on from it under the other bundle.
+
 Events are fed in the order of the device, both lanes together. Source: SPEC.md sections 4.3 and 4.4; rules/SPEC.md section 10.
 """
 
@@ -17,8 +20,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from protocol.cbor import loads
+from protocol.command import SET_ACTUATOR
 from protocol.errors import RULE, ProtocolError
-from protocol.event import BOOT, CHECKPOINT, DECISION, GOOD, RULE_FAULT, SAMPLE
+from protocol.event import BOOT, CHECKPOINT, COMMAND, DECISION, GOOD, RULE_FAULT, SAMPLE
 from rules.bundle import Bundle
 from rules.engine import Engine
 from rules.guard import ONLINE, TRUSTED_TIME
@@ -105,6 +109,8 @@ class DeviceReplay:
             self._decision(order, fields)
         elif kind == CHECKPOINT:
             self._part(event)
+        elif kind == COMMAND:
+            self._command(event)
         elif kind == BOOT:
             self._stop()
             self._now_base = fields[1] if len(fields) == 2 and isinstance(fields[1], int) else None
@@ -185,6 +191,22 @@ class DeviceReplay:
 
     def _same_bundle(self, pending: _Pending) -> bool:
         return all(decision.bundle == self._engine_bundle for decision in pending.decisions)
+
+    def _command(self, event: Event) -> None:
+        """Move the gate that a command passed; what came before it was decided without it."""
+        order, tick_ms, _, (_number, demand, _verdict, outcome) = event
+        if demand[0] != SET_ACTUATOR or not isinstance(outcome, list):
+            return
+        self._settle(is_complete=True)
+        if self._engine is None or self._now_base is None:
+            return
+        try:
+            self._engine.apply_command(
+                [demand[1], demand[2], *outcome], self._now_base + tick_ms // RULE_TICK_MS
+            )
+        except ProtocolError as error:
+            self._found(order, f"the command cannot be taken up: {error}")
+            self._engine = None
 
     def _part(self, event: Event) -> None:
         order, tick_ms, _, fields = event
