@@ -2,7 +2,15 @@
 
 import pytest
 
-from tests.gateway import test_collector, test_kill, test_sessions, test_store, test_udp, test_uplink
+from tests.gateway import (
+    test_collector,
+    test_delivery,
+    test_kill,
+    test_sessions,
+    test_store,
+    test_udp,
+    test_uplink,
+)
 from tests.gateway.conftest import certificates, files, site
 from tests.planted.gateway import FAULTS
 
@@ -46,6 +54,30 @@ CAUGHT_BY = {
     "watermark_over_hole": (
         "assert",
         lambda name, use: test_collector.check_custody_stops_at_a_hole(use("site")),
+    ),
+    "deliver_to_any_device": (
+        "assert",
+        lambda name, use: test_delivery.check_nobody_else_gets_it(use("site")),
+    ),
+    "name_before_it_is_here": (
+        "assert",
+        lambda name, use: test_delivery.check_named_only_when_whole(use("site")),
+    ),
+    "keep_any_part": (
+        "assert",
+        lambda name, use: test_delivery.check_lying_office(use("site"), "another part"),
+    ),
+    "keep_withdrawn_commands": (
+        "assert",
+        lambda name, use: test_delivery.check_withdrawn_command_is_gone(use("site")),
+    ),
+    "tag_each_block": (
+        "assert",
+        lambda name, use: test_delivery.check_etag_is_of_the_whole_body(use("site")),
+    ),
+    "crowd_out_custody": (
+        "assert",
+        lambda name, use: test_delivery.test_releases_take_no_room_from_custody(use("tmp_path")),
     ),
 }
 

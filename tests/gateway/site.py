@@ -27,8 +27,10 @@ from gateway.points import KillPoint
 from gateway.store import open_store
 from protocol import coap
 from protocol.aes_host import Aes128
+from protocol.blockwise import decode_block, encode_block
 from protocol.errors import ProtocolError
 from protocol.keys import CLEAR, OFFICE, downlink_key, tag_key
+from protocol.manifest import parse_release
 from protocol.messages import (
     Heartbeat,
     Receipt,
@@ -174,6 +176,7 @@ def make_certificates(folder):
 class OfficeDouble:
     """An HTTPS server that keeps what arrives and answers as the office would, or as `misbehave` says.
 
+    wanted: device -> number of a release; commands: device -> [sealed]; bodies: path -> bytes, what GETs find; gets: paths asked for.
     misbehave(body) -> (status, headers, body) or None; None answers in order. It knows what segments are, but not the keys:
     it gives receipts for what is contiguous. hold: an asyncio.Event that each answer waits for.
     """
@@ -185,6 +188,10 @@ class OfficeDouble:
         self.heartbeats = []
         self.requests = 0
         self.wants = []
+        self.wanted = {}
+        self.commands = {}
+        self.bodies = {}
+        self.gets = []
         self.misbehave = lambda body: None
         self.gives_receipts = True
         self.gives_tokens = True
@@ -213,11 +220,15 @@ class OfficeDouble:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
                 fields = {key.lower(): value for key, value in fields.items()}
-                body = await reader.readexactly(int(fields["content-length"]))
+                body = await reader.readexactly(int(fields.get("content-length", 0)))
+                path = head.split(" ")[1]
                 self.requests += 1
                 self.authorizations.add(fields.get("authorization"))
                 await self.hold.wait()
-                status, headers, answer = self.misbehave(body) or (200, {}, self.answer(body))
+                if head.startswith("GET "):
+                    status, headers, answer = self._body(path)
+                else:
+                    status, headers, answer = self.misbehave(body) or (200, {}, self.answer(body))
                 lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(answer)}"]
                 lines += [f"{key}: {value}" for key, value in headers.items()]
                 writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + answer)
@@ -226,6 +237,18 @@ class OfficeDouble:
             pass
         finally:
             writer.close()
+
+    def _body(self, path):
+        self.gets.append(path)
+        found = self.bodies.get(path)
+        return (404, {}, b"") if found is None else (200, {}, found)
+
+    def put_release(self, release, bodies):
+        """Hold a release and its parts where a gateway asks for them."""
+        manifest = parse_release(release).manifest
+        self.bodies[f"/v1/releases/{manifest.number}"] = release
+        for (_, digest, _), body in zip(manifest.parts, bodies, strict=True):
+            self.bodies[f"/v1/parts/{digest.hex()}"] = body
 
     def answer(self, body):
         """Take a request and return the encoded answer."""
@@ -241,6 +264,8 @@ class OfficeDouble:
             answer.heartbeat_outcomes.append(8)
             fields = parse_heartbeat(raw).fields
             named.add(fields.device)
+            answer.releases.append((fields.device, self.wanted.get(fields.device, 0)))
+            answer.commands += self.commands.get(fields.device, [])
             if self.gives_tokens:
                 answer.time_tokens.append(
                     time_token(boot=fields.boot, counter=fields.counter, device=fields.device)
@@ -324,6 +349,23 @@ class DeviceDouble:
         """Return the verified response."""
         return await self.client.request(coap.POST, path, payload)
 
+    async def get(self, path, block=None):
+        """Return the verified response to a GET. block: (number, size), or None for no Block2."""
+        options = [] if block is None else [(coap.BLOCK2, encode_block(block[0], False, block[1]))]
+        return await self.client.request(coap.GET, path, b"", options)
+
+    async def fetch(self, path, size=512, start=0):
+        """Return the bytes of a body from block start on, fetched block by block."""
+        whole, number, is_more = b"", start, True
+        while is_more:
+            answer = await self.get(path, (number, size))
+            assert answer.code == coap.CONTENT, coap.code_text(answer.code)
+            said, is_more, _ = decode_block(coap.option(answer.options, coap.BLOCK2))
+            assert said == number
+            whole += answer.payload
+            number += 1
+        return whole
+
     async def send(self, raw):
         """Send a segment, require custody, return the answer."""
         response = await self.post("s", raw)
@@ -380,10 +422,10 @@ class TestClock:
 
 async def until(condition, what, seconds=10):
     """Wait until condition() is true; fail naming what never came."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-    assert condition(), what
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, what
+        await asyncio.sleep(0.01)
 
 
 class GatewayProcess:

@@ -4,13 +4,18 @@ FAULTS: name -> apply(patch), where patch(owner, name, value) replaces an attrib
 """
 
 import asyncio
+import hashlib
 
+from gateway import shelf as shelf_module
 from gateway import store as store_module
+from gateway.delivery import Delivery
 from gateway.links import udp
 from gateway.reconcile import Lane
 from gateway.sessions import Opened, Session
+from gateway.shelf import Shelf
 from gateway.store import FORKED, STORED, Store
-from protocol.coap import CON, POST, URI_PATH, Message
+from gateway.store_file import used_bytes
+from protocol.coap import CON, ETAG, POST, URI_PATH, Message
 
 FAULTS = {}
 
@@ -138,3 +143,53 @@ def watermark_over_hole(patch):
         return ranges
 
     patch(Lane, "settled", settled)
+
+
+@fault
+def deliver_to_any_device(patch):
+    """A release that is here is handed to whoever asks for it."""
+    patch(Shelf, "_is_for", lambda self, device, number: number in self._releases)
+
+
+@fault
+def name_before_it_is_here(patch):
+    """A device is told of a release as soon as the office wants it there."""
+    patch(Shelf, "deliverable", lambda self, device: self._wanted.get(device) or None)
+
+
+@fault
+def keep_any_part(patch):
+    """A part is kept without a look at its digest."""
+    patch(shelf_module, "check_part", lambda manifest, index, body: None)
+
+
+@fault
+def keep_withdrawn_commands(patch):
+    """What the office no longer names stays."""
+    true_replace = Shelf.replace
+
+    async def replace(self, releases, commands):
+        held = [raw for device, _ in releases for raw in self._commands.get(device, {}).values()]
+        await true_replace(self, releases, [*held, *commands])
+
+    patch(Shelf, "replace", replace)
+
+
+@fault
+def tag_each_block(patch):
+    """The ETag is of the block, not of the body."""
+    true_block = Delivery._block
+
+    def block(self, body, value):
+        reply = true_block(self, body, value)
+        tag = hashlib.sha256(reply.payload).digest()[:8]
+        options = tuple((number, tag if number == ETAG else held) for number, held in reply.options)
+        return reply._replace(options=options)
+
+    patch(Delivery, "_block", block)
+
+
+@fault
+def crowd_out_custody(patch):
+    """What goes down takes its room from what comes up."""
+    patch(Store, "_free_bytes", lambda self: self._bytes_max - used_bytes(self._connection))
