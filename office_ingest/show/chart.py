@@ -3,13 +3,14 @@
 No style attributes: the page's policy forbids them, and its style sheet gives the colours of both themes.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from office_ingest.show.readings import Act, Channel, Recent
 from protocol.event import ACTION, GOOD
 
-WIDTH, HEIGHT = 860, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 30
+WIDTH, HEIGHT = 860, 204
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 44
 _TICKS_Y = 4
 # More points than pixels say nothing more; each column of pixels keeps its lowest and its highest.
 _COLUMNS = 400
@@ -116,12 +117,14 @@ def _thinned(run: list[tuple[int, int]], first: int, width: int) -> list[tuple[i
 
 
 def _ago(ticks: int) -> str:
+    """Return how long before the newest sample, in the two units that say most."""
     seconds = ticks // 10
     if not seconds:
         return "newest"
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"-{seconds // size} {unit}"
+    for (size, unit), (less, smaller) in pairwise(((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))):
+        if seconds >= size:
+            rest = seconds % size // less
+            return f"-{seconds // size} {unit}" + (f" {rest} {smaller}" if rest else "")
     return f"-{seconds} s"
 
 

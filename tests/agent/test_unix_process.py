@@ -12,12 +12,15 @@ import pytest
 
 from agent.flash import FileFlash, create_image
 from agent.keystore import Keystore
-from protocol.event import BOOT, DECISION, decode_events
+from protocol.event import ADOPTION, BOOT, COMMAND, DECISION, decode_events
 from protocol.keys import CRITICAL, ROUTINE
 from rules.bundle import read_bundle
 from rules.replay import StepReplay
 from tests.agent.desk import BUNDLE, DEVICE, DOWNLINK, KID, RATCHETS, SCHEMA, SEAL_KEYS, SECRET, Story
 from tests.agent.model_gateway import ModelGateway
+from tests.agent.release_bench import make_command, make_release, root
+from tests.agent.udp_gateway import UdpGateway
+from tests.agent.way_down import BODY, NEW
 from tools.flashimage import read_image
 
 ROOT = Path(__file__).parents[2]
@@ -39,10 +42,19 @@ def folder(tmp_path):
     rows = [",".join("" if value is None else str(value) for value in story.read()) for _ in range(300)]
     (tmp_path / "recording.csv").write_text("\n".join(rows) + "\n")
     (tmp_path / "link.toml").write_text(f'kid = "{KID.hex()}"\nsecret = "{SECRET.hex()}"\n')
-    return tmp_path
+    yield tmp_path
+    # A test that failed leaves no process behind to take the others' time.
+    while _STARTED:
+        process = _STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
-def _start(folder, *more, drain_ms=200):
+_STARTED = []
+
+
+def _start(folder, *more, drain_ms=200, port=9):
     lines = [
         f'device = "{DEVICE.hex()}"',
         f"flash_sectors = {SECTORS}",
@@ -53,7 +65,8 @@ def _start(folder, *more, drain_ms=200):
         *more,
     ]
     # Port 9 of loopback: nobody listens there.
-    (folder / "device.toml").write_text("\n".join([*lines, "[link]", 'host = "127.0.0.1"', "port = 9", ""]))
+    link = ["[link]", 'host = "127.0.0.1"', f"port = {port}", ""]
+    (folder / "device.toml").write_text("\n".join([*lines, *link]))
     command = [
         sys.executable,
         "-P",
@@ -65,9 +78,11 @@ def _start(folder, *more, drain_ms=200):
         str(folder / "device.toml"),
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+    _STARTED.append(process)
+    return process
 
 
 def _end(process):
@@ -168,6 +183,92 @@ def test_seal_key_of_a_closed_generation_is_gone_from_the_image(folder):
 
     assert code == 0, output
     assert SEAL_KEYS[ROUTINE] not in (folder / "flash.bin").read_bytes()
+
+
+_QUICK = ("heartbeat_ms = 200", "exchange_idle_ms = 10", "trial = { min_samples = 4, min_ms = 300 }")
+
+
+def _wait_until(holds, process):
+    deadline = time.monotonic() + SECONDS_MAX
+    while not holds():
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate(timeout=5)[0]
+        time.sleep(0.05)
+
+
+def _served(folder, model):
+    """Offer the device a good release and two commands; let it trust the key that signed."""
+    (folder / "roots").write_text(root("release").hex() + "\n")
+    until_ms = time.time_ns() // 1_000_000 + 3_600_000
+    model.releases[7] = make_release(7, BODY, validity=(0, until_ms))
+    model.wanted = 7
+    model.commands = {1: make_command(1, [2], until_ms), 2: make_command(2, [1, 2, 90_000], until_ms)}
+
+
+def _steps(model):
+    return [event[3][0] for _, event in model.events(CRITICAL) if event[2] == ADOPTION]
+
+
+@pytest.mark.proves("S07")
+def test_process_adopts_a_release_and_takes_commands_from_a_gateway(folder):
+    """MicroPython's unix port fetches, checks, tries and confirms a release over UDP, and goes on with it after a restart."""
+    with UdpGateway() as gateway:
+        model = gateway.model
+        _served(folder, model)
+        process = _start(folder, *_QUICK, port=gateway.port)
+        _wait_until(lambda: 3 in _steps(model), process)
+        process.send_signal(signal.SIGINT)
+        code, output = _end(process)
+        digest = model.heartbeats[-1].bundle[1]
+        again = _start(folder, *_QUICK, "stop_after_ms = 500", port=gateway.port)
+        assert _end(again)[0] == 0
+
+    assert code == 0, output
+    assert _steps(model) == [1, 2, 3]
+    assert digest == model.heartbeats[-1].bundle[1] == NEW
+    answers = [event[3][:3:2] for _, event in model.events(CRITICAL) if event[2] == COMMAND]
+    assert answers == [(1, 0), (2, 0)]
+
+
+@pytest.mark.parametrize(
+    "point", ["after_block", "before_stage", "before_switch", "after_switch", "before_confirm"]
+)
+def test_process_that_ends_in_an_adoption_ends_it_after_the_next_start(folder, point):
+    """Exit code 71 at the named point; started again, the same release is adopted to its end."""
+    with UdpGateway() as gateway:
+        _served(folder, gateway.model)
+        killed = _start(folder, *_QUICK, f"points = {{ {point} = 1 }}", port=gateway.port)
+        assert _end(killed)[0] == 71
+        process = _start(folder, *_QUICK, port=gateway.port)
+        _wait_until(lambda: 3 in _steps(gateway.model), process)
+        process.send_signal(signal.SIGINT)
+        code, output = _end(process)
+
+    assert code == 0, output
+    assert gateway.model.heartbeats[-1].bundle[1] == NEW
+    gateway.model.check_chains()
+
+
+def test_image_from_before_there_were_slots_grows_by_empty_ones(folder):
+    """The journal of an older image is where it was; two empty slots come behind it."""
+    before = (folder / "flash.bin").stat().st_size
+    assert _end(_start(folder, "stop_after_ms = 300"))[0] == 0
+    content = (folder / "flash.bin").read_bytes()
+
+    assert len(content) == before + 32 * 4096
+    assert content[before:] == b"\xff" * (32 * 4096)
+    assert _end(_start(folder, "stop_after_ms = 300"))[0] == 0
+    assert len((folder / "flash.bin").read_bytes()) == len(content)
+
+
+@pytest.mark.parametrize("line", ["00" * 59, "zz" * 60, "00" * 60, root("release").hex() + "00"])
+def test_line_that_is_no_root_is_named(folder, line):
+    """A roots file with something else than public keys is a mistake of a person, with line and column."""
+    (folder / "roots").write_text(root("release").hex() + "\n" + line + "\n")
+    process = _start(folder, "stop_after_ms = 300")
+    code, output = _end(process)
+
+    assert code == 2
+    assert "device-roots" in output and "roots:2" in output
 
 
 def test_all_mistakes_in_the_settings_are_named_at_once(folder):
