@@ -1,0 +1,41 @@
+"""Each fault planted in the office's way down is caught by the test that promises to catch it."""
+
+import pytest
+
+from tests.office_ingest import test_takings as takings
+from tests.office_ingest.conftest import desk
+from tests.planted.office_down import FAULTS
+
+# Fixture of the office's own tests, so that the very same checks run here.
+__all__ = ["desk"]
+
+CAUGHT_BY = {
+    "count_adoption_events": takings.test_rollout_counts_sealed_heartbeats_only,
+    "list_half_signed": takings.test_half_signed_release_is_not_rolled_out,
+    "serve_any_site": takings.test_gateway_of_another_site_gets_nothing,
+    "reuse_command_numbers": takings.test_numbers_of_commands_rise_and_never_repeat,
+    "name_answered_commands": takings.test_command_is_sealed_for_one_device_and_named_until_it_is_answered,
+    "mean_every_cohort": takings.test_answer_names_the_release_wanted_on_each_device_that_beats,
+    "never_see_drift": takings.test_rules_that_nobody_can_account_for_are_found_within_two_heartbeats_and_cleared,
+    "keep_drift": takings.test_rules_that_nobody_can_account_for_are_found_within_two_heartbeats_and_cleared,
+    "want_the_lowest": takings.test_highest_signed_release_that_is_meant_and_rolled_out_is_wanted,
+    "answer_any_demand": takings.test_answer_to_another_demand_is_a_finding_and_answers_nothing,
+}
+
+
+def test_every_planted_fault_of_the_way_down_has_its_test():
+    """A fault without a test that catches it would prove nothing."""
+    assert sorted(FAULTS) == sorted(CAUGHT_BY)
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_fault_planted_in_the_way_down_is_caught(name, desk, monkeypatch):
+    """The test of the broken promise fails when the promise is broken."""
+    fleet = takings.make_fleet(desk)
+    FAULTS[name](monkeypatch.setattr)
+    # What the office had in memory was made before the fault.
+    desk.start()
+
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        CAUGHT_BY[name](desk, fleet)

@@ -1,0 +1,103 @@
+"""Faults of the office's way down, planted into the real code. Each name says what a broken office would do.
+
+FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
+"""
+
+from office_ingest.govern import rollout
+from office_ingest.govern.shelf import Shelved
+from office_ingest.storage.downward import Downward
+from office_ingest.watch.releases import ReleaseWatch
+from protocol.adoption import CONFIRMED
+
+
+def count_adoption_events(put):
+    """Count a device as running a release because it said that it confirmed it."""
+    honest = rollout._progress
+
+    def progress(rollouts, held, row, step):
+        said = step is not None and step.step == CONFIRMED
+        return honest(rollouts, held, row, step)._replace(runs=said)
+
+    put(rollout, "_progress", progress)
+
+
+def list_half_signed(put):
+    """Want a release that lacks a signature."""
+    put(Shelved, "state", property(lambda self: "signed"))
+
+
+def serve_any_site(put):
+    """Hand a release to whichever gateway asks."""
+    put(rollout.Rollouts, "is_for_site", lambda self, number, gateway: True)
+
+
+def reuse_command_numbers(put):
+    """Number commands by how many were given."""
+
+    def next_command(self, device):
+        return sum(row.raw is not None for row in self.commands(device)) + 1
+
+    put(Downward, "next_command", next_command)
+
+
+def name_answered_commands(put):
+    """Go on handing down what was answered."""
+
+    def waiting(self, device, now_ms, most):
+        return [row.raw for row in self.commands(device) if row.raw is not None][:most]
+
+    put(Downward, "waiting_commands", waiting)
+
+
+def mean_every_cohort(put):
+    """Want a release on devices that it is not for."""
+    put(rollout, "is_meant", lambda manifest, device, traits: True)
+
+
+def never_see_drift(put):
+    """Take whatever a heartbeat names for accounted for."""
+    put(ReleaseWatch, "_is_explained", lambda self, *of: True)
+
+
+def keep_drift(put):
+    """Leave a finding open when its cause is over."""
+    put(ReleaseWatch, "_clear", lambda self, *of: None)
+
+
+def want_the_lowest(put):
+    """Want the lowest release that fits."""
+    honest = rollout.Rollouts.refresh
+
+    def refresh(self):
+        honest(self)
+        self._running.reverse()
+
+    put(rollout.Rollouts, "refresh", refresh)
+
+
+def answer_any_demand(put):
+    """Take an answer for a command's whatever it was asked for."""
+    honest = Downward.answer_command
+
+    def answer(self, device, number, demand, *rest):
+        held = self.command(device, number)
+        return honest(self, device, number, held.demand if held else demand, *rest)
+
+    put(Downward, "answer_command", answer)
+
+
+FAULTS = {
+    plant.__name__: plant
+    for plant in (
+        count_adoption_events,
+        list_half_signed,
+        serve_any_site,
+        reuse_command_numbers,
+        name_answered_commands,
+        mean_every_cohort,
+        never_see_drift,
+        keep_drift,
+        want_the_lowest,
+        answer_any_demand,
+    )
+}
