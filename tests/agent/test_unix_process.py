@@ -18,9 +18,9 @@ from rules.bundle import read_bundle
 from rules.replay import StepReplay
 from tests.agent.desk import BUNDLE, DEVICE, DOWNLINK, KID, RATCHETS, SCHEMA, SEAL_KEYS, SECRET, Story
 from tests.agent.model_gateway import ModelGateway
-from tests.agent.release_bench import make_command, make_release, root
+from tests.agent.release_bench import greedy_bundle, make_command, make_release, root
 from tests.agent.udp_gateway import UdpGateway
-from tests.agent.way_down import BODY, NEW
+from tests.agent.way_down import ADOPTION_POINTS, BODY, COMMAND_POINTS, NEW, OLD, ROLLBACK_POINTS
 from tools.flashimage import read_image
 
 ROOT = Path(__file__).parents[2]
@@ -202,6 +202,7 @@ def _served(folder, model):
     model.releases[7] = make_release(7, BODY, validity=(0, until_ms))
     model.wanted = 7
     model.commands = {1: make_command(1, [2], until_ms), 2: make_command(2, [1, 2, 90_000], until_ms)}
+    return until_ms
 
 
 def _steps(model):
@@ -229,9 +230,7 @@ def test_process_adopts_a_release_and_takes_commands_from_a_gateway(folder):
     assert answers == [(1, 0), (2, 0)]
 
 
-@pytest.mark.parametrize(
-    "point", ["after_block", "before_stage", "before_switch", "after_switch", "before_confirm"]
-)
+@pytest.mark.parametrize("point", ADOPTION_POINTS)
 def test_process_that_ends_in_an_adoption_ends_it_after_the_next_start(folder, point):
     """Exit code 71 at the named point; started again, the same release is adopted to its end."""
     with UdpGateway() as gateway:
@@ -246,6 +245,48 @@ def test_process_that_ends_in_an_adoption_ends_it_after_the_next_start(folder, p
     assert code == 0, output
     assert gateway.model.heartbeats[-1].bundle[1] == NEW
     gateway.model.check_chains()
+
+
+@pytest.mark.parametrize("point", ROLLBACK_POINTS)
+def test_process_that_ends_in_a_roll_back_ends_it_after_the_next_start(folder, point):
+    """Exit code 71 at the named point; started again, the old rules decide and the bad release is not tried again."""
+    with UdpGateway() as gateway:
+        until_ms = _served(folder, gateway.model)
+        gateway.model.releases[7] = make_release(7, greedy_bundle(5), validity=(0, until_ms))
+        killed = _start(folder, *_QUICK, f"points = {{ {point} = 1 }}", port=gateway.port)
+        assert _end(killed)[0] == 71
+        process = _start(folder, *_QUICK, port=gateway.port)
+        _wait_until(lambda: 4 in _steps(gateway.model), process)
+        process.send_signal(signal.SIGINT)
+        code, output = _end(process)
+
+    assert code == 0, output
+    assert gateway.model.heartbeats[-1].bundle[1] == OLD
+    assert 3 not in _steps(gateway.model)
+    gateway.model.check_chains()
+
+
+@pytest.mark.parametrize("point", COMMAND_POINTS)
+def test_process_that_ends_in_a_command_answers_it_once(folder, point):
+    """Exit code 71 at the named point; started again, each command has exactly one answer."""
+    with UdpGateway() as gateway:
+        until_ms = _served(folder, gateway.model)
+        gateway.model.wanted = None
+        gateway.model.commands[3] = make_command(3, [0, 2, 1], until_ms)
+        killed = _start(folder, *_QUICK, f"points = {{ {point} = 1 }}", port=gateway.port)
+        assert _end(killed)[0] == 71
+        process = _start(folder, *_QUICK, port=gateway.port)
+        _wait_until(lambda: _answered(gateway.model)[-1:] == [3], process)
+        process.send_signal(signal.SIGINT)
+        code, output = _end(process)
+
+    assert code == 0, output
+    assert _answered(gateway.model) == [1, 2, 3]
+    gateway.model.check_chains()
+
+
+def _answered(model):
+    return [event[3][0] for _, event in model.events(CRITICAL) if event[2] == COMMAND]
 
 
 def test_image_from_before_there_were_slots_grows_by_empty_ones(folder):

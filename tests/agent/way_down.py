@@ -15,6 +15,15 @@ NEW = hashlib.sha256(BODY).digest()
 TRIAL = {"min_ms": 400, "limit_ms": 3000}
 
 
+# Kill points of the way down, by what a device is doing; the processes of tests/agent/test_unix_process.py end at each.
+ADOPTION_POINTS = (
+    *("after_block", "before_stage", "after_stage", "before_switch", "after_switch", "before_confirm"),
+    "after_confirm",
+)
+ROLLBACK_POINTS = ("before_rollback", "after_rollback")
+COMMAND_POINTS = ("before_command", "before_carry_out", "after_command")
+
+
 def make_desk(release=None, number=NUMBER, **settings):
     """Return a desk that trusts two roots and is offered a release: by default a good one, of the desk's own rules."""
     roots = [root("release").hex(), root("recovery").hex()]

@@ -16,6 +16,7 @@ import pytest
 from gateway.points import POINTS as GATEWAY_POINTS
 from office_ingest.points import POINTS as OFFICE_POINTS
 from protocol.diagnostic import DiagnosticError
+from tests.agent.way_down import ADOPTION_POINTS, COMMAND_POINTS, ROLLBACK_POINTS
 from tests.site.harness import (
     chosen_seed,
     end_at_point,
@@ -132,10 +133,10 @@ class Story:
 
 
 def test_every_named_point_of_a_device_is_in_the_story():
-    """A point that the firmware gets and nobody dies at would prove nothing."""
-    assert sorted(name for names in DEVICE_POINTS for name in names) == sorted(
-        PointsSection.__struct_fields__
-    )
+    """A point that the firmware gets and nobody dies at would prove nothing; those of the way down: tests/agent/test_unix_process.py."""
+    down = (*ADOPTION_POINTS, *ROLLBACK_POINTS, *COMMAND_POINTS)
+    here = [name for names in DEVICE_POINTS for name in names]
+    assert sorted([*here, *down]) == sorted(PointsSection.__struct_fields__)
 
 
 @pytest.mark.timeout(300)

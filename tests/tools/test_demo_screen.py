@@ -66,10 +66,11 @@ def test_figures_fit_eighty_columns():
     names = (
         "events_recorded events_at_office segments segments_verified receipts_verified tombstones heartbeats_verified "
         "decisions decisions_replayed_equal events_per_s link_bytes_per_event ring_wraps age_ms_p50 age_ms_p99 "
-        "age_ms_p99_settled gateway_kills device_power_cuts events_thinned"
+        "age_ms_p99_settled gateway_kills device_power_cuts events_thinned releases_adopted releases_rolled_back adopt_ms_p50"
     )
     figures = dict.fromkeys(names.split(), 1234567)
     figures |= {"run_replay_coverage": 0.9634, "uplink_cut_s": 1200.0, "drain_s": 115.02, "ring_wraps": 999}
+    figures |= {"releases_adopted": 9999, "releases_rolled_back": 9999}
     figures |= {"gateway_kills": 1, "device_power_cuts": 1, "heartbeats_verified": 99999, "tombstones": 99999}
 
     assert all(len(f"{'survived':8}  {text}") <= 80 for _, text in summary(figures))
