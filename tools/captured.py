@@ -18,7 +18,16 @@ from tools.cddl_match import Matcher, Named
 
 # In this order: what an empty map or list fits first is what it is.
 TOP_RULES = (
-    *("segment", "heartbeat", "receipt", "time_token", "command", "answer", "uplink_request", "uplink_answer"),
+    *(
+        "segment",
+        "heartbeat",
+        "receipt",
+        "time_token",
+        "command",
+        "answer",
+        "uplink_request",
+        "uplink_answer",
+    ),
     *("checkpoint", "schema", "events", "bundle", "release", "manifest", "signature", "successor"),
 )
 SECTOR_BYTES = 4096

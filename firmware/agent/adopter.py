@@ -23,6 +23,7 @@ from agent.incumbent import NO_SLOT, check_kinds, read_slot, reject
 from agent.layout import SLOTS
 from agent.pages import FlashFault
 from agent.trial import Trial
+from agent.unset import unset
 from protocol import adoption
 from protocol._const import const
 from protocol.errors import MALFORMED, PART, SLOW, TOO_LARGE, ProtocolError
@@ -74,13 +75,13 @@ class Adopter:
         self._settings = settings
         self.state = IDLE
         self._wanted = 0
-        self._fetch = None
-        self._release = None
-        self._trial = None
+        self._fetch = unset()
+        self._release = unset()
+        self._trial = unset()
         self._recorded = 0
         self._asked_ms = 0
         self._unsure_ms = 0
-        self._whole_at = None
+        self._whole_at = unset()
         self._failures = 0
         self._retry_at = 0
         self._refused = []
@@ -90,7 +91,7 @@ class Adopter:
             raise IllegalStep("from {} to {}".format(self.state, state))
         self.state = state
         if state == IDLE:
-            self._fetch = self._release = self._trial = None
+            self._fetch = self._release = self._trial = unset()
 
     def resume(self) -> None:
         """Go on after a boot, once the journal takes events: with a trial that the cell names, and with events that are owed."""

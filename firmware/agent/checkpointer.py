@@ -6,6 +6,7 @@ Source: SPEC.md sections 4.4 and 10.
 from agent.checkpoint import COUNT, PERIOD, PRUNE, Checkpoint, cut_parts, encode_checkpoint
 from agent.clock import RULE_TICK_MS
 from agent.journal import NoRoom
+from agent.unset import unset
 from protocol.event import CHECKPOINT
 from protocol.keys import CRITICAL
 from rules import VERSION as SEMANTICS
@@ -26,7 +27,7 @@ class Checkpointer:
         self._commander = commander
         self._schema = schema
         self._agent = agent
-        self.incumbent = None
+        self.incumbent = unset()
         self.period_start = 0
         journal.write_checkpoint = self.write_to_prune
 

@@ -10,6 +10,7 @@ could fill the flash otherwise.
 Source: SPEC.md section 5.4.
 """
 
+from agent.unset import unset
 from protocol._const import const
 from protocol.coap import CONTENT
 from protocol.command import (
@@ -56,7 +57,7 @@ class Commander:
         self._newest = 0
         self._hinted_at = None
         self._is_deceived = False
-        self._open = None
+        self._open = unset()
 
     def resume(self, taken: int, settings: dict) -> None:
         """Go on after a boot with what the journal knows: the floor is at least what it says, and settings are in force."""

@@ -14,6 +14,7 @@ Source: SPEC.md sections 5 and 6.
 
 from agent.backlog import Backlog
 from agent.coap_client import LinkError, LinkRefused
+from agent.unset import unset
 from protocol._const import const
 from protocol.coap import CHANGED, GET, POST, SERVICE_UNAVAILABLE, max_age_s
 from protocol.errors import ProtocolError
@@ -68,7 +69,7 @@ class Exchange:
         self._owner = owner
         self._point = point
         self.backlog = Backlog()
-        self.errands = ()
+        self.errands = unset() or ()
         self._older = {}
         self.failed = 0
         self._counter = 0

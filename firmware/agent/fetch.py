@@ -14,6 +14,7 @@ Source: SPEC.md sections 6 and 12.6; RFC 7959.
 import hashlib
 
 from agent.slots import PARTS_ROOM, part_places
+from agent.unset import unset
 from protocol._const import const
 from protocol.blockwise import decode_block, encode_block
 from protocol.coap import BLOCK2, CONTENT, ETAG, option
@@ -42,10 +43,10 @@ class Fetch:
         self._slots = slots
         self._find = find
         self._at = 0
-        self._etag = None
+        self._etag = unset()
         self._restarts = 0
-        self._size = None
-        self._parts = None
+        self._size = unset()
+        self._parts = unset()
         self._places = []
         self._part = 0
 

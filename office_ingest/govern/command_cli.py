@@ -141,13 +141,15 @@ def _give(
 
 def _answer(store: Any, device: bytes, number: int, wait_s: float, as_json: bool) -> int:
     """Wait as long as asked for the device's own event, then say how the command stands."""
+    from office_ingest.clock import SystemClock
     from office_ingest.govern.commands import command_as_json
     from office_ingest.storage.downward import Downward
 
     down = Downward(store)
-    deadline = time.monotonic() + wait_s
+    clock = SystemClock()
+    deadline = clock.monotonic() + wait_s
     held = down.command(device, number)
-    while (held is None or held.verdict is None) and time.monotonic() < deadline:
+    while (held is None or held.verdict is None) and clock.monotonic() < deadline:
         time.sleep(_LOOK_EVERY_S)
         held = down.command(device, number)
     assert held is not None

@@ -7,7 +7,7 @@ Source: SPEC.md section 7.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -101,6 +101,41 @@ def build_api(
         after = BackgroundTask(reach, "after_receipt")
         return Response(encode_uplink_answer(answer), 200, media_type=CBOR, background=after)
 
+    @api.get("/v1/devices")
+    async def list_devices(request: Request) -> JSONResponse:
+        """Return what the office knows of each device of the gateway's site."""
+        name = await gateway(request)
+        return JSONResponse({"devices": await in_worker(devices, name)})
+
+    _serve_health(api, in_worker, is_ready)
+    _serve_releases(api, gateway, in_worker, release_for, part_for)
+    _answer_errors(api)
+    return api
+
+
+def _serve_health(
+    api: FastAPI, in_worker: Callable[..., Awaitable[Any]], is_ready: Callable[[], bool]
+) -> None:
+    @api.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Say that the process runs."""
+        return {"status": "alive"}
+
+    @api.get("/readyz")
+    async def readyz() -> dict[str, str]:
+        """Say that the database can be used."""
+        if not await in_worker(is_ready):
+            raise _unavailable("the database does not answer")
+        return {"status": "ready"}
+
+
+def _serve_releases(
+    api: FastAPI,
+    gateway: Callable[[Request], Awaitable[str]],
+    in_worker: Callable[..., Awaitable[Any]],
+    release_for: Callable[[str, int], bytes | None],
+    part_for: Callable[[str, bytes], bytes | None],
+) -> None:
     @api.get("/v1/releases/{number}", openapi_extra=_TOKEN_WORDS, response_class=Response)
     async def release(request: Request, number: int) -> Response:
         """Return a release, manifest and signatures, that was rolled out to a device of the gateway's site."""
@@ -116,27 +151,6 @@ def build_api(
         except ValueError:
             wanted = b""
         return _bytes(await in_worker(part_for, name, wanted), f"part {digest[:64]}", OCTETS)
-
-    @api.get("/v1/devices")
-    async def list_devices(request: Request) -> JSONResponse:
-        """Return what the office knows of each device of the gateway's site."""
-        name = await gateway(request)
-        return JSONResponse({"devices": await in_worker(devices, name)})
-
-    @api.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """Say that the process runs."""
-        return {"status": "alive"}
-
-    @api.get("/readyz")
-    async def readyz() -> dict[str, str]:
-        """Say that the database can be used."""
-        if not await in_worker(is_ready):
-            raise _unavailable("the database does not answer")
-        return {"status": "ready"}
-
-    _answer_errors(api)
-    return api
 
 
 def _bytes(body: bytes | None, what: str, media_type: str) -> Response:

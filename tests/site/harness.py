@@ -57,6 +57,24 @@ def repeat_command(seed: int, test: str) -> str:
     return f"{SEED_VARIABLE}={seed} python -m pytest {test}"
 
 
+def _make_key(office: Office, site: Site) -> None:
+    now_ms = int(time.time() * 1000)
+    public, _, envelope = make_key(signing_key(site), now_ms=now_ms, tree=5, one_time=3)
+    Shelf(office.store).add_root(public, envelope, now_ms)
+
+
+def _timing(samples_per_s: int, heartbeat_ms: int, ack_timeout_ms: int, drain_ms: int) -> tuple[str, ...]:
+    return (
+        f"sample_ms = {SAMPLE_MS}",
+        f"clock_scale = {SAMPLE_MS * samples_per_s // 1000}",
+        f"heartbeat_ms = {heartbeat_ms}",
+        "exchange_idle_ms = 20",
+        f"routine_seal_ms = {SAMPLE_MS * samples_per_s}",
+        f"ack_timeout_ms = {ack_timeout_ms}",
+        f"drain_ms = {drain_ms}",
+    )
+
+
 async def lay_out(
     folder: Path,
     devices: int = 3,
@@ -87,20 +105,10 @@ async def lay_out(
         interval_s=2.0,
         grace_s=2.0,
     )
-    timing = (
-        f"sample_ms = {SAMPLE_MS}",
-        f"clock_scale = {SAMPLE_MS * samples_per_s // 1000}",
-        f"heartbeat_ms = {heartbeat_ms}",
-        "exchange_idle_ms = 20",
-        f"routine_seal_ms = {SAMPLE_MS * samples_per_s}",
-        f"ack_timeout_ms = {ack_timeout_ms}",
-        f"drain_ms = {drain_ms}",
-    )
+    timing = _timing(samples_per_s, heartbeat_ms, ack_timeout_ms, drain_ms)
     with Office(config) as office:
         if key:
-            now_ms = int(time.time() * 1000)
-            public, _, envelope = make_key(signing_key(site), now_ms=now_ms, tree=5, one_time=3)
-            Shelf(office.store).add_root(public, envelope, now_ms)
+            _make_key(office, site)
         host, port = site.uplink.address
         plan = GatewayPlan(
             "gateway", "test site", f"https://{host}:{port}", site.gateway_port, retry_max_s=0.5
