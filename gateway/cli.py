@@ -92,7 +92,7 @@ def status(config: Path, as_json: bool) -> int:
 def devices(config: Path, as_json: bool) -> int:
     """List the devices that were ever heard.
 
-    With what the newest heartbeat of each said.
+    With what the newest heartbeat of each said, the release that it is to have, and its waiting commands.
     """
     with _view(config) as view:
         rows = view.devices()
@@ -104,7 +104,7 @@ def devices(config: Path, as_json: bool) -> int:
         return OK
     shown = [{**row, "heard": _ago(row["heard_ago_s"])} for row in rows]
     columns = [(name, name) for name in ("device", "epoch", "boot")]
-    columns += [("counter", "heartbeat"), ("heard", "heard")]
+    columns += [("counter", "heartbeat"), *((name, name) for name in ("release", "commands", "heard"))]
     click.echo(_table(shown, columns) if rows else "no device was heard yet")
     return OK
 
@@ -219,7 +219,9 @@ def _down_text(down: dict[str, Any]) -> str:
     if not down:
         return "nothing known yet"
     releases = ", ".join(str(number) for number in down["releases"]) or "no release"
-    missing = f", {down['lacking']} bodies still to come" if down["lacking"] else ""
+    wanted = [f"{number} on {devices}" for number, devices in down.get("wanted", {}).items()]
+    missing = f" (wanted: {', '.join(wanted)})" if wanted else ""
+    missing += f", {down['lacking']} bodies still to come" if down["lacking"] else ""
     return f"releases held: {releases}{missing}; {down['commands_waiting']} commands wait"
 
 

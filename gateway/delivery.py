@@ -53,7 +53,8 @@ class Delivery:
         try:
             number, _, size = decode_block(value) if value is not None else (0, False, block_bytes)
         except ProtocolError:
-            return Reply(BAD_OPTION)
+            # RFC 7252 section 5.4.3: a value too long is as an unknown option; RFC 7959 section 2.2: size code 7 is a bad one.
+            return Reply(BAD_OPTION if value is not None and len(value) > 3 else BAD_REQUEST)
         if size > block_bytes:
             # RFC 7959 section 2.4: the server may choose smaller ones, and counts in its own.
             number, size = number * size // block_bytes, block_bytes

@@ -66,6 +66,14 @@ class OfficeConfused(OfficeError):
     state = "confused"
 
 
+class AnswerTooLong(OfficeConfused):
+    """The answer is longer than any honest one; it was not read to its end. Who must act: who runs the office."""
+
+
+class BodyRefused(OfficeConfused):
+    """A release or part is not what was asked for; it was not kept, and is asked for again later. Who must act: who runs the office."""
+
+
 class RequestTooLarge(OfficeError):
     """The office (or a proxy before it) takes smaller requests only; the next is half as large. Who must act: nobody."""
 

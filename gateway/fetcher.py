@@ -11,9 +11,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gateway.errors import OfficeError, StoreFailed, StoreFull
+from gateway.errors import AnswerTooLong, BodyRefused, OfficeError, StoreFailed, StoreFull
 from gateway.health import Health
-from gateway.shelf import BodyRefused, Lacking, Shelf
+from gateway.shelf import Lacking, Shelf
 from gateway.uplink import Backoff
 
 _log = logging.getLogger("gateway.fetcher")
@@ -40,11 +40,13 @@ class Fetcher:
         self._backoff = backoff
         self._clock = clock
         self._point = point
+        self._tried: set[Lacking] = set()
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Look what is lacking: the office said something new."""
-        self._wake.set()
+        """Look what is lacking: the office said something. What was tried already waits its time all the same."""
+        if any(lacking not in self._tried for lacking in self._shelf.lacking()):
+            self._wake.set()
 
     async def run(self) -> None:
         """Fetch whatever is lacking, for ever; ends by being cancelled."""
@@ -56,25 +58,41 @@ class Fetcher:
     async def step(self) -> bool:
         """Try each body that is lacking once, and wait if one did not come; return False if nothing is lacking."""
         lacking = self._shelf.lacking()
-        came = [await self._fetch(one) for one in lacking]
-        if all(came):
-            self._backoff.reset()
+        self._tried = set(lacking)
+        failures = [error for one in lacking if (error := await self._fetch(one)) is not None]
+        self._tried = set(self._shelf.lacking()) & self._tried
+        if failures:
+            # Parts of a release that just came were not tried yet: they end the pause before it begins.
+            self.wake()
+            asked = [error.retry_after_s for error in failures if error.retry_after_s is not None]
+            await self._pause(self._backoff.next_wait_s(max(asked, default=None)))
         else:
-            await self._clock.sleep(self._backoff.next_wait_s())
+            self._backoff.reset()
         return bool(lacking)
 
-    async def _fetch(self, lacking: Lacking) -> bool:
+    async def _pause(self, wait_s: float) -> None:
+        """Wait, but not while something is lacking that was not tried yet."""
+        waits = [asyncio.ensure_future(one) for one in (self._clock.sleep(wait_s), self._wake.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+
+    async def _fetch(self, lacking: Lacking) -> OfficeError | None:
+        """Return None once a body is kept, or no longer lacking; else what was wrong."""
         try:
             raw = await self._get(lacking.path, lacking.bytes_max)
             self._point("before_release_stored")
             await self._shelf.put(lacking, raw)
             self._point("after_release_stored")
-        except BodyRefused as error:
+        except (BodyRefused, AnswerTooLong) as error:
             self._health.count("bodies_refused")
             _log.error("what the office gave as %s is not kept: %s", lacking.path, error)
-            return False
+            return error
         except (OfficeError, StoreFull, StoreFailed) as error:
+            self._health.count("fetch_failures")
             _log.warning("%s did not come: %s", lacking.path, error)
-            return False
+            return error if isinstance(error, OfficeError) else OfficeError(str(error))
         self._health.count("bodies_fetched")
-        return True
+        return None

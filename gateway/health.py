@@ -21,6 +21,7 @@ COUNTERS = {
     "uplink_garbage": "answers of the office that were not well-formed",
     "bodies_fetched": "releases and parts fetched from the office",
     "bodies_refused": "releases and parts of the office that were not what was asked for",
+    "fetch_failures": "attempts to fetch a release or part that brought none",
     "blocks_sent": "blocks of releases and parts sent to devices",
     "commands_sent": "commands handed to devices",
     "not_for_device": "requests for a release that is not for that device, or not here",

@@ -77,11 +77,12 @@ class Outbox:
         for token in tokens:
             if self._is_known(token.fields.device):
                 self._downlink.put_time_token(token)
-        releases = [entry for entry in answer.releases if self._is_known(entry[0])]
-        await self._shelf.replace(releases, answer.commands)
-        self._lacks()
         named = {receipt.fields.device for receipt in receipts} | {want[0] for want in answer.wants}
         self._downlink.put_wants(settlement.missing, named)
+        releases = [entry for entry in answer.releases if self._is_known(entry[0])]
+        gone = [device for device in self._shelf.devices() if not self._is_known(device)]
+        await self._shelf.replace(releases, answer.commands, gone=gone)
+        self._lacks()
 
 
 def parse_answer(batch: Batch, raw: bytes) -> UplinkAnswer:

@@ -7,11 +7,14 @@ release is genuine each device finds out by itself.
 Source: SPEC.md sections 6, 7 and 12.
 """
 
+import asyncio
 import hashlib
 import logging
+from collections import Counter
 from typing import NamedTuple
 
-from gateway.store_down import Kept, StoreDown
+from gateway.errors import BodyRefused
+from gateway.store_down import StoreDown
 from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.limits import etag_bytes, release_bytes_max
@@ -19,8 +22,9 @@ from protocol.manifest import Release, check_part, parse_release
 
 _log = logging.getLogger("gateway.shelf")
 
-# Commands of one device: what the office hands down at once is fewer.
+# Commands of one device, and of all: what the office hands down at once is fewer.
 COMMANDS_PER_DEVICE_MAX = 64
+COMMANDS_MAX = 4096
 
 
 class Lacking(NamedTuple):
@@ -30,10 +34,6 @@ class Lacking(NamedTuple):
     bytes_max: int
     number: int
     part: int | None
-
-
-class BodyRefused(Exception):
-    """A body of the office that is not what was asked for. It is not kept; asked for again later. Who must act: who runs the office."""
 
 
 class Body(NamedTuple):
@@ -52,70 +52,104 @@ class Shelf:
         self._commands: dict[bytes, dict[int, bytes]] = {}
         self._releases: dict[int, Release] = {}
         self._parts: dict[bytes, bytes] = {}
+        # The office's word and a body that was on its way meet here, one after the other.
+        self._lock = asyncio.Lock()
 
     async def load(self) -> None:
-        """Take what the store kept. Raises StoreFailed."""
-        kept: Kept = await self._store.load()
-        self._wanted, self._commands, self._parts = kept.wanted, kept.commands, kept.parts
-        self._releases = {number: parse_release(raw) for number, raw in kept.releases.items()}
+        """Take what the store kept; a body that is not what it was is lacking, and fetched again. Raises StoreFailed."""
+        kept = await self._store.load()
+        self._wanted, self._commands = kept.wanted, kept.commands
+        for number, raw in kept.releases.items():
+            try:
+                self._releases[number] = self._checked_release(number, raw)
+            except BodyRefused as error:
+                _log.error("the store's release %d is not one any more: %s", number, error)
+        for digest, body in kept.parts.items():
+            if hashlib.sha256(body).digest() == digest:
+                self._parts[digest] = body
+            else:
+                _log.error("the store's part %s is damaged", digest.hex())
 
     # ---- what the office says
 
-    async def replace(self, releases: list[tuple[bytes, int]], commands: list[bytes]) -> None:
+    def devices(self) -> set[bytes]:
+        """Return the devices for which something is kept."""
+        return {device for known in (self._wanted, self._commands) for device, kept in known.items() if kept}
+
+    async def replace(
+        self, releases: list[tuple[bytes, int]], commands: list[bytes], *, gone: list[bytes] | None = None
+    ) -> None:
         """Take the office's newest word about the devices that releases names. Raises StoreFull or StoreFailed.
 
-        Commands of other devices, and what is no command, are left aside.
+        Commands of other devices, and what is no command, are left aside. gone: devices that are not of this site any more.
         """
-        wanted = dict(releases)
-        waiting: dict[bytes, dict[int, bytes]] = {device: {} for device in wanted}
+        async with self._lock:
+            await self._replace(dict(releases), commands, gone or [])
+
+    async def _replace(self, named: dict[bytes, int], commands: list[bytes], strangers: list[bytes]) -> None:
+        waiting: dict[bytes, dict[int, bytes]] = {device: {} for device in named}
+        others = sum(len(held) for device, held in self._commands.items() if device not in named)
         for raw in commands:
-            self._sort_in(raw, waiting)
+            self._sort_in(raw, waiting, others)
+        wanted = {**dict.fromkeys(strangers, 0), **named}
+        waiting = {**{device: {} for device in strangers}, **waiting}
         if self._says_nothing_new(wanted, waiting):
             return
         after = {**self._wanted, **wanted}
         gone = [number for number in self._releases if number not in after.values()]
         kept = [release for number, release in self._releases.items() if number not in gone]
-        named = {part[1] for release in kept for part in release.manifest.parts}
-        gone_parts = [digest for digest in self._parts if digest not in named]
+        needed = {part[1] for release in kept for part in release.manifest.parts}
+        gone_parts = [digest for digest in self._parts if digest not in needed]
         await self._store.replace(wanted, waiting, gone, gone_parts)
-        self._wanted = after
+        self._wanted = {device: number for device, number in after.items() if number}
         self._commands.update(waiting)
         for number in gone:
             del self._releases[number]
         for digest in gone_parts:
             del self._parts[digest]
 
-    def _sort_in(self, raw: bytes, waiting: dict[bytes, dict[int, bytes]]) -> None:
+    def _sort_in(self, raw: bytes, waiting: dict[bytes, dict[int, bytes]], others: int) -> None:
         try:
             fields = parse_command(raw).fields
         except ProtocolError as error:
             _log.warning("the office sent what is no command: %s", error)
             return
         held = waiting.get(fields.device)
-        if held is not None and len(held) < COMMANDS_PER_DEVICE_MAX:
+        total = others + sum(len(one) for one in waiting.values())
+        if held is not None and len(held) < COMMANDS_PER_DEVICE_MAX and total < COMMANDS_MAX:
             held[fields.number] = raw
 
     def _says_nothing_new(self, wanted: dict[bytes, int], waiting: dict[bytes, dict[int, bytes]]) -> bool:
-        same = all(self._wanted.get(device) == number for device, number in wanted.items())
+        same = all(self._wanted.get(device, 0) == number for device, number in wanted.items())
         return same and all(self._commands.get(device, {}) == held for device, held in waiting.items())
 
     # ---- what is fetched from the office
 
     def lacking(self) -> list[Lacking]:
-        """Return the bodies that some device is to have and that are not here, lowest release first."""
+        """Return the bodies that some device is to have and that are not here, lowest release first, each part once."""
         found = []
-        for number in sorted(set(self._wanted.values()) - {0}):
+        named: set[bytes] = set()
+        for number in sorted(set(self._wanted.values())):
             release = self._releases.get(number)
             if release is None:
                 found.append(Lacking(f"/v1/releases/{number}", release_bytes_max, number, None))
                 continue
             for index, (_, digest, size) in enumerate(release.manifest.parts):
-                if digest not in self._parts:
+                if digest not in self._parts and digest not in named:
+                    named.add(digest)
                     found.append(Lacking(f"/v1/parts/{digest.hex()}", size, number, index))
         return found
 
     async def put(self, lacking: Lacking, raw: bytes) -> None:
-        """Keep a body that was lacking. Raises BodyRefused, StoreFull or StoreFailed: nothing was kept."""
+        """Keep a body if it is lacking still: the office may have changed its mind while it was on its way.
+
+        Raises BodyRefused, StoreFull or StoreFailed: nothing was kept.
+        """
+        async with self._lock:
+            if lacking in self.lacking():
+                await self._put(lacking, raw)
+
+    async def _put(self, lacking: Lacking, raw: bytes) -> None:
         if lacking.part is None:
             release = self._checked_release(lacking.number, raw)
             await self._store.put_release(lacking.number, raw)
@@ -175,9 +209,11 @@ class Shelf:
     # ---- for people
 
     def document(self) -> dict[str, object]:
-        """Return what status shows: releases here, bodies lacking, commands waiting."""
+        """Return what status shows: releases here, on how many devices each is wanted, bodies lacking, commands waiting."""
+        wanted = Counter(self._wanted.values())
         return {
             "releases": sorted(self._releases),
+            "wanted": {str(number): wanted[number] for number in sorted(wanted)},
             "lacking": len(self.lacking()),
             "commands_waiting": sum(len(held) for held in self._commands.values()),
         }

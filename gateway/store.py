@@ -210,7 +210,7 @@ class Store:
 
     def _free_bytes(self) -> int:
         # What goes down has a share of its own (store_down): it takes no room from custody.
-        return self._bytes_max - (used_bytes(self._connection) - self.down_bytes)
+        return self._bytes_max - max(0, used_bytes(self._connection) - self.down_bytes)
 
     def _take_room(self, size: int, *, reserve: int) -> None:
         """Raise StoreFull unless size bytes fit and leave reserve; a refusal writes nothing."""

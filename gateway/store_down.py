@@ -1,6 +1,7 @@
 """What the store keeps of the way down: wanted releases, waiting commands, releases and parts. SQL only; `shelf` is over it.
 
-All of it together has a share of its own beside bytes_max, so that no release ever costs a segment its custody.
+All of it together has a share of its own beside bytes_max, so that no release ever costs a segment its custody. It is
+counted as the pages that it takes at most: what is short of a page costs one all the same.
 """
 
 import sqlite3
@@ -9,12 +10,14 @@ from typing import NamedTuple
 from gateway.errors import StoreFull
 from gateway.store import Store
 
-# Releases, parts and commands of one site together: a dozen releases of the largest size.
+# Releases, parts and commands of one site together: twenty releases of the largest size.
 DOWN_BYTES_MAX = 4 * 1024 * 1024
 
+# A body lies on pages of 4,096 bytes, 4,092 of them its own, and on its share of a leaf; leaves may be half empty.
 _BYTES = (
-    "SELECT (SELECT coalesce(sum(length(raw)), 0) FROM releases) + (SELECT coalesce(sum(length(body)), 0) FROM parts)"
-    " + (SELECT coalesce(sum(length(raw)), 0) FROM commands)"
+    "SELECT (SELECT coalesce(sum((length(raw) / 4092 + 2) * 4096), 0) FROM releases)"
+    " + (SELECT coalesce(sum((length(body) / 4092 + 2) * 4096), 0) FROM parts)"
+    " + (SELECT coalesce(sum((length(raw) + 64) * 2), 0) FROM commands) + (SELECT count(*) * 64 FROM wanted)"
 )
 
 
@@ -47,7 +50,7 @@ class StoreDown:
                 dict(connection.execute("SELECT digest, body FROM parts").fetchall()),
             )
 
-        kept = await self._store.read(load)
+        kept: Kept = await self._store.read(load)
         self._store.down_bytes = await self._store.read(_down_bytes)
         return kept
 
@@ -58,22 +61,27 @@ class StoreDown:
         gone_releases: list[int],
         gone_parts: list[bytes],
     ) -> None:
-        """Replace what is said of the devices that wanted names, and delete what nobody wants any more.
+        """Replace what is said of the devices that wanted names, 0 for no release, and delete what nobody wants any more.
 
         Raises StoreFull or StoreFailed: nothing changed.
         """
 
         def replace(connection: sqlite3.Connection) -> int:
-            for device, number in wanted.items():
-                connection.execute("DELETE FROM commands WHERE device = ?", (device,))
-                connection.execute("INSERT OR REPLACE INTO wanted VALUES (?, ?)", (device, number))
+            for table in ("commands", "wanted"):
+                connection.executemany(
+                    f"DELETE FROM {table} WHERE device = ?",  # noqa: S608 - one of the two names above
+                    [(device,) for device in wanted],
+                )
+            connection.executemany(
+                "INSERT INTO wanted VALUES (?, ?)", [entry for entry in wanted.items() if entry[1]]
+            )
             connection.executemany(
                 "INSERT INTO commands VALUES (?, ?, ?)",
                 [(device, number, raw) for device, held in commands.items() for number, raw in held.items()],
             )
             connection.executemany("DELETE FROM releases WHERE number = ?", [(one,) for one in gone_releases])
             connection.executemany("DELETE FROM parts WHERE digest = ?", [(one,) for one in gone_parts])
-            return _down_bytes(connection)
+            return self._measure(connection)
 
         self._store.down_bytes = await self._store.commits.submit(replace)
 
@@ -87,13 +95,23 @@ class StoreDown:
 
     async def _put(self, sql: str, key: int | bytes, body: bytes) -> None:
         def put(connection: sqlite3.Connection) -> int:
-            if _down_bytes(connection) + len(body) > DOWN_BYTES_MAX:
+            if _down_bytes(connection) + _page_bytes(body) > DOWN_BYTES_MAX:
                 raise StoreFull(f"releases and commands fill their share ({DOWN_BYTES_MAX} bytes)")
             connection.execute(sql, (key, body))
-            return _down_bytes(connection)
+            return self._measure(connection)
 
         self._store.down_bytes = await self._store.commits.submit(put)
+
+    def _measure(self, connection: sqlite3.Connection) -> int:
+        after = _down_bytes(connection)
+        # At once for what follows in this thread; less only after the commit, lest custody pay for a moment.
+        self._store.down_bytes = max(self._store.down_bytes, after)
+        return after
 
 
 def _down_bytes(connection: sqlite3.Connection) -> int:
     return connection.execute(_BYTES).fetchone()[0]
+
+
+def _page_bytes(body: bytes) -> int:
+    return (len(body) // 4092 + 2) * 4096

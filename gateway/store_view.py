@@ -101,13 +101,30 @@ class StoreView:
         return {_key(row): row["n"] for row in self._database.query(sql)}
 
     def devices(self) -> list[dict[str, Any]]:
-        """Return one row a device that was ever heard: when, and what its newest heartbeat said."""
+        """Return one row a device that was ever heard: when, what its newest heartbeat said, and what waits for it here.
+
+        release: the number that it is to have, or None; commands: how many wait.
+        """
+        releases, commands = self._waits_below()
         return [
-            {**row, "device": row["device"].hex()}
+            {
+                **row,
+                "device": row["device"].hex(),
+                "release": releases.get(row["device"]),
+                "commands": commands.get(row["device"], 0),
+            }
             for row in self._database.query(
                 "SELECT device, heard_ms, boot, counter, epoch, heartbeat_ms FROM devices ORDER BY device"
             )
         ]
+
+    def _waits_below(self) -> tuple[dict[bytes, int], dict[bytes, int]]:
+        # A gateway of the step before has not made these tables yet.
+        if "wanted" not in self._database.table_names():
+            return {}, {}
+        wanted = {row["device"]: row["number"] for row in self._database.query("SELECT * FROM wanted")}
+        waiting = self._database.query("SELECT device, count(*) AS n FROM commands GROUP BY device")
+        return wanted, {row["device"]: row["n"] for row in waiting}
 
     def heartbeats_waiting(self) -> int:
         """Return how many heartbeats wait for the office."""

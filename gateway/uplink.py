@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from gateway.errors import (
+    AnswerTooLong,
     OfficeBusy,
     OfficeConfused,
     OfficeError,
@@ -218,7 +219,7 @@ async def _read(response: httpx.Response, bytes_max: int) -> bytes:
     async for piece in response.aiter_raw():
         raw += piece
         if len(raw) > bytes_max:
-            raise OfficeConfused(f"the office's answer exceeds {bytes_max} bytes")
+            raise AnswerTooLong(f"the office's answer exceeds {bytes_max} bytes")
     return bytes(raw)
 
 

@@ -11,13 +11,13 @@ import argparse
 import contextlib
 import http.client
 import json
+import multiprocessing
 import re
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,22 +100,23 @@ def get(port: int, path: str, connection: http.client.HTTPConnection | None = No
 
 @contextlib.contextmanager
 def beating(fleet: Fleet) -> Iterator[None]:
-    """Let heartbeats arrive once a second, as they would through a gateway, until the block ends."""
-    stop = threading.Event()
-
-    def run() -> None:
-        counter = 2
-        while not stop.wait(1.0):
-            beat(fleet, _wall_ms, counter, devices=len(fleet.live))
-            counter += 1
-
-    thread = threading.Thread(target=run)
-    thread.start()
+    """Let heartbeats arrive once a second, as they would through a gateway, until the block ends; in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    process = context.Process(target=_beat_until, args=(fleet, stop))
+    process.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join()
+        process.join()
+
+
+def _beat_until(fleet: Fleet, stop: Any) -> None:
+    counter = 2
+    while not stop.wait(1.0):
+        beat(fleet, _wall_ms, counter, devices=len(fleet.live))
+        counter += 1
 
 
 def quantiles(times_ms: list[float]) -> dict[str, float]:

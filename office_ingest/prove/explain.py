@@ -28,13 +28,22 @@ TRACE_BYTES = 16
 
 def find_device(connection: sqlite3.Connection, name: str) -> bytes:
     """Return the device with this identity (16 hex digits) or name. Raises DiagnosticError."""
+    found = connection.execute(
+        "SELECT id FROM devices WHERE id = ? OR name = ?", (_identity(name), name)
+    ).fetchone()
+    if found is not None:
+        return found[0]
     rows = connection.execute("SELECT id, name FROM devices").fetchall()
-    for device, given in rows:
-        if name in (device.hex(), given):
-            return device
     near = suggest(name, [given for _, given in rows] + [device.hex() for device, _ in rows])
     fix = f"did you mean {near}?" if near else "outstation office devices lists all"
     raise DiagnosticError([Diagnostic("office-no-such-device", f"no device is called {name}", fix=fix)])
+
+
+def _identity(name: str) -> bytes:
+    try:
+        return bytes.fromhex(name)
+    except ValueError:
+        return b""
 
 
 def explain_decision(

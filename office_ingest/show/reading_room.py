@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from office_ingest.overview import open_read_only
 from office_ingest.receive.keystore import Keystore
-from office_ingest.show.snapshot import Snapshot, take_snapshot
+from office_ingest.show.snapshot import FleetReader, Snapshot
 from office_ingest.storage.sqlite import SqliteStore
 
 Result = TypeVar("Result")
@@ -31,7 +31,8 @@ class ReadingRoom:
     def _open(self) -> None:
         self.connection = open_read_only(self._database)
         self.keystore = Keystore.open(self._keystore_path, read_only=True)
-        self.snapshot = take_snapshot(self.connection)
+        self._fleet = FleetReader(self.connection)
+        self.snapshot = self._fleet.look()
 
     async def run(self, work: Callable[..., Result], *arguments: Any) -> Result:
         """Return what work gives, run in the thread."""
@@ -46,7 +47,7 @@ class ReadingRoom:
         if version == self._version:
             return False
         self._version = version
-        self.snapshot = take_snapshot(self.connection)
+        self.snapshot = self._fleet.look()
         return True
 
     def store(self) -> SqliteStore:

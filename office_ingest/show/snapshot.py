@@ -1,11 +1,12 @@
 """The whole fleet at one moment, a row a device: made once for all viewers, whenever the database has changed.
 
-10,000 devices are one pass over a few indexed tables; a page then sorts and cuts rows in memory.
+With 10,000 devices every second brings a thousand heartbeats, so that only what was written since the last look is read again;
+a page then sorts and cuts rows in memory.
 """
 
 import sqlite3
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from protocol.adoption import ROLLED_BACK, TRIAL
 
@@ -40,9 +41,10 @@ class Row(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """rows by site and name; states: how many of each; bundles: (version, digest) and how many run it; sites: names."""
+    """rows by site and name; places: device -> place in rows; states: how many of each; bundles: (version, digest) and how many run it."""
 
     rows: list[Row]
+    places: dict[bytes, int]
     states: dict[str, int]
     bundles: list[tuple[tuple[int, bytes], int]]
     sites: list[str]
@@ -50,75 +52,151 @@ class Snapshot(NamedTuple):
     decisions: int
 
 
-def take_snapshot(connection: sqlite3.Connection) -> Snapshot:
-    """Return the fleet as the database says."""
-    known = _Known(connection)
-    rows = [
-        Row(
-            device,
-            name,
-            site,
-            known.state(device, heard),
-            heard,
-            version,
-            digest,
-            events,
-            decisions,
-            known.open(device),
-        )
-        for device, name, site, heard, version, digest, events, decisions in connection.execute(
-            "SELECT d.id, d.name, d.site, r.received_ms, r.version, r.digest, coalesce(t.events, 0),"
-            " coalesce(t.decisions, 0) FROM devices d LEFT JOIN reports r ON r.device = d.id"
-            " LEFT JOIN tallies t ON t.device = d.id ORDER BY d.site, d.name, d.id"
-        )
-    ]
-    counted = Counter(row.state for row in rows)
-    running = Counter(
-        (row.version, row.digest) for row in rows if row.version is not None and row.digest is not None
-    )
-    return Snapshot(
-        rows,
-        {state: counted[state] for state in STATES if counted[state]},
-        running.most_common(),
-        sorted({row.site for row in rows}),
-        sum(row.events for row in rows),
-        sum(row.decisions for row in rows),
-    )
+class FleetReader:
+    """Keeps the fleet's rows and brings them up to date. connection: read-only, of one thread.
 
-
-class _Known:
-    """What is grave about whom: few devices, so that each is a lookup in a set."""
+    row_sums says which tables have changed. Of those with a row a device only rows written since the last look are read: the store
+    writes a row by replacing it, which gives it a rowid above all others (or the highest one again, so that one is always read).
+    """
 
     def __init__(self, connection: sqlite3.Connection):
-        def devices(sql: str) -> set[bytes]:
-            return {row[0] for row in connection.execute(sql)}
-
-        self._forks = devices("SELECT DISTINCT device FROM forks")
-        self._lost = devices("SELECT DISTINCT device FROM gaps WHERE state = 'lost'")
-        self._gaps = devices("SELECT DISTINCT device FROM gaps WHERE state = 'open'")
+        self._connection = connection
+        self._sums: dict[str, tuple[int, bytes]] = {}
+        self._last: dict[str, int] = {}
+        self._rows: list[Row] = []
+        self._places: dict[bytes, int] = {}
+        self._reports: dict[bytes, tuple[int, int, bytes]] = {}
+        self._tallies: dict[bytes, tuple[int, int]] = {}
+        self._steps: dict[bytes, tuple[int, int, int]] = {}
         self._findings: dict[bytes, list[str]] = {}
-        for device, kind in connection.execute("SELECT device, kind FROM findings WHERE state = 'open'"):
-            self._findings.setdefault(device, []).append(kind)
-        # The newest step of each device: rows come oldest first.
-        self._steps = dict(
-            connection.execute("SELECT device, step FROM adoptions ORDER BY epoch, event_order").fetchall()
+        self._gaps: dict[bytes, list[str]] = {}
+        self._forks: dict[bytes, list[str]] = {}
+
+    def look(self) -> Snapshot:
+        """Return the fleet as the database says now."""
+        changed = self._changed_tables()
+        touched: set[bytes] = set()
+        for table, read in (
+            ("reports", self._read_reports),
+            ("tallies", self._read_tallies),
+            ("adoptions", self._read_adoptions),
+            ("findings", self._read_findings),
+            ("gaps", self._read_gaps),
+            ("forks", self._read_forks),
+        ):
+            if table in changed:
+                touched |= read()
+        if "devices" in changed:
+            self._read_devices()
+        else:
+            for place in {self._places[device] for device in touched if device in self._places}:
+                old = self._rows[place]
+                self._rows[place] = self._row(old.device, old.name, old.site)
+        return self._snapshot()
+
+    def _changed_tables(self) -> set[str]:
+        sums = {
+            name: (rows, digest) for name, rows, digest in self._connection.execute("SELECT * FROM row_sums")
+        }
+        changed = {name for name, sum_ in sums.items() if self._sums.get(name) != sum_}
+        self._sums = sums
+        return changed
+
+    def _written(self, table: str, columns: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a table written since the last look, less their rowids."""
+        rows = self._connection.execute(
+            f"SELECT rowid, {columns} FROM {table} WHERE rowid >= ? ORDER BY rowid",  # noqa: S608 - names are ours
+            (self._last.get(table, 0),),
+        ).fetchall()
+        if rows:
+            self._last[table] = rows[-1][0]
+        return [row[1:] for row in rows]
+
+    def _read_reports(self) -> set[bytes]:
+        new = {row[0]: row[1:] for row in self._written("reports", "device, received_ms, version, digest")}
+        self._reports.update(new)
+        return set(new)
+
+    def _read_tallies(self) -> set[bytes]:
+        new = {row[0]: row[1:] for row in self._written("tallies", "device, events, decisions")}
+        self._tallies.update(new)
+        return set(new)
+
+    def _read_adoptions(self) -> set[bytes]:
+        touched = set()
+        for device, *step in self._written("adoptions", "device, epoch, event_order, step"):
+            self._steps[device] = max(self._steps.get(device, (-1, -1, -1)), tuple(step))
+            touched.add(device)
+        return touched
+
+    def _read_findings(self) -> set[bytes]:
+        before = self._findings
+        self._findings = self._named(
+            "SELECT device, kind FROM findings WHERE state = 'open' ORDER BY device, kind"
         )
+        return _differing(before, self._findings)
 
-    def open(self, device: bytes) -> int:
-        return len(self._findings.get(device, ()))
+    def _read_gaps(self) -> set[bytes]:
+        before = self._gaps
+        self._gaps = self._named(
+            "SELECT DISTINCT device, state FROM gaps WHERE state <> 'filled' ORDER BY device, state"
+        )
+        return _differing(before, self._gaps)
 
-    def state(self, device: bytes, heard_ms: int | None) -> str:
+    def _read_forks(self) -> set[bytes]:
+        before = self._forks
+        self._forks = self._named("SELECT DISTINCT device, kind FROM forks ORDER BY device, kind")
+        return _differing(before, self._forks)
+
+    def _named(self, sql: str) -> dict[bytes, list[str]]:
+        found: dict[bytes, list[str]] = {}
+        for device, name in self._connection.execute(sql):
+            found.setdefault(device, []).append(name)
+        return found
+
+    def _read_devices(self) -> None:
+        devices = self._connection.execute("SELECT id, name, site FROM devices ORDER BY site, name, id")
+        self._rows = [self._row(*one) for one in devices]
+        self._places = {row.device: place for place, row in enumerate(self._rows)}
+
+    def _row(self, device: bytes, name: str, site: str) -> Row:
+        heard_ms, version, digest = self._reports.get(device, (None, None, None))
+        events, decisions = self._tallies.get(device, (0, 0))
+        state = self._state(device, heard_ms)
+        open_findings = len(self._findings.get(device, ()))
+        return Row(device, name, site, state, heard_ms, version, digest, events, decisions, open_findings)
+
+    def _state(self, device: bytes, heard_ms: int | None) -> str:
         kinds = self._findings.get(device, ())
-        step = self._steps.get(device)
+        gaps = self._gaps.get(device, ())
+        step = self._steps.get(device, (0, 0, None))[2]
         true_of = {
             "fork": device in self._forks,
-            "lost": device in self._lost,
+            "lost": "lost" in gaps,
             "silent": "silence" in kinds,
             "drift": "drift" in kinds,
             "rolled-back": "rolled-back" in kinds or step == ROLLED_BACK,
             "finding": bool(kinds),
-            "gap": device in self._gaps,
+            "gap": "open" in gaps,
             "trial": step == TRIAL,
             "waiting": heard_ms is None,
         }
         return next((state for state, is_so in true_of.items() if is_so), "ok")
+
+    def _snapshot(self) -> Snapshot:
+        rows = self._rows
+        counted = Counter(row.state for row in rows)
+        running = Counter((row.version, row.digest) for row in rows if row.version is not None)
+        return Snapshot(
+            rows,
+            self._places,
+            {state: counted[state] for state in STATES if counted[state]},
+            running.most_common(),  # type: ignore[arg-type] - version and digest come together
+            sorted({row.site for row in rows}),
+            sum(row.events for row in rows),
+            sum(row.decisions for row in rows),
+        )
+
+
+def _differing(before: dict[bytes, list[str]], now: dict[bytes, list[str]]) -> set[bytes]:
+    return {device for device in before.keys() | now.keys() if before.get(device) != now.get(device)}

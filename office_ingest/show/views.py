@@ -1,5 +1,6 @@
 """What each page shows, as plain values: for its template and for JSON alike. None: there is no such thing."""
 
+from collections.abc import Callable
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -17,13 +18,15 @@ from protocol.diagnostic import DiagnosticError
 from protocol.manifest import COHORT, DEVICES
 
 PAGE_ROWS = 50
-_SORTS = {
-    "name": lambda row: (row.site, row.name),
+_GRAVITY = {state: place for place, state in enumerate(STATES)}
+# Rows come by site and name, and equal ones stay so: each key says only what goes before that.
+_SORTS: dict[str, Callable[[Row], int] | None] = {
+    "name": None,
     "heard": lambda row: -(row.heard_ms or 0),
     "events": lambda row: -row.events,
     "decisions": lambda row: -row.decisions,
-    "state": lambda row: (list(STATES).index(row.state), row.site, row.name),
-    "version": lambda row: (row.version is None, row.version, row.name),
+    "state": lambda row: _GRAVITY[row.state],
+    "version": lambda row: -1 if row.version is None else row.version,
 }
 _ID_DIGITS = 16
 
@@ -39,7 +42,7 @@ def fleet(room: ReadingRoom, _path: dict[str, str], query: QueryParams, _now_ms:
     }
     if asked["sort"] not in _SORTS:
         asked["sort"] = "state"
-    found = sorted((row for row in snapshot.rows if _is_asked(row, asked)), key=_SORTS[asked["sort"]])
+    found = _found(snapshot.rows, asked)
     pages = max(1, -(-len(found) // PAGE_ROWS))
     at = min(_natural(query.get("page", ""), 1), pages)
     return {
@@ -61,13 +64,18 @@ def fleet(room: ReadingRoom, _path: dict[str, str], query: QueryParams, _now_ms:
     }
 
 
-def _is_asked(row: Row, asked: dict[str, str]) -> bool:
-    if asked["state"] and row.state != asked["state"]:
-        return False
-    if asked["site"] and row.site != asked["site"]:
-        return False
-    wanted = asked["q"].lower()
-    return not wanted or wanted in row.name.lower() or row.device.hex().startswith(wanted)
+def _found(rows: list[Row], asked: dict[str, str]) -> list[Row]:
+    """Return the rows that were asked for, in the order that was asked for."""
+    state, site, wanted = asked["state"], asked["site"], asked["q"].lower()
+    found = rows
+    if state:
+        found = [row for row in found if row.state == state]
+    if site:
+        found = [row for row in found if row.site == site]
+    if wanted:
+        found = [row for row in found if wanted in row.name.lower() or row.device.hex().startswith(wanted)]
+    key = _SORTS[asked["sort"]]
+    return sorted(found, key=key) if key else found
 
 
 def _natural(text: str, otherwise: int) -> int:
@@ -82,8 +90,8 @@ def device(
     view = device_view(room.connection, room.keystore, identity, now_ms) if identity else None
     if view is None:
         return None
-    row = next((one for one in room.snapshot.rows if one.device == identity), None)
-    return {**view, "state": row.state if row else "waiting"}
+    place = room.snapshot.places.get(identity) if identity else None
+    return {**view, "state": "waiting" if place is None else room.snapshot.rows[place].state}
 
 
 def _identity(text: str) -> bytes | None:
@@ -166,8 +174,10 @@ def release(
         found = progress(store, number)
     except RolloutRefused:
         return None
-    failed = [one for one in found if not one.runs and one.step and one.step.step in (REFUSED, ROLLED_BACK)]
-    found.sort(key=lambda one: (one.runs, one not in failed, one.site, one.name))
+    failed = {
+        one.device for one in found if not one.runs and one.step and one.step.step in (REFUSED, ROLLED_BACK)
+    }
+    found.sort(key=lambda one: (one.runs, one.device not in failed))
     pages = max(1, -(-len(found) // PAGE_ROWS))
     at = min(_natural(query.get("page", ""), 1), pages)
     rollout = {rollout.number: rollout for rollout in Downward(store).rollouts()}.get(number)
@@ -183,7 +193,7 @@ def release(
                 "name": one.name,
                 "site": one.site,
                 "runs": one.runs,
-                "failed": one in failed,
+                "failed": one.device in failed,
                 "version": one.version,
                 "digest": one.digest,
                 "heard_ms": one.heard_ms,

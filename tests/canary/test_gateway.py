@@ -7,6 +7,7 @@ from tests.gateway import (
     test_delivery,
     test_kill,
     test_sessions,
+    test_shelf,
     test_store,
     test_udp,
     test_uplink,
@@ -77,7 +78,27 @@ CAUGHT_BY = {
     ),
     "crowd_out_custody": (
         "assert",
-        lambda name, use: test_delivery.test_releases_take_no_room_from_custody(use("tmp_path")),
+        lambda name, use: test_shelf.check_no_room_is_taken(use("tmp_path"), 16_000),
+    ),
+    "count_bytes_for_pages": (
+        "assert",
+        lambda name, use: test_shelf.check_no_room_is_taken(use("tmp_path"), 1100),
+    ),
+    "keep_what_was_withdrawn": (
+        "it is kept",
+        lambda name, use: test_shelf.check_withdrawn_on_its_way(use("tmp_path"), 0),
+    ),
+    "keep_for_devices_that_left": (
+        "assert",
+        lambda name, use: test_shelf.check_device_that_left(use("tmp_path")),
+    ),
+    "trust_the_disk": (
+        "assert",
+        lambda name, use: test_shelf.check_damaged_body(use("tmp_path")),
+    ),
+    "ask_again_at_once": (
+        "assert",
+        lambda name, use: test_shelf.check_retry_after(use("tmp_path")),
     ),
 }
 

@@ -12,7 +12,15 @@ from gateway.app import Gateway
 from gateway.clock import SystemClock
 from gateway.config import read_configuration
 from gateway.points import KillPoint
-from tests.gateway.site import DeviceDouble, OfficeDouble, free_port, make_certificates, write_files
+from tests.gateway.site import (
+    DeviceDouble,
+    OfficeDouble,
+    device_id,
+    free_port,
+    make_certificates,
+    until,
+    write_files,
+)
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +56,16 @@ class Site:
     def device(self, n=1, **options):
         device = DeviceDouble(options.pop("port", self.gateway.link.port), n, **options)
         self.devices.append(device)
+        return device
+
+    async def offer(self, release, bodies, n=1):
+        """Let the office want a release on device n; return the device once the gateway names it in its answers."""
+        number = self.office.put_release(release, bodies)
+        self.office.wanted[device_id(n)] = number
+        device = self.device(n)
+        await device.beat(counter=1)
+        await until(lambda: self.gateway.shelf.deliverable(device_id(n)) == number, "it never came")
+        assert (await device.beat(counter=2)).release == number
         return device
 
     async def restart(self):

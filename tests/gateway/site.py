@@ -177,6 +177,7 @@ class OfficeDouble:
     """An HTTPS server that keeps what arrives and answers as the office would, or as `misbehave` says.
 
     wanted: device -> number of a release; commands: device -> [sealed]; bodies: path -> bytes, what GETs find; gets: paths asked for.
+    dripping: paths whose bytes come one by one and never end.
     misbehave(body) -> (status, headers, body) or None; None answers in order. It knows what segments are, but not the keys:
     it gives receipts for what is contiguous. hold: an asyncio.Event that each answer waits for.
     """
@@ -192,6 +193,7 @@ class OfficeDouble:
         self.commands = {}
         self.bodies = {}
         self.gets = []
+        self.dripping = set()
         self.misbehave = lambda body: None
         self.gives_receipts = True
         self.gives_tokens = True
@@ -225,6 +227,9 @@ class OfficeDouble:
                 self.requests += 1
                 self.authorizations.add(fields.get("authorization"))
                 await self.hold.wait()
+                if path in self.dripping:
+                    self.gets.append(path)
+                    await _drip(writer)
                 if head.startswith("GET "):
                     status, headers, answer = self._body(path)
                 else:
@@ -244,11 +249,12 @@ class OfficeDouble:
         return (404, {}, b"") if found is None else (200, {}, found)
 
     def put_release(self, release, bodies):
-        """Hold a release and its parts where a gateway asks for them."""
+        """Hold a release and its parts where a gateway asks for them; return its number."""
         manifest = parse_release(release).manifest
         self.bodies[f"/v1/releases/{manifest.number}"] = release
         for (_, digest, _), body in zip(manifest.parts, bodies, strict=True):
             self.bodies[f"/v1/parts/{digest.hex()}"] = body
+        return manifest.number
 
     def answer(self, body):
         """Take a request and return the encoded answer."""
@@ -312,6 +318,14 @@ def raw_device(raw):
         return parse_segment(raw).header.device
     except ProtocolError:
         return None
+
+
+async def _drip(writer):
+    writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 1000\r\n\r\n")
+    for _ in range(1000):
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.05)
 
 
 class Counter:

@@ -37,7 +37,7 @@ async def exchange(port, datagram, wait_s=1.0):
 
 def check_unauthenticated_is_refused(site):
     async def body(running):
-        for path in ("s", "h", "x", ".well-known/core", ".well-known/edhoc"):
+        for path in ("s", "h", "x", ".well-known/core", ".well-known/edhoc", "r/7", "r/7/0", "c/1"):
             for code in (coap.POST, coap.GET, coap.FETCH):
                 for payload in (b"", segment(0)):
                     datagram = plain(code, path, payload)
@@ -46,7 +46,7 @@ def check_unauthenticated_is_refused(site):
                     assert coap.decode(answer).code == coap.UNAUTHORIZED
                     assert len(answer) <= len(datagram)
         assert running.gateway.health.counts["segments"] == 0
-        assert running.gateway.health.counts["unauthenticated"] == 30
+        assert running.gateway.health.counts["unauthenticated"] == 48
 
     site(body)
 

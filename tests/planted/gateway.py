@@ -8,6 +8,7 @@ import hashlib
 
 from gateway import shelf as shelf_module
 from gateway import store as store_module
+from gateway import store_down as store_down_module
 from gateway.delivery import Delivery
 from gateway.links import udp
 from gateway.reconcile import Lane
@@ -15,9 +16,11 @@ from gateway.sessions import Opened, Session
 from gateway.shelf import Shelf
 from gateway.store import FORKED, STORED, Store
 from gateway.store_file import used_bytes
+from gateway.uplink import Backoff
 from protocol.coap import CON, ETAG, POST, URI_PATH, Message
 
 FAULTS = {}
+_BODIES = (("releases", "raw"), ("parts", "body"), ("commands", "raw"))
 
 
 def fault(apply):
@@ -168,9 +171,9 @@ def keep_withdrawn_commands(patch):
     """What the office no longer names stays."""
     true_replace = Shelf.replace
 
-    async def replace(self, releases, commands):
+    async def replace(self, releases, commands, **more):
         held = [raw for device, _ in releases for raw in self._commands.get(device, {}).values()]
-        await true_replace(self, releases, [*held, *commands])
+        await true_replace(self, releases, [*held, *commands], **more)
 
     patch(Shelf, "replace", replace)
 
@@ -193,3 +196,66 @@ def tag_each_block(patch):
 def crowd_out_custody(patch):
     """What goes down takes its room from what comes up."""
     patch(Store, "_free_bytes", lambda self: self._bytes_max - used_bytes(self._connection))
+
+
+@fault
+def count_bytes_for_pages(patch):
+    """What goes down is counted by its bytes, though it takes whole pages."""
+    sums = [f"(SELECT coalesce(sum(length({column})), 0) FROM {table})" for table, column in _BODIES]
+    patch(store_down_module, "_BYTES", f"SELECT {' + '.join(sums)}")
+
+
+@fault
+def keep_what_was_withdrawn(patch):
+    """A body that arrives is put on the shelf, whatever the office said meanwhile."""
+
+    async def put(self, lacking, raw):
+        await self._put(lacking, raw)
+
+    patch(Shelf, "put", put)
+
+
+@fault
+def keep_for_devices_that_left(patch):
+    """What was meant for a device stays though the device has no link here any more."""
+    true_replace = Shelf.replace
+
+    async def replace(self, releases, commands, *, gone):
+        await true_replace(self, releases, commands)
+
+    patch(Shelf, "replace", replace)
+
+
+@fault
+def trust_the_disk(patch):
+    """A part is handed out as it lies on the disk, without a look at its digest."""
+    true_sha256 = hashlib.sha256
+
+    class Blind:
+        @staticmethod
+        def sha256(body):
+            return _Any(true_sha256(body).digest())
+
+    patch(shelf_module, "hashlib", Blind)
+
+
+class _Any:
+    def __init__(self, digest):
+        self._digest = digest
+
+    def digest(self):
+        return _EqualToAll(self._digest)
+
+
+class _EqualToAll(bytes):
+    __hash__ = bytes.__hash__
+
+    def __eq__(self, other):
+        return True
+
+
+@fault
+def ask_again_at_once(patch):
+    """How long the office asks to be left alone is not heard for releases."""
+    true_wait = Backoff.next_wait_s
+    patch(Backoff, "next_wait_s", lambda self, asked_s=None: true_wait(self))

@@ -10,9 +10,9 @@ from tools.provision import DevicePlan, GatewayPlan, Office, provision_device, p
 from tools.site import Site
 
 PLANT = "demo plant"
-# One recorded hour is 36 s of the device's clock, which runs 4,320 times as fast as the wall's: 120 hours a second.
+# One recorded hour is 36 s of the device's clock, which runs 3,600 times as fast as the wall's: 100 hours a second.
 SAMPLE_MS = 36_000
-CLOCK_SCALE = 4_320
+CLOCK_SCALE = 3_600
 TIMING = (
     f"sample_ms = {SAMPLE_MS}",
     f"clock_scale = {CLOCK_SCALE}",
