@@ -273,7 +273,8 @@ class ModelGateway:
     def events(self, lane=None, epoch=None):
         """Return (boot, event) of all held segments, in the order of events."""
         found = []
-        for (of, in_epoch, _), segment in self.segments.items():
+        # A list of them: another thread may be serving this gateway.
+        for (of, in_epoch, _), segment in list(self.segments.items()):
             if segment.tombstone is None and lane in (None, of) and epoch in (None, in_epoch):
                 boot, events = decode_events(self.open(segment), segment.header.count)
                 found += [(boot, event) for event in events]
