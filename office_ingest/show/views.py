@@ -120,6 +120,8 @@ def findings(room: ReadingRoom, _path: dict[str, str], query: QueryParams, _now_
     """Return findings, gaps, forks and quarantine."""
     cleared = query.get("all") == "1"
     found = findings_overview(room.connection, cleared=cleared)
+    # A site without power is a hundred silences: they come behind what is rarer.
+    found.sort(key=lambda one: (one["kind"] != "silence", one["last_ms"]))
     gaps = room.connection.execute(
         "SELECT g.device, d.name, g.lane, g.epoch, g.state, g.start, g.stop FROM gaps g"
         " LEFT JOIN devices d ON d.id = g.device WHERE g.state != 'filled' ORDER BY g.state DESC, d.name LIMIT 200"
