@@ -56,7 +56,8 @@ class FleetReader:
     """Keeps the fleet's rows and brings them up to date. connection: read-only, of one thread.
 
     row_sums says which tables have changed. Of those with a row a device only rows written since the last look are read: the store
-    writes a row by replacing it, which gives it a rowid above all others (or the highest one again, so that one is always read).
+    writes a row by replacing it, which gives it a rowid above all others. The highest one is read again each time: were it ever given
+    to the row that replaces its owner, nothing would be missed.
     """
 
     def __init__(self, connection: sqlite3.Connection):
@@ -186,12 +187,14 @@ class FleetReader:
     def _snapshot(self) -> Snapshot:
         rows = self._rows
         counted = Counter(row.state for row in rows)
-        running = Counter((row.version, row.digest) for row in rows if row.version is not None)
+        running = Counter(
+            (row.version, row.digest) for row in rows if row.version is not None and row.digest is not None
+        )
         return Snapshot(
             rows,
             self._places,
             {state: counted[state] for state in STATES if counted[state]},
-            running.most_common(),  # type: ignore[arg-type] - version and digest come together
+            running.most_common(),
             sorted({row.site for row in rows}),
             sum(row.events for row in rows),
             sum(row.decisions for row in rows),

@@ -1,0 +1,69 @@
+"""Each fault planted in the page is caught by the test that promises to catch it."""
+
+import pytest
+
+from office_ingest.show import service
+from tests.office_ingest.show import test_site, test_snapshot
+from tests.office_ingest.show.conftest import NOW_MS, Page
+from tests.planted.page import FAULTS
+from tools.page_fleet import make_office
+
+
+def _with_page(test, *arguments):
+    def run(folder):
+        page = Page(folder)
+        try:
+            test(page, *arguments)
+        finally:
+            page.room.close()
+
+    return run
+
+
+def _refuses_others(_folder):
+    # The name that the test imported is the real one; what the service calls is asked here.
+    kept, test_site.check_loopback = test_site.check_loopback, service.check_loopback
+    try:
+        test_site.test_an_address_that_others_reach_is_refused("0.0.0.0")
+    finally:
+        test_site.check_loopback = kept
+
+
+def _keeps_up(folder):
+    fleet = make_office(folder, devices=40, now_ms=NOW_MS)
+    test_snapshot.test_reading_what_was_written_since_gives_what_reading_everything_gives(fleet, 0)
+
+
+CAUGHT_BY = {
+    "count_adoption_events": _with_page(test_site.test_rollout_page_counts_only_sealed_heartbeats),
+    "answer_any_name": _with_page(
+        test_site.test_a_name_that_is_not_this_machine_gets_nothing, "evil.example"
+    ),
+    "send_no_policy": _with_page(test_site.test_every_answer_carries_the_policy, "/"),
+    "show_markup": _with_page(test_site.test_what_people_wrote_is_never_markup),
+    "listen_anywhere": _refuses_others,
+    "open_for_writing": _with_page(test_site.test_the_page_cannot_write_to_the_database),
+    "keep_trouble": _keeps_up,
+}
+
+
+def test_every_planted_fault_of_the_page_has_its_test():
+    """A fault without a test that catches it would prove nothing."""
+    assert sorted(FAULTS) == sorted(CAUGHT_BY)
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_fault_planted_in_the_page_is_caught(name, tmp_path, monkeypatch):
+    """The test of the broken promise fails when the promise is broken."""
+    FAULTS[name](monkeypatch.setattr)
+
+    with pytest.raises((AssertionError, KeyError, pytest.fail.Exception)):
+        CAUGHT_BY[name](tmp_path / "office")
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_test_of_the_page_passes_without_the_fault(name, tmp_path):
+    """The same test passes on the page as it is."""
+    CAUGHT_BY[name](tmp_path / "office")
