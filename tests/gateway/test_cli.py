@@ -8,7 +8,12 @@ import socket
 import subprocess
 import sys
 
+from protocol.command import Command, seal_command
+from protocol.keys import downlink_key
+from protocol.manifest import MODEL
+from tests.agent.release_bench import make_release
 from tests.gateway.site import (
+    DOWNLINK,
     ROOT,
     DeviceDouble,
     GatewayProcess,
@@ -82,6 +87,43 @@ def test_run_status_and_stop(files):
     assert "gateway gw-1 at north: stopped" in text
     assert "finding: device" in text
     assert device_id().hex() in outstation("devices", "--config", path).stdout
+
+
+def test_what_waits_below_is_shown(site):
+    """`devices` says which release each device is to have and how many commands wait; `status` says what is held of it."""
+    release, bodies = make_release(7, [b"model" * 200], kinds=[MODEL])
+    sealed = seal_command(Command(device_id(), 4, 1 << 50, [2]), downlink_key(DOWNLINK, "command"))
+
+    async def body(running):
+        running.office.commands[device_id()] = [sealed]
+        await running.offer(release, bodies)
+        await running.device(2).beat(counter=1)
+        await running.restart()
+        words = ("--config", running.path)
+        ask = asyncio.to_thread
+        return [
+            (await ask(outstation, "devices", *words)).stdout,
+            json.loads((await ask(outstation, "devices", *words, "--json")).stdout)["devices"],
+            (await ask(outstation, "status", *words)).stdout,
+            json.loads((await ask(outstation, "status", *words, "--json")).stdout)["down"],
+        ]
+
+    table, rows, text, down = site(body)
+    assert table.splitlines()[0].split() == [
+        "device",
+        "epoch",
+        "boot",
+        "heartbeat",
+        "release",
+        "commands",
+        "heard",
+    ]
+    assert [(row["device"], row["release"], row["commands"]) for row in rows] == [
+        (device_id(1).hex(), 7, 1),
+        (device_id(2).hex(), None, 0),
+    ]
+    assert "down    releases held: 7 (wanted: 7 on 1); 1 commands wait" in text
+    assert down == {"releases": [7], "wanted": {"7": 1}, "lacking": 0, "commands_waiting": 1}
 
 
 def test_links_are_read_again_on_sighup(files):

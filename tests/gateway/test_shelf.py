@@ -85,15 +85,30 @@ def test_body_that_was_withdrawn_on_its_way_is_let_go(tmp_path, bodies_before):
     check_withdrawn_on_its_way(tmp_path, bodies_before)
 
 
+def test_release_that_gained_a_signature_is_fetched_again_when_it_is_wanted_again(tmp_path):
+    """Its bytes stay as they came while it is wanted; halted and rolled out again, it is fetched anew, with what it gained."""
+
+    async def body(store, shelf):
+        signed_twice, _ = make_release(7, [BODY], ("release", "recovery"), kinds=[MODEL])
+        await fill(shelf)
+        await shelf.replace([(device_id(), 0)], [])
+        await fill(shelf, signed_twice)
+
+        assert shelf.release(device_id(), 7).raw == signed_twice
+
+    run(tmp_path, body)
+
+
 def check_damaged_body(folder):
     run(folder, lambda store, shelf: fill(shelf))
     with sqlite3.connect(folder / "gateway.db") as connection:
         connection.execute("UPDATE parts SET body = zeroblob(length(body))")
 
     async def body(store, shelf):
-        (lacking,) = shelf.lacking()
+        lacking = shelf.lacking()
+        assert [one.part for one in lacking] == [0]
         assert shelf.deliverable(device_id()) is None
-        await shelf.put(lacking, BODY)
+        await shelf.put(lacking[0], BODY)
         assert shelf.part(device_id(), 7, 0).raw == BODY
 
     run(folder, body)
