@@ -1,7 +1,7 @@
 """Speaks with the gateway: heartbeats, segments up; custody, wants, receipts, time, commands and releases down. One request at a time.
 
 What is to be asked for beyond that is an *errand*: next_request() -> (path, options) or None; take(response or None, elapsed_ms).
-An errand gets one request a turn, and only when no heartbeat is due and no segment waits: data never waits for rules.
+An errand gets one request a turn, when no heartbeat is due and no segment waits; where segments never end, one after every eighth.
 
 Sampling never waits for this: the exchange reads sealed segments from flash, and while the link is down it only grows the
 backlog there. What the gateway says without the office's seal (custody, wants) decides only what is sent when. What makes the
