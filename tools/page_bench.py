@@ -13,6 +13,7 @@ import http.client
 import json
 import multiprocessing
 import re
+import signal
 import socket
 import statistics
 import subprocess
@@ -21,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tools.page_fleet import Fleet, beat, make_office
 
@@ -291,6 +292,11 @@ def lines(figures: dict[str, Any]) -> list[str]:
     return said
 
 
+def _end_in_order(_number: int, _frame: Any) -> NoReturn:
+    """Let a plain kill end the run as Ctrl-C does, with the office and all files."""
+    raise KeyboardInterrupt
+
+
 def main(arguments: list[str]) -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(
@@ -299,6 +305,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--devices", type=int, default=10_000)
     parser.add_argument("--json", type=Path, default=Path("build/page.json"), dest="json_file")
     asked = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _end_in_order)
     asked.json_file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=asked.json_file.parent) as folder:
         figures = measure(Path(folder), asked.devices)
