@@ -487,11 +487,8 @@ def provision_roots_command(office_config: Path, as_json: bool, folder: Path) ->
 
     A device believes nobody else's signature. It takes them at its next start.
     """
-    if not (folder / "device.toml").is_file():
-        message = "there is no device.toml in this folder, so it is not a device's"
-        fix = "name the folder that outstation provision device made"
-        raise DiagnosticError(Diagnostic("provision-no-device", message, str(folder), fix=fix), USAGE)
     with _opened(office_config) as office:
+        _require_device(folder)
         count = write_roots(office, folder)
     if as_json:
         emit("outstation.provision-roots", 1, {"folder": str(folder), "roots": count})
@@ -499,6 +496,13 @@ def provision_roots_command(office_config: Path, as_json: bool, folder: Path) ->
         click.echo(
             f"{count} release roots are in {folder / 'roots'}; the device takes them at its next start"
         )
+
+
+def _require_device(folder: Path) -> None:
+    if not (folder / "device.toml").is_file():
+        message = "there is no device.toml in this folder, so it is not a device's"
+        fix = "name the folder that outstation provision device made"
+        raise DiagnosticError(Diagnostic("provision-no-device", message, str(folder), fix=fix), USAGE)
 
 
 def _before_first_leak(recording: Path) -> int:

@@ -128,6 +128,11 @@ def test_release_and_command_arrive_over_a_lossy_link_through_a_killed_gateway(t
             await site.gateway.kill()
             await site.gateway.start()
             await until(lambda: _running(site, number) == 2, f"not every device runs it ({said})")
+            # On trial a heartbeat names the new rules already.
+            await until(
+                lambda: all(CONFIRMED in _steps(site, device, number) for device in site.device_ids),
+                f"not every device confirmed ({said})",
+            )
             await until(lambda: _answer(site, site.device_ids[0], command) is not None, f"no answer ({said})")
             await stop_all(site)
         finally:

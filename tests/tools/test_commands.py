@@ -49,7 +49,7 @@ WORDS = {
     "office explain": ["pump"],
     "provision gateway": ["--name", "g", "--site", "s", "--uplink", "https://h:1", "new"],
     "provision device": ["--name", "d", "--site", "s", "--gateway", "gw", "new"],
-    "provision roots": ["folder"],
+    "provision roots": [str(ROOT)],
     "release init-key": ["new"],
     "release succeed": ["."],
     "release build": ["--rules", __file__, "--author", "a", "--kind", "pump"],

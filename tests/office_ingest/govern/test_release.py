@@ -227,6 +227,8 @@ def test_database_of_the_step_before_gets_its_shelf(desk):
     down = ("device_traits", "rollouts", "reports", "adoptions", "commands")
     for table in (*releases, *down):
         connection.execute(f"DROP TABLE {table}")
+    for index in ("gaps_not_filled", "findings_open"):
+        connection.execute(f"DROP INDEX {index}")
     connection.execute("PRAGMA user_version = 1")
     again = SqliteStore.open(desk.folder / "office.db")
     segments = again.connection.execute("SELECT count(*) FROM segments").fetchone()[0]
