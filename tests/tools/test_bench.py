@@ -22,7 +22,7 @@ from tools.bench import (
     replay_rate,
 )
 from tools.bench.fleet import in_turn, make_fleet
-from tools.bench.machine import is_busy
+from tools.bench.machine import is_uneven
 from tools.bench.nats_peer import NAME as NATS
 from tools.bench.plan import BENCHMARKS, Plan, run_each
 from tools.bench.screen import TITLES, number, picture
@@ -255,10 +255,10 @@ def test_figure_has_as_many_digits_as_laps_support(value, shown):
     assert number(value) == shown
 
 
-def test_busy_machine_is_told_from_a_quiet_one():
-    """A run among other work says so, by its processor or by its disk."""
+def test_uneven_machine_is_told_from_an_even_one():
+    """A run on a machine that changed its pace says so, by its processor or by its disk."""
     quiet = {"loop_slowest_over_fastest": 1.1, "sync_slowest_over_fastest": 1.6}
 
-    assert not is_busy(quiet)
-    assert is_busy(quiet | {"loop_slowest_over_fastest": 1.3})
-    assert is_busy(quiet | {"sync_slowest_over_fastest": 2.1})
+    assert not is_uneven(quiet)
+    assert is_uneven(quiet | {"loop_slowest_over_fastest": 1.3})
+    assert is_uneven(quiet | {"sync_slowest_over_fastest": 2.1})

@@ -79,7 +79,7 @@ def run(plan: Plan, names: list[str], folder: Path, seed: int, json_file: Path |
     from rich.console import Console
 
     from tools.bench.fleet import real_rows
-    from tools.bench.machine import Gauge, describe, is_busy
+    from tools.bench.machine import Gauge, describe, is_uneven
     from tools.bench.screen import noise_line, picture, reasons
 
     console = Console()
@@ -96,8 +96,8 @@ def run(plan: Plan, names: list[str], folder: Path, seed: int, json_file: Path |
             gauge.look()
     noise = gauge.as_json()
     console.print(f"\n{noise_line(noise)}", highlight=False, soft_wrap=True)
-    if is_busy(noise):
-        said = "other work was on this machine: run it again at a quiet moment before comparing anything"
+    if is_uneven(noise):
+        said = "this machine was uneven (other work, or a shared virtual processor): run it again before you rely on one run"
         console.print(f"[yellow]{said}[/]", soft_wrap=True)
     document = {
         "schema": SCHEMA,

@@ -10,10 +10,10 @@ from typing import Any
 _SPIN_STEPS = 300_000
 _SYNCS = 64
 _SYNC_BYTES = 512
-# The same loop, or the same writes, that now take so many times as long as at best: somebody else is at work. Disks
-# are less even than processors.
-LOOP_BUSY_ABOVE = 1.25
-SYNC_BUSY_ABOVE = 2.0
+# The same loop, or the same writes, that now take so many times as long as at best: somebody else is at work, perhaps
+# below this virtual machine. Disks are less even than processors.
+LOOP_UNEVEN_ABOVE = 1.25
+SYNC_UNEVEN_ABOVE = 2.0
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -73,10 +73,10 @@ class Gauge:
         }
 
 
-def is_busy(noise: dict[str, Any]) -> bool:
-    """Say whether other work was on this machine: a run that may not be compared with others."""
+def is_uneven(noise: dict[str, Any]) -> bool:
+    """Say whether this machine was too uneven for one run to be relied on."""
     loop, sync = noise["loop_slowest_over_fastest"], noise["sync_slowest_over_fastest"]
-    return bool(loop > LOOP_BUSY_ABOVE or sync > SYNC_BUSY_ABOVE)
+    return bool(loop > LOOP_UNEVEN_ABOVE or sync > SYNC_UNEVEN_ABOVE)
 
 
 def _spin() -> float:
