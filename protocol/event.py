@@ -143,10 +143,14 @@ def _row_event(row, order_base: int, tick_base: int) -> tuple:
         and not isinstance(row[1], bool)
         and _natural(row[2])
     )
-    if not shaped or row[2] == SAMPLE or tick_base + row[1] < 0:
+    if not shaped or row[2] == SAMPLE:
         raise ProtocolError(MALFORMED, "a row is not [order, tick, kind, ...] of an event")
+    order = order_base + row[0]
+    tick_ms = tick_base + row[1]
+    if not _natural(order) or not _natural(tick_ms):
+        raise ProtocolError(MALFORMED, "a row has an order or tick outside 0..2**62")
     check_fields(row[2], row[3:])
-    return order_base + row[0], tick_base + row[1], row[2], tuple(row[3:])
+    return order, tick_ms, row[2], tuple(row[3:])
 
 
 def _check_orders(events: list, order_base: int) -> None:
@@ -172,8 +176,10 @@ def decode_samples(columns: bytes, order_base: int, tick_base: int) -> list:
         by_channel.append((qualities, values))
     if at != len(columns):
         raise ProtocolError(MALFORMED, "{} bytes after the last column".format(len(columns) - at))
-    if min(orders) < 0 or min(ticks) + tick_base < 0:
-        raise ProtocolError(MALFORMED, "a sample has an order or tick below zero")
+    if min(orders) < 0 or not _natural(order_base + max(orders)):
+        raise ProtocolError(MALFORMED, "a sample has an order outside order_base..2**62")
+    if not _natural(tick_base + min(ticks)) or not _natural(tick_base + max(ticks)):
+        raise ProtocolError(MALFORMED, "a sample has a tick outside 0..2**62")
     return [
         (order_base + orders[i], tick_base + ticks[i], SAMPLE, _reading_lists(by_channel, i))
         for i in range(count)

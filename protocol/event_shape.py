@@ -91,6 +91,6 @@ _SHAPES = {
     8: (_upto(1), _uint, _upto(1)),
     9: (_uint, _uint),
     10: (_counters,),
-    11: (_upto(4), _UINT32, _or_null(_digest), _uint),
+    11: (_upto(4), _UINT32, _or_null(_digest), _UINT32),
     12: (_UINT32, is_demand, _upto(5), _outcome),
 }

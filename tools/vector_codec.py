@@ -286,7 +286,7 @@ _FIELDS = {
     "thinning": ((0, 2), (1, -1), (2, 2)),
     "time_mark": ((0, -1), (1, False)),
     "health": ((0, []), (0, {-1: 0}), (0, {0: None})),
-    "adoption": ((0, 5), (1, 1 << 32), (2, bytes(31)), (2, 0), (3, -1)),
+    "adoption": ((0, 5), (1, 1 << 32), (2, bytes(31)), (2, 0), (3, -1), (3, 1 << 32)),
     "command to an actuator": (
         *((0, -1), (1, []), (1, [0, 1]), (1, [0, -1, 1]), (1, [256]), (1, [2, 0]), (1, [1, 0, -1])),
         *((1, [3, 1, 2, 3, 4, 5]), (1, [3, None]), (1, 2), (2, 6), (3, [2]), (3, [2, -1]), (3, -1), (3, b"")),
@@ -330,6 +330,11 @@ def _event_reject() -> list[dict]:
     add("row with an order below zero", [*whole[:4], [[-1, 0, 2, 0, 5]]])
     add("row without a kind", [*whole[:4], [[0, 0]]])
     add("row before tick 0", [7, 5, 100, b"", [[0, -6, 2, 0, 5]]], shape=False)
+    late, last = 1 << 62, [[0, 1, 2, 0, 5]]
+    add("row after tick 2**62", [7, late, 100, b"", last], shape=False)
+    add("row above order 2**62", [7, 0, late, b"", [[0, 0, 2, 0, 5], [1, 0, 2, 0, 5]]], 2, shape=False)
+    add("sample after tick 2**62", [7, late, 100, sample[:4] + column([1]) + sample[6:], []], shape=False)
+    add("sample above order 2**62", [7, 0, late, sample[:2] + column([1]) + sample[4:], last], 2, shape=False)
     add("first row above order_base", [*whole[:4], [[1, 0, 2, 0, 5]]], shape=False)
     add("two rows of one order", [*whole[:4], [[0, 0, 2, 0, 5], [0, 0, 2, 0, 5]]], 2, shape=False)
     add("another count than the header's", whole, 2, BODY, shape=False)

@@ -3,6 +3,7 @@
 import pytest
 
 from protocol import errors, keys
+from protocol.cbor import dumps
 from protocol.segment import seal_segment
 from protocol.uplink import QUARANTINED, STORED
 from tests.support.device_model import DeviceModel, ctr
@@ -51,8 +52,37 @@ def test_body_outside_the_strict_encoding_is_quarantined(desk, device, rows):
     assert [STORED] == desk.take(good).outcomes
 
 
-def _sealed_plaintext(device, plaintext):
-    header = device.header(1, 1, keys.SITE)
+_ADOPTION = [1, 7, bytes(32), 0]
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        [0, 0, 0, b"", [[0, 0, 11, *_ADOPTION[:3], 1 << 63]]],
+        [0, 0, 0, b"", [[0, 1 << 63, 11, *_ADOPTION]]],
+        [0, 1 << 62, 0, b"", [[0, 1 << 62, 11, *_ADOPTION]]],
+    ],
+    ids=["detail", "tick", "base and tick together"],
+)
+def test_number_that_no_database_holds_is_refused_alone(desk, device, plain):
+    """One device's own keys must not be enough to keep a whole batch from being stored, for good."""
+    bad = _sealed_plaintext(device, dumps(plain))
+    other = DeviceModel(2)
+    desk.add(other, name="other")
+
+    assert [QUARANTINED + errors.BODY, STORED] == desk.take(bad, other.seal(0)).outcomes
+
+
+def test_orders_beyond_the_last_one_are_refused_alone(desk, device):
+    """The order of a row is order_base and a difference: their sum has the limit too."""
+    rows = [[0, 0, 11, *_ADOPTION], [1 << 62, 0, 11, *_ADOPTION]]
+    bad = _sealed_plaintext(device, dumps([0, 0, 1 << 62, b"", rows]), count=2)
+
+    assert [QUARANTINED + errors.BODY] == desk.take(bad).outcomes
+
+
+def _sealed_plaintext(device, plaintext, count=1):
+    header = device.header(1, count, keys.SITE)
     body_key, iv_key = device.view_keys(keys.SITE, 0)
     return seal_segment(header, plaintext, keys.tag_key(device.seal_key(1, 0)), body_key, iv_key, ctr)
 
