@@ -30,6 +30,12 @@ VERDICT_NAMES = (
     "no gate",
 )
 
+
+def verdict_words(verdict: int) -> str:
+    """Return a verdict as a few words; one that this version does not know, as its number."""
+    return VERDICT_NAMES[verdict] if verdict < len(VERDICT_NAMES) else "verdict {}".format(verdict)
+
+
 TRUSTED_TIME = 1
 ONLINE = 2
 

@@ -23,7 +23,7 @@ from protocol.command import (
 from protocol.keys import downlink_key
 from protocol.limits import uint32_max
 from rules.bundle import Gate, read_bundle
-from rules.guard import VERDICT_NAMES as GATE_WORDS
+from rules.guard import verdict_words
 
 # Waiting commands of one device: more than a person gives, fewer than a gateway keeps.
 WAITING_MAX = 64
@@ -107,7 +107,7 @@ def answer_words(command: CommandRow, now_ms: int) -> str:
         return "waiting" if now_ms < command.until_ms else "not answered in its time"
     said = VERDICT_NAMES[command.verdict] if command.verdict < len(VERDICT_NAMES) else str(command.verdict)
     if command.verdict == GUARDED and isinstance(command.answer, list):
-        return f"{said}: {GATE_WORDS[command.answer[0]]}"
+        return f"{said}: {verdict_words(command.answer[0])}"
     return said
 
 

@@ -189,9 +189,14 @@ def _progress(rollouts: Rollouts, held: Shelved, row: tuple[Any, ...], step: Ado
 def _why_not(step: Adoption | None, *, is_wanted: bool, is_heard: bool) -> str:
     if not is_heard:
         return "no heartbeat has come yet"
-    if step is not None and step.step in _WHY:
-        return _WHY[step.step].format(detail_words(step))
+    if step is not None:
+        return why_not(step)
     return "it has not fetched it yet" if is_wanted else "another release, or none, is wanted there"
+
+
+def why_not(step: Adoption) -> str:
+    """Return why no heartbeat names a release, by the device's newest event about it."""
+    return _WHY[step.step].format(detail_words(step))
 
 
 _WHY = {

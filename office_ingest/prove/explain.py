@@ -17,7 +17,7 @@ from protocol.event import DECISION
 from protocol.keys import CLEAR, CRITICAL
 from protocol.segment import parse_segment
 from rules.engine import D_ACTS, D_AFTER, D_AGES, D_BEFORE, D_FLAGS, D_GOOD, D_INPUTS, D_MODE, D_NOW, D_RULE
-from rules.guard import VERDICT_NAMES
+from rules.guard import verdict_words
 from rules.replay import step_replay
 
 _MODES = ("off", "shadow", "on")
@@ -159,7 +159,7 @@ def _explain(connection: sqlite3.Connection, device: bytes, opened: Opened) -> d
     made = decision.made
     differences = step_replay(bundle, made) if bundle else None
     acts = [
-        {"action": action, "value": value, "verdict": VERDICT_NAMES[verdict], "gate_last_tick": last}
+        {"action": action, "value": value, "verdict": verdict_words(verdict), "gate_last_tick": last}
         for action, value, verdict, last in made[D_ACTS]
     ]
     return {

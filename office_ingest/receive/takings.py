@@ -8,7 +8,7 @@ Source: SPEC.md sections 5.4, 7 and 12.6.
 from typing import Any
 
 from office_ingest.govern.rollout import Rollouts
-from office_ingest.storage.downward import Adoption, Downward
+from office_ingest.storage.downward import OTHER, TWICE, UNKNOWN, Adoption, Downward
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.releases import ReleaseWatch
 from protocol.event import ADOPTION, COMMAND
@@ -18,6 +18,12 @@ from protocol.uplink import UplinkAnswer
 
 # Commands handed down at once to one device: it takes them one by one.
 _COMMANDS_PER_DEVICE = 16
+_SOMEBODY = ": was its database restored, or does somebody else hold the device's downlink key?"
+_WRONG_ANSWER = {
+    UNKNOWN: f", which this office does not know{_SOMEBODY}",
+    OTHER: f", which this office gave with another demand{_SOMEBODY}",
+    TWICE: " twice, and a device carries out each number once: its answer of the lower order is kept",
+}
 
 
 class Takings:
@@ -48,12 +54,10 @@ class Takings:
 
     def _take_command(self, device: bytes, order: int, fields: tuple[Any, ...], received_ms: int) -> None:
         number, demand, verdict, outcome = fields
-        if self._down.answer_command(device, number, demand, verdict, outcome, order, received_ms):
+        wrong = self._down.answer_command(device, number, demand, verdict, outcome, order, received_ms)
+        if wrong is None:
             return
-        text = (
-            f"it answered command {number}, which this office does not know: was its database restored, "
-            "or does somebody else hold the device's downlink key?"
-        )
+        text = f"it answered command {number}{_WRONG_ANSWER[wrong]}"
         self._store.add_finding(device, "command", f"command {number}", text, received_ms)
 
     def heartbeat(self, heartbeat: Heartbeat, received_ms: int) -> None:

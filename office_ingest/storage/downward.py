@@ -12,6 +12,11 @@ from protocol.messages import Heartbeat
 RUNNING = "running"
 HALTED = "halted"
 
+# What is wrong with an answer to a command: nobody gave the number, it was given for another demand, it is not the only answer.
+UNKNOWN = "unknown"
+OTHER = "other"
+TWICE = "twice"
+
 
 class Traits(NamedTuple):
     """What releases are meant for. schema: first 8 bytes of its digest; bundle: digest of the one provisioned; b"" if not known."""
@@ -157,18 +162,24 @@ class Downward:
         answer: Any,
         event_order: int,
         answered_ms: int,
-    ) -> bool:
-        """Keep what a device's command event says; return whether this database gave that number for that demand."""
+    ) -> str | None:
+        """Keep what a device's command event says, unless it is wrong; return what is wrong with it: UNKNOWN, OTHER or TWICE.
+
+        Of two answers the one of the lower order is kept, whichever comes first.
+        """
         held = self.command(device, number)
-        if held is not None and (held.raw is None or held.demand != demand):
-            # Given twice under one number, or answered twice: the row keeps what it says, a person is told.
-            return False
         given: tuple[Any, ...] = (None, json.dumps(demand), "", 0, 0)
-        if held is not None:
+        if held is not None and held.raw is not None:
+            if held.demand != demand:
+                return OTHER
             given = (held.raw, json.dumps(held.demand), held.author, held.made_ms, held.until_ms)
-        said = json.dumps(answer)
-        self._store.put("commands", device, number, *given, verdict, said, event_order, answered_ms)
-        return held is not None
+        before = event_order if held is None or held.event_order is None else held.event_order
+        if event_order <= before:
+            said = json.dumps(answer)
+            self._store.put("commands", device, number, *given, verdict, said, event_order, answered_ms)
+        if given[0] is None:
+            return UNKNOWN
+        return None if event_order == before else TWICE
 
     def command(self, device: bytes, number: int) -> CommandRow | None:
         """Return one command, or None."""

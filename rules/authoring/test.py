@@ -13,7 +13,7 @@ from rules.authoring.policy import TEST_KEYS, Actuator, Policy, Reader
 from rules.authoring.source import Node, shown_number, shown_ticks
 from rules.bundle import read_bundle
 from rules.engine import D_ACTS, Engine
-from rules.guard import VERDICT_NAMES
+from rules.guard import VERDICT_NAMES, verdict_words
 
 REPEAT_MAX = 100_000
 _STEP_KEYS = ("repeat", "expect", "expect_adopt", "wait", "online", "trusted_time")
@@ -150,7 +150,7 @@ def _shown(policy: Policy, requests: list[tuple[int, tuple[int, int]]]) -> str:
     words = []
     for action, (value, verdict) in sorted(requests):
         actuator = actuators[action]
-        said = "" if verdict == 0 else f" ({VERDICT_NAMES[verdict]})"
+        said = "" if verdict == 0 else f" ({verdict_words(verdict)})"
         words.append(f"{actuator.name} = {shown_number(value, actuator.scale)}{said}")
     return " and ".join(words) or "nothing"
 

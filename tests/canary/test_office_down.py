@@ -9,6 +9,11 @@ from tests.planted.office_down import FAULTS
 # Fixture of the office's own tests, so that the very same checks run here.
 __all__ = ["desk"]
 
+
+def _answered_twice(desk, fleet):
+    takings.test_command_that_is_answered_twice_keeps_its_first_answer_and_is_told(desk, fleet, 1)
+
+
 CAUGHT_BY = {
     "count_adoption_events": takings.test_rollout_counts_sealed_heartbeats_only,
     "list_half_signed": takings.test_half_signed_release_is_not_rolled_out,
@@ -20,6 +25,8 @@ CAUGHT_BY = {
     "keep_drift": takings.test_rules_that_nobody_can_account_for_are_found_within_two_heartbeats_and_cleared,
     "want_the_lowest": takings.test_highest_signed_release_that_is_meant_and_rolled_out_is_wanted,
     "answer_any_demand": takings.test_answer_to_another_demand_is_a_finding_and_answers_nothing,
+    "explain_by_history": takings.test_older_rules_that_decide_again_without_a_word_are_drift,
+    "keep_the_last_answer": _answered_twice,
 }
 
 

@@ -7,10 +7,13 @@ import pytest
 
 from office_ingest.errors import StoreUnavailable
 from office_ingest.govern.rollout import Rollouts
+from office_ingest.govern.shelf import Shelf
 from office_ingest.overview import devices_overview
 from office_ingest.receive.api import REQUEST_BYTES_MAX, build_api
 from protocol.cbor import dumps
+from protocol.manifest import DEVICES, parse_release
 from protocol.uplink import encode_request, parse_uplink_answer
+from tests.office_ingest.test_takings import digest_of, make_fleet, newer, publish
 from tests.support.device_model import DeviceModel
 from tests.support.office_desk import TOKEN
 
@@ -158,6 +161,48 @@ def test_gateway_sees_the_devices_of_its_own_site_only(desk, call):
     ]
 
     assert [["pump"], ["vault"]] == seen
+
+
+@pytest.mark.parametrize("path", ["releases/1", "releases/abc", "parts/" + "0" * 64, "parts/xyz"])
+def test_releases_and_parts_need_a_token(call, path):
+    """Who shows no token learns not even whether the path is well formed."""
+    _check_problem(call("GET", f"/v1/{path}", headers={}), 401)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("releases/abc", "releases/-1", "releases/7", "releases/4294967296", "releases/" + "9" * 5000),
+        *(
+            "releases/%D9%A3",
+            "releases/1e3",
+            "parts/xyz",
+            "parts/",
+            "parts/" + "0" * 64,
+            "parts/" + "0" * 5000,
+        ),
+    ],
+)
+def test_release_or_part_that_is_not_there_is_a_problem(call, path):
+    """However the path is written, a gateway reads one shape of error."""
+    _check_problem(call("GET", f"/v1/{path}"), 404)
+
+
+def test_release_and_part_go_to_the_site_that_they_are_for(desk, call):
+    """The bytes come as they were signed; another site's token gets what a number that is not there gets."""
+    first, _ = make_fleet(desk)
+    number = publish(desk, newer(2), (DEVICES, [first.device]))
+    desk.registry.add_gateway("gw-2", name="gw-2", site="site-2", token="another token, of site 2", now_ms=1)
+    paths = (f"/v1/releases/{number}", f"/v1/parts/{digest_of(newer(2)).hex()}")
+    release, part = (call("GET", path) for path in paths)
+
+    assert ("application/cbor", Shelf(desk.store).get(number).manifest.number) == (
+        release.headers["content-type"],
+        parse_release(release.content).manifest.number,
+    )
+    assert ("application/octet-stream", newer(2)) == (part.headers["content-type"], part.content)
+    for path in paths:
+        _check_problem(call("GET", path, headers={"Authorization": "Bearer another token, of site 2"}), 404)
 
 
 def test_health_and_openapi_are_open(call):

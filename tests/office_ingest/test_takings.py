@@ -4,16 +4,16 @@ import hashlib
 
 import pytest
 
-from office_ingest.govern.commands import CommandRefused, give_command
+from office_ingest.govern.commands import CommandRefused, answer_words, give_command
 from office_ingest.govern.release import Request, build_release, revert_release, sign_release
 from office_ingest.govern.rollout import RolloutRefused, Rollouts, halt, progress, roll_out
 from office_ingest.govern.shelf import Shelf
 from office_ingest.govern.signer import OpenSigner, make_key
 from office_ingest.storage.downward import Downward, Traits
 from protocol import keys
-from protocol.adoption import CONFIRMED, REFUSED, ROLLED_BACK, STAGED, TRIAL
+from protocol.adoption import CONFIRMED, DAMAGED, REFUSED, ROLLED_BACK, STAGED, TRIAL
 from protocol.cbor import dumps, loads
-from protocol.command import DONE, LATE, parse_command
+from protocol.command import DONE, GUARDED, LATE, parse_command
 from protocol.errors import TARGET
 from protocol.event import ADOPTION, COMMAND
 from protocol.manifest import COHORT, DEVICES, KIND, parse_release
@@ -247,6 +247,47 @@ def test_answer_to_another_demand_is_a_finding_and_answers_nothing(desk, fleet):
     assert ["command"] == kinds(desk)
 
 
+@pytest.mark.parametrize("turn", [1, -1], ids=["in order", "the other way round"])
+def test_command_that_is_answered_twice_keeps_its_first_answer_and_is_told(desk, fleet, turn):
+    """Executed once means answered once; which of two answers came to the office first decides nothing."""
+    first, _ = fleet
+    given = give_command(
+        desk.store, desk.keystore, first.device, [2], author="a", now_ms=desk.now_ms, lasts_ms=9999
+    )
+    answers = [
+        first.seal(keys.CRITICAL, [first.row(COMMAND, given.number, [2], verdict, outcome)])
+        for verdict, outcome in ((DONE, {0: 1}), (LATE, None))
+    ]
+    desk.take(*answers[::turn])
+
+    assert DONE == Downward(desk.store).command(first.device, given.number).verdict
+    assert "twice" in dict(desk.rows("findings", "kind, text", "state = 'open'"))["command"]
+
+
+@pytest.mark.parametrize(
+    ("number", "demand", "said"), [(9, [2], "does not know"), (1, [1, 0, 5000], "another demand")]
+)
+def test_finding_of_a_command_says_what_does_not_fit(desk, fleet, number, demand, said):
+    """A number that nobody gave and one that was given for something else lead a person to different places."""
+    first, _ = fleet
+    give_command(desk.store, desk.keystore, first.device, [2], author="a", now_ms=desk.now_ms, lasts_ms=9999)
+    say(desk, first, COMMAND, number, demand, DONE, 1000)
+
+    assert said in dict(desk.rows("findings", "kind, text"))["command"]
+
+
+def test_gate_verdict_of_a_later_firmware_is_shown_as_a_number(desk, fleet):
+    """What the office has no word for is still shown, and breaks neither the list nor the page."""
+    first, _ = fleet
+    given = give_command(
+        desk.store, desk.keystore, first.device, [0, 1, 1], author="a", now_ms=desk.now_ms, lasts_ms=9999
+    )
+    say(desk, first, COMMAND, given.number, [0, 1, 1], GUARDED, [99, None])
+    held = Downward(desk.store).command(first.device, given.number)
+
+    assert "refused by the gate: verdict 99" == answer_words(held, desk.now_ms)
+
+
 def test_command_that_the_device_would_refuse_for_certain_is_not_given(desk, fleet):
     """A value outside its gate or its setting's range, an action without a gate: the person is told at once."""
     first, _ = fleet
@@ -284,6 +325,65 @@ def test_rolled_back_release_that_runs_on_is_drift(desk, fleet):
         beat(desk, first, bundle=(2, digest_of(body)))
 
     assert "drift" in kinds(desk)
+
+
+def confirmed_release(desk, device):
+    """Release newer(2) for one device that tries it, confirms it and runs it; return its number."""
+    number = publish(desk, newer(2), (DEVICES, [device.device]))
+    for step in (STAGED, TRIAL, CONFIRMED):
+        say(desk, device, ADOPTION, step, number, bytes(32), 0)
+    beat(desk, device, bundle=(2, digest_of(newer(2))))
+    return number
+
+
+def test_older_rules_that_decide_again_without_a_word_are_drift(desk, fleet):
+    """Who confirmed a release and then runs what was provisioned is seen at the second heartbeat, until it runs the release again."""
+    first, _ = fleet
+    confirmed_release(desk, first)
+    beat(desk, first)
+    once = kinds(desk)
+    beat(desk, first)
+    twice = kinds(desk)
+    beat(desk, first, bundle=(2, digest_of(newer(2))))
+
+    assert ([], ["drift"], []) == (once, twice, kinds(desk))
+
+
+def test_release_confirmed_before_the_newest_is_drift_too(desk, fleet):
+    """Every release but the last confirmed is history, though the device once said that it ran."""
+    first, _ = fleet
+    confirmed_release(desk, first)
+    later = publish(desk, newer(3), (DEVICES, [first.device]))
+    for step in (STAGED, TRIAL, CONFIRMED):
+        say(desk, first, ADOPTION, step, later, bytes(32), 0)
+    for _ in range(2):
+        beat(desk, first, bundle=(2, digest_of(newer(2))))
+
+    assert ["drift"] == kinds(desk)
+
+
+def test_damaged_slot_that_the_device_tells_of_is_no_drift(desk, fleet):
+    """A confirmed release whose slot is damaged gives way to the provisioned rules, and the device says so."""
+    first, _ = fleet
+    number = confirmed_release(desk, first)
+    say(desk, first, ADOPTION, ROLLED_BACK, number, bytes(32), DAMAGED)
+    for _ in range(3):
+        beat(desk, first)
+
+    assert ["rolled-back"] == kinds(desk)
+
+
+def test_trial_that_no_heartbeat_ever_names_becomes_a_finding(desk, fleet):
+    """To have begun is not to run: after the patience a person is told, with what the device last said."""
+    first, _ = fleet
+    number = publish(desk, newer(2), (DEVICES, [first.device]))
+    for step in (STAGED, TRIAL):
+        say(desk, first, ADOPTION, step, number, bytes(32), 0)
+    for _ in range(PATIENCE):
+        beat(desk, first)
+
+    assert ["behind"] == kinds(desk)
+    assert "the trial began" in desk.rows("findings", "text", "kind = 'behind'")[0][0]
 
 
 def test_freeze_is_seen_a_release_that_a_gateway_withholds_becomes_a_finding(desk, fleet):

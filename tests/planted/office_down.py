@@ -86,6 +86,28 @@ def answer_any_demand(put):
     put(Downward, "answer_command", answer)
 
 
+def explain_by_history(put):
+    """Take every release that a device ever confirmed, and what was provisioned, for what should decide."""
+
+    def is_explained(self, device, digest, adoptions):
+        once = [self._shelf.get(one.number) for one in adoptions if one.step == CONFIRMED]
+        known = [rollout.rules_digest(held.manifest) for held in once if held is not None]
+        return digest in [*known, self._down.traits(device).bundle]
+
+    put(ReleaseWatch, "_is_explained", is_explained)
+
+
+def keep_the_last_answer(put):
+    """Let a second answer to a command stand in place of the first, and say nothing."""
+    honest = Downward.command
+
+    def command(self, device, number):
+        held = honest(self, device, number)
+        return None if held is None else held._replace(event_order=None)
+
+    put(Downward, "command", command)
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -99,5 +121,7 @@ FAULTS = {
         keep_drift,
         want_the_lowest,
         answer_any_demand,
+        explain_by_history,
+        keep_the_last_answer,
     )
 }
