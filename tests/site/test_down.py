@@ -36,6 +36,8 @@ from tools.demo.layout import signing_key
 from tools.demo.releases import BAD, GOOD, policy_file
 
 TRIAL_SECTION = ("", "[trial]", "min_samples = 8", "min_ms = 300", "limit_ms = 20_000")
+# The bad rule is refused only while the pipe does not leak, and a leak of the synthetic recording lasts 14 rows.
+LONG_TRIAL = ("", "[trial]", "min_samples = 30", "min_ms = 300", "limit_ms = 20_000")
 LOSS = 0.15
 RELAY = 2
 
@@ -156,7 +158,7 @@ def test_bad_rule_is_taken_back_by_every_device_and_the_rule_before_goes_on(tmp_
     """The gate refuses what a bad rule asks for: each device returns to the release before, and the office replays all of it."""
 
     async def run():
-        site = await lay_out(tmp_path, devices=2, sections=TRIAL_SECTION, key=True)
+        site = await lay_out(tmp_path, devices=2, sections=LONG_TRIAL, key=True)
         try:
             await start_all(site)
             good = await asyncio.to_thread(_publish, site, GOOD)
