@@ -40,12 +40,14 @@ class Fetcher:
         self._backoff = backoff
         self._clock = clock
         self._point = point
-        self._tried: set[Lacking] = set()
+        # What failed, and when, on the monotonic clock, it is asked for again.
+        self._waiting: set[Lacking] = set()
+        self._again_s = 0.0
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Look what is lacking: the office said something. What was tried already waits its time all the same."""
-        if any(lacking not in self._tried for lacking in self._shelf.lacking()):
+        """Look what is lacking: the office said something. What failed waits its time all the same."""
+        if any(lacking not in self._waiting for lacking in self._shelf.lacking()):
             self._wake.set()
 
     async def run(self) -> None:
@@ -56,25 +58,40 @@ class Fetcher:
                 await self._wake.wait()
 
     async def step(self) -> bool:
-        """Try each body that is lacking once, and wait if one did not come; return False if nothing is lacking."""
+        """Try each body that is lacking and does not wait, then wait if one has not come; return False if nothing is lacking."""
         lacking = self._shelf.lacking()
-        self._tried = set(lacking)
-        failures = [error for one in lacking if (error := await self._fetch(one)) is not None]
-        self._tried = set(self._shelf.lacking()) & self._tried
-        if failures:
+        self._waiting &= set(lacking)
+        errors = await self._fetch_all([one for one in lacking if one not in self._waiting])
+        if errors:
+            asked = [error.retry_after_s for error in errors if error.retry_after_s is not None]
+            wait_s = self._backoff.next_wait_s(max(asked, default=None))
+            self._again_s = max(self._again_s, self._clock.monotonic() + wait_s)
+        elif not self._waiting:
+            self._backoff.reset()
+        if self._waiting:
             # Parts of a release that just came were not tried yet: they end the pause before it begins.
             self.wake()
-            asked = [error.retry_after_s for error in failures if error.retry_after_s is not None]
-            await self._pause(self._backoff.next_wait_s(max(asked, default=None)))
-        else:
-            self._backoff.reset()
+            await self._pause()
         return bool(lacking)
 
-    async def _pause(self, wait_s: float) -> None:
-        """Wait, but not while something is lacking that was not tried yet."""
-        waits = [asyncio.ensure_future(one) for one in (self._clock.sleep(wait_s), self._wake.wait())]
+    async def _fetch_all(self, lacking: list[Lacking]) -> list[OfficeError]:
+        errors = []
+        for one in lacking:
+            error = await self._fetch(one)
+            if error is not None:
+                errors.append(error)
+                self._waiting.add(one)
+        return errors
+
+    async def _pause(self) -> None:
+        """Wait until what failed is asked for again, but not while something is lacking that was not tried yet."""
+        asleep = asyncio.ensure_future(self._clock.sleep(self._again_s - self._clock.monotonic()))
+        waits = [asleep, asyncio.ensure_future(self._wake.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if asleep.done():
+                self._waiting.clear()
+                self._again_s = 0.0
         finally:
             for one in waits:
                 one.cancel()

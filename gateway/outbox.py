@@ -55,7 +55,8 @@ class Outbox:
     async def settle(self, batch: Batch, raw_answer: bytes) -> None:
         """Carry out the office's answer to batch: what it says of segments in one transaction, what waits below in a second.
 
-        Raises OfficeConfused: the answer is not well-formed, nothing was changed. StoreFull, StoreFailed: likewise.
+        Raises OfficeConfused: the answer is not well-formed, nothing was changed. StoreFull, StoreFailed: of the first
+        transaction nothing was changed, or it stands and what waits below is as it was, until the office says it again.
         """
         answer = parse_answer(batch, raw_answer)
         try:

@@ -237,4 +237,4 @@ def _refusal(response: httpx.Response) -> OfficeError:
 
 def _seconds(text: str | None) -> float | None:
     # The other form of Retry-After is a date; nothing of ours trusts wall time.
-    return float(text) if text is not None and text.isdigit() and len(text) < 7 else None
+    return float(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 7 else None

@@ -350,3 +350,30 @@ def test_release_that_is_new_does_not_wait_for_one_that_failed(tmp_path):
         assert shelf.deliverable(device_id(1)) is None
 
     run(tmp_path, body)
+
+
+def test_release_that_failed_waits_its_time_whatever_else_the_office_names(tmp_path):
+    """New releases end the pause for themselves only: who is asked for the failed one is not asked more often for them."""
+
+    async def body(store, shelf):
+        asked = []
+
+        async def get(path, bytes_max):
+            asked.append(path)
+            raise OfficeBusy("the office answered 503", 60.0)
+
+        clock = Endless()
+        fetcher, health = fetcher_of(shelf, get, clock)
+        task = asyncio.create_task(fetcher.run())
+        named = []
+        for number in (7, 8, 9):
+            named.append((device_id(number), number))
+            await shelf.replace(named, [])
+            fetcher.wake()
+            await until(lambda: len(asked) >= len(named), "the new one was not asked for")
+        await asyncio.sleep(0.05)
+        task.cancel()
+
+        assert [f"/v1/releases/{number}" for number in (7, 8, 9)] == asked
+
+    run(tmp_path, body)

@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+import httpx
 import pytest
 
 from gateway.downlink import Downlink
@@ -11,7 +12,7 @@ from gateway.health import Health
 from gateway.outbox import Outbox
 from gateway.shelf import Shelf
 from gateway.store_down import StoreDown
-from gateway.uplink import Backoff, Uplink
+from gateway.uplink import Backoff, Uplink, _refusal
 from protocol import coap
 from protocol.cbor import dumps
 from protocol.messages import parse_heartbeat
@@ -155,6 +156,16 @@ def test_retry_after_is_obeyed_up_to_the_longest_wait(tmp_path):
         raise OfficeBusy("503", 1_000_000.0)
 
     run(tmp_path, body, raising(OfficeBusy("503", 30.0)))
+
+
+@pytest.mark.parametrize(
+    "text", ["\u00b2", "\u0663", "-1", "1e3", "9" * 7, "", "Fri, 27 Nov 2026 00:00:00 GMT"]
+)
+def test_retry_after_that_is_no_count_of_seconds_is_as_if_it_were_not_there(text):
+    """A header of the office, or of whatever stands between, does not end the gateway."""
+    response = httpx.Response(503, headers=[(b"Retry-After", text.encode("utf-8"))])
+
+    assert _refusal(response).retry_after_s is None
 
 
 def test_too_large_request_is_halved_and_grows_again(tmp_path):
