@@ -222,7 +222,8 @@ def _down_text(down: dict[str, Any]) -> str:
     wanted = [f"{number} on {devices}" for number, devices in down.get("wanted", {}).items()]
     missing = f" (wanted: {', '.join(wanted)})" if wanted else ""
     missing += f", {down['lacking']} bodies still to come" if down["lacking"] else ""
-    return f"releases held: {releases}{missing}; {down['commands_waiting']} commands wait"
+    refused = f", {down['commands_refused']} find no room" if down.get("commands_refused") else ""
+    return f"releases held: {releases}{missing}; {down['commands_waiting']} commands wait{refused}"
 
 
 def _table(rows: list[dict[str, Any]], columns: list[tuple[str, str]]) -> str:

@@ -11,18 +11,19 @@ import asyncio
 import hashlib
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.errors import BodyRefused
-from gateway.store_down import StoreDown
-from protocol.command import parse_command
+from gateway.store_down import COMMAND_BYTES_MAX, StoreDown, command_bytes
+from protocol.command import Command, parse_command
 from protocol.errors import ProtocolError
 from protocol.limits import etag_bytes, release_bytes_max
 from protocol.manifest import Release, check_part, parse_release
 
 _log = logging.getLogger("gateway.shelf")
 
-# Commands of one device, and of all: what the office hands down at once is fewer.
+# Commands of one device, and of all: what the office hands down at once is fewer. Their bytes are limited in store_down.
 COMMANDS_PER_DEVICE_MAX = 64
 COMMANDS_MAX = 4096
 
@@ -52,6 +53,8 @@ class Shelf:
         self._commands: dict[bytes, dict[int, bytes]] = {}
         self._releases: dict[int, Release] = {}
         self._parts: dict[bytes, bytes] = {}
+        # How many commands of a device were refused in the office's newest word.
+        self._refused: dict[bytes, int] = {}
         # The office's word and a body that was on its way meet here, one after the other.
         self._lock = asyncio.Lock()
 
@@ -73,8 +76,9 @@ class Shelf:
     # ---- what the office says
 
     def devices(self) -> set[bytes]:
-        """Return the devices for which something is kept."""
-        return {device for known in (self._wanted, self._commands) for device, kept in known.items() if kept}
+        """Return the devices for which something is kept, or was refused."""
+        told = (self._wanted, self._commands, self._refused)
+        return {device for known in told for device, kept in known.items() if kept}
 
     async def replace(
         self, releases: list[tuple[bytes, int]], commands: list[bytes], *, gone: list[bytes] | None = None
@@ -82,17 +86,15 @@ class Shelf:
         """Take the office's newest word about the devices that releases names. Raises StoreFull or StoreFailed.
 
         Commands of other devices, and what is no command, are left aside. gone: devices that are not of this site any more.
+        A command for which there is no room is refused and said so, alone: segments and receipts must not wait for it, and the
+        office names it again with the device's next heartbeat.
         """
         async with self._lock:
             await self._replace(dict(releases), commands, gone or [])
 
     async def _replace(self, named: dict[bytes, int], commands: list[bytes], strangers: list[bytes]) -> None:
-        waiting: dict[bytes, dict[int, bytes]] = {device: {} for device in named}
-        others = sum(len(held) for device, held in self._commands.items() if device not in named)
-        for raw in commands:
-            self._sort_in(raw, waiting, others)
         wanted = {**dict.fromkeys(strangers, 0), **named}
-        waiting = {**{device: {} for device in strangers}, **waiting}
+        waiting = self._sort_in(commands, wanted)
         if self._says_nothing_new(wanted, waiting):
             return
         after = {**self._wanted, **wanted}
@@ -108,16 +110,37 @@ class Shelf:
         for digest in gone_parts:
             del self._parts[digest]
 
-    def _sort_in(self, raw: bytes, waiting: dict[bytes, dict[int, bytes]], others: int) -> None:
-        try:
-            fields = parse_command(raw).fields
-        except ProtocolError as error:
-            _log.warning("the office sent what is no command: %s", error)
-            return
-        held = waiting.get(fields.device)
-        total = others + sum(len(one) for one in waiting.values())
-        if held is not None and len(held) < COMMANDS_PER_DEVICE_MAX and total < COMMANDS_MAX:
+    def _sort_in(self, raws: list[bytes], devices: Iterable[bytes]) -> dict[bytes, dict[int, bytes]]:
+        """Return the commands of these devices that there is room for; what there is none for is said."""
+        waiting: dict[bytes, dict[int, bytes]] = {device: {} for device in devices}
+        others = [
+            raw for device, held in self._commands.items() if device not in waiting for raw in held.values()
+        ]
+        count, taken = len(others), sum(command_bytes(raw) for raw in others)
+        refused: dict[bytes, list[str]] = {device: [] for device in waiting}
+        for raw in raws:
+            fields = _command(raw)
+            if fields is None or fields.device not in waiting or fields.number in waiting[fields.device]:
+                continue
+            held = waiting[fields.device]
+            reason = _no_room(len(held), count, taken + command_bytes(raw))
+            # Nor any after it: a device that has carried out a higher number never looks at a lower one.
+            if reason or refused[fields.device]:
+                refused[fields.device].append(reason)
+                continue
             held[fields.number] = raw
+            count, taken = count + 1, taken + command_bytes(raw)
+        self._say_refused(refused)
+        return waiting
+
+    def _say_refused(self, refused: dict[bytes, list[str]]) -> None:
+        for device, reasons in refused.items():
+            # Once, not with each heartbeat of the device.
+            if reasons and self._refused.get(device, 0) != len(reasons):
+                _log.error(
+                    "%d commands of device %s are not kept: %s", len(reasons), device.hex(), reasons[0]
+                )
+            self._refused[device] = len(reasons)
 
     def _says_nothing_new(self, wanted: dict[bytes, int], waiting: dict[bytes, dict[int, bytes]]) -> bool:
         same = all(self._wanted.get(device, 0) == number for device, number in wanted.items())
@@ -209,14 +232,36 @@ class Shelf:
     # ---- for people
 
     def document(self) -> dict[str, object]:
-        """Return what status shows: releases here, on how many devices each is wanted, bodies lacking, commands waiting."""
+        """Return what status shows: releases here, on how many devices each is wanted, bodies lacking, commands waiting and refused."""
         wanted = Counter(self._wanted.values())
         return {
             "releases": sorted(self._releases),
             "wanted": {str(number): wanted[number] for number in sorted(wanted)},
             "lacking": len(self.lacking()),
             "commands_waiting": sum(len(held) for held in self._commands.values()),
+            "commands_refused": sum(self._refused.values()),
         }
+
+
+def _command(raw: bytes) -> Command | None:
+    try:
+        fields: Command = parse_command(raw).fields
+    except ProtocolError as error:
+        _log.warning("the office sent what is no command: %s", error)
+        return None
+    return fields
+
+
+def _no_room(of_device: int, of_all: int, all_bytes: int) -> str:
+    """Return why one more command is refused and what to do, or an empty text. all_bytes: with it."""
+    act = "it is taken once others are carried out; withdraw at the office what is not wanted any more"
+    if of_device >= COMMANDS_PER_DEVICE_MAX:
+        return f"{of_device} wait for it already, the limit of one device ({COMMANDS_PER_DEVICE_MAX}); {act}"
+    if of_all >= COMMANDS_MAX:
+        return f"{of_all} wait at this site already, the limit ({COMMANDS_MAX}); {act}"
+    if all_bytes > COMMAND_BYTES_MAX:
+        return f"with it commands take {all_bytes} bytes, above their share of the store ({COMMAND_BYTES_MAX}); {act}"
+    return ""
 
 
 def _body(raw: bytes) -> Body:

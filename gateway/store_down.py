@@ -1,7 +1,8 @@
 """What the store keeps of the way down: wanted releases, waiting commands, releases and parts. SQL only; `shelf` is over it.
 
-All of it together has a share of its own beside bytes_max, so that no release ever costs a segment its custody. It is
-counted as the pages that it takes at most: what is short of a page costs one all the same.
+All of it together has a share of its own beside bytes_max, so that nothing of it ever costs a segment its custody, and commands
+have theirs within it, so that neither they nor releases crowd the other out. It is counted as the pages that it takes at most: what
+is short of a page costs one all the same.
 """
 
 import sqlite3
@@ -10,15 +11,21 @@ from typing import NamedTuple
 from gateway.errors import StoreFull
 from gateway.store import Store
 
-# Releases, parts and commands of one site together: twenty releases of the largest size.
+# Releases, parts and commands of one site together.
 DOWN_BYTES_MAX = 4 * 1024 * 1024
+# Of these, what commands may take: some 3,600 of the largest size.
+COMMAND_BYTES_MAX = 1024 * 1024
+# And what is left for releases and their parts: fifteen releases of the largest size.
+BODY_BYTES_MAX = DOWN_BYTES_MAX - COMMAND_BYTES_MAX
 
 # A body lies on pages of 4,096 bytes, 4,092 of them its own, and on its share of a leaf; leaves may be half empty.
-_BYTES = (
+_BODY_BYTES = (
     "SELECT (SELECT coalesce(sum((length(raw) / 4092 + 2) * 4096), 0) FROM releases)"
     " + (SELECT coalesce(sum((length(body) / 4092 + 2) * 4096), 0) FROM parts)"
-    " + (SELECT coalesce(sum((length(raw) + 64) * 2), 0) FROM commands) + (SELECT count(*) * 64 FROM wanted)"
+    " + (SELECT count(*) * 64 FROM wanted)"
 )
+# A command's row is its bytes, its key and what a leaf says of it; here too leaves may be half empty.
+_COMMAND_BYTES = "SELECT coalesce(sum((length(raw) + 64) * 2), 0) FROM commands"
 
 
 class Kept(NamedTuple):
@@ -95,8 +102,12 @@ class StoreDown:
 
     async def _put(self, sql: str, key: int | bytes, body: bytes) -> None:
         def put(connection: sqlite3.Connection) -> int:
-            if _down_bytes(connection) + _page_bytes(body) > DOWN_BYTES_MAX:
-                raise StoreFull(f"releases and commands fill their share ({DOWN_BYTES_MAX} bytes)")
+            taken = _sum(connection, _BODY_BYTES)
+            if taken + _page_bytes(body) > BODY_BYTES_MAX:
+                raise StoreFull(
+                    f"a body of {len(body)} bytes finds no room: releases and parts hold {taken} bytes of their share"
+                    f" of the store ({BODY_BYTES_MAX}); take back releases that no device needs any more"
+                )
             connection.execute(sql, (key, body))
             return self._measure(connection)
 
@@ -109,8 +120,17 @@ class StoreDown:
         return after
 
 
+def command_bytes(raw: bytes) -> int:
+    """Return what a waiting command takes of COMMAND_BYTES_MAX."""
+    return (len(raw) + 64) * 2
+
+
 def _down_bytes(connection: sqlite3.Connection) -> int:
-    return connection.execute(_BYTES).fetchone()[0]
+    return _sum(connection, _BODY_BYTES) + _sum(connection, _COMMAND_BYTES)
+
+
+def _sum(connection: sqlite3.Connection, sql: str) -> int:
+    return connection.execute(sql).fetchone()[0]
 
 
 def _page_bytes(body: bytes) -> int:

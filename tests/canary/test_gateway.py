@@ -84,6 +84,18 @@ CAUGHT_BY = {
         "assert",
         lambda name, use: test_shelf.check_no_room_is_taken(use("tmp_path"), 1100),
     ),
+    "count_commands_only": (
+        "nothing was refused",
+        lambda name, use: test_shelf.check_command_share(use("tmp_path")),
+    ),
+    "share_without_walls": (
+        "assert",
+        lambda name, use: test_shelf.check_shares_are_apart(use("tmp_path"), commands_first=True),
+    ),
+    "take_a_later_command": (
+        "overtook",
+        lambda name, use: test_shelf.check_lower_command_goes_first(use("tmp_path")),
+    ),
     "keep_what_was_withdrawn": (
         "it is kept",
         lambda name, use: test_shelf.check_withdrawn_on_its_way(use("tmp_path"), 0),

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 
+from gateway.cli import _down_text
 from protocol.command import Command, seal_command
 from protocol.keys import downlink_key
 from protocol.manifest import MODEL
@@ -123,7 +124,20 @@ def test_what_waits_below_is_shown(site):
         (device_id(2).hex(), None, 0),
     ]
     assert "down    releases held: 7 (wanted: 7 on 1); 1 commands wait" in text
-    assert down == {"releases": [7], "wanted": {"7": 1}, "lacking": 0, "commands_waiting": 1}
+    assert down == {
+        "releases": [7],
+        "wanted": {"7": 1},
+        "lacking": 0,
+        "commands_waiting": 1,
+        "commands_refused": 0,
+    }
+
+
+def test_refused_commands_are_shown():
+    """`status` says how many commands of the office find no room here."""
+    down = {"releases": [7], "wanted": {}, "lacking": 0, "commands_waiting": 64, "commands_refused": 2}
+
+    assert _down_text(down) == "releases held: 7; 64 commands wait, 2 find no room"
 
 
 def test_links_are_read_again_on_sighup(files):

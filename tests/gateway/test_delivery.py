@@ -401,4 +401,10 @@ def test_store_of_the_step_before_goes_on_with_what_it_holds(tmp_path):
 
     held, document = asyncio.run(main())
     assert held == 1
-    assert document == {"releases": [], "wanted": {}, "lacking": 0, "commands_waiting": 0}
+    assert document == {
+        "releases": [],
+        "wanted": {},
+        "lacking": 0,
+        "commands_waiting": 0,
+        "commands_refused": 0,
+    }

@@ -14,7 +14,7 @@ from gateway.health import Health
 from gateway.outbox import Outbox
 from gateway.shelf import COMMANDS_MAX, COMMANDS_PER_DEVICE_MAX, Shelf
 from gateway.store import STORED, Batch
-from gateway.store_down import DOWN_BYTES_MAX, StoreDown
+from gateway.store_down import BODY_BYTES_MAX, COMMAND_BYTES_MAX, DOWN_BYTES_MAX, StoreDown, command_bytes
 from gateway.uplink import Backoff
 from protocol.command import Command, seal_command
 from protocol.keys import downlink_key
@@ -170,7 +170,7 @@ def test_full_share_refuses_bodies_and_no_segment(tmp_path):
 
     async def body(store, shelf):
         down = StoreDown(store)
-        with pytest.raises(StoreFull, match=str(DOWN_BYTES_MAX)):
+        with pytest.raises(StoreFull, match=str(BODY_BYTES_MAX)):
             for n in range(1000):
                 await down.put_part(n.to_bytes(32, "big"), bytes(16_000))
         assert await rows(store, "parts") > 100
@@ -193,6 +193,112 @@ def test_commands_of_one_device_and_of_all_are_limited(tmp_path):
         assert await rows(store, "commands") == COMMANDS_MAX
 
     run(tmp_path, body)
+
+
+# Commands from here on are alike in length.
+FIRST = 100
+
+
+def big_command(number, device):
+    """Return a sealed command of the largest size."""
+    fields = Command(device, number, 1 << 62, [200, *[1 << 62] * 4])
+    return seal_command(fields, downlink_key(DOWNLINK, "command"))
+
+
+async def fill_commands(shelf):
+    """Let so many commands wait that the next device's find no room for some; return that device and all commands for it."""
+    n = 0
+    while True:
+        n += 1
+        device = n.to_bytes(8, "big")
+        waiting = [big_command(FIRST + n, device) for n in range(COMMANDS_PER_DEVICE_MAX)]
+        await shelf.replace([(device, 0)], waiting)
+        if shelf.document()["commands_refused"]:
+            return device, waiting
+        assert n * COMMANDS_PER_DEVICE_MAX < COMMANDS_MAX, "nothing was refused"
+
+
+def check_command_share(folder):
+    async def body(store, shelf):
+        free = await store.read(lambda _: store._free_bytes())
+        device, waiting = await fill_commands(shelf)
+        kept = await rows(store, "commands")
+        taken = kept * command_bytes(waiting[0])
+        refused = shelf.document()["commands_refused"]
+
+        assert COMMAND_BYTES_MAX - command_bytes(waiting[0]) < taken <= COMMAND_BYTES_MAX
+        assert shelf.newest_command(device) == FIRST + len(waiting) - refused - 1
+        assert await store.read(lambda _: store._free_bytes()) >= free - 4096
+        assert await store.add_segment(parse_segment(segment(0))) == STORED
+
+    run(folder, body, bytes_max=1 << 20)
+
+
+def test_commands_above_their_share_are_refused_and_no_segment(tmp_path, caplog):
+    """Commands that are fewer than the most, but longer than their share, are refused and named; custody has the room that it had."""
+    check_command_share(tmp_path)
+
+    (said,) = [record.message for record in caplog.records if record.name == "gateway.shelf"]
+    assert str(COMMAND_BYTES_MAX) in said and "withdraw" in said
+
+
+def check_lower_command_goes_first(folder):
+    async def body(store, shelf):
+        device, waiting = await fill_commands(shelf)
+        kept = len(waiting) - shelf.document()["commands_refused"]
+        await shelf.replace([(device, 0)], [*waiting[: kept + 1], command(FIRST + 99, device)])
+
+        assert shelf.newest_command(device) == FIRST + kept - 1, (
+            "a later command overtook one that was refused"
+        )
+
+    run(folder, body)
+
+
+def test_no_command_overtakes_one_that_was_refused(tmp_path):
+    """A device never looks below the highest number that it took: after a refused command nothing of that device is kept."""
+    check_lower_command_goes_first(tmp_path)
+
+
+def test_refused_command_is_taken_when_there_is_room_again(tmp_path):
+    """When others are carried out, the office's next word about the device is taken whole, and nothing is called refused."""
+
+    async def body(store, shelf):
+        device, waiting = await fill_commands(shelf)
+        await shelf.replace([(bytes(7) + b"\1", 0)], [])
+        await shelf.replace([(device, 0)], waiting)
+
+        assert shelf.newest_command(device) == FIRST + len(waiting) - 1
+        assert shelf.document()["commands_refused"] == 0
+
+    run(tmp_path, body)
+
+
+def check_shares_are_apart(folder, *, commands_first):
+    async def body(store, shelf):
+        down = StoreDown(store)
+        if commands_first:
+            await fill_commands(shelf)
+        with pytest.raises(StoreFull):
+            for n in range(1000):
+                await down.put_part(n.to_bytes(32, "big"), bytes(16_000))
+        if not commands_first:
+            await fill_commands(shelf)
+
+        assert await rows(store, "parts") * 16_000 > BODY_BYTES_MAX * 0.7
+        assert (
+            await rows(store, "commands") * command_bytes(big_command(FIRST, bytes(8)))
+            > COMMAND_BYTES_MAX - 400
+        )
+        assert store.down_bytes <= DOWN_BYTES_MAX
+
+    run(folder, body)
+
+
+@pytest.mark.parametrize("commands_first", [True, False])
+def test_commands_and_releases_do_not_crowd_each_other_out(tmp_path, commands_first):
+    """Whichever of the two came first and filled its share: the other has all of its own, and together they keep theirs."""
+    check_shares_are_apart(tmp_path, commands_first=commands_first)
 
 
 def test_full_disk_leaves_the_shelf_as_it_was(tmp_path):

@@ -18,9 +18,11 @@ from gateway.store import FORKED, STORED, Store
 from gateway.store_file import used_bytes
 from gateway.uplink import Backoff
 from protocol.coap import CON, ETAG, POST, URI_PATH, Message
+from protocol.command import parse_command
 
 FAULTS = {}
-_BODIES = (("releases", "raw"), ("parts", "body"), ("commands", "raw"))
+_BODIES = (("releases", "raw"), ("parts", "body"))
+_SMALL_COMMAND_BYTES = 60
 
 
 def fault(apply):
@@ -202,7 +204,35 @@ def crowd_out_custody(patch):
 def count_bytes_for_pages(patch):
     """What goes down is counted by its bytes, though it takes whole pages."""
     sums = [f"(SELECT coalesce(sum(length({column})), 0) FROM {table})" for table, column in _BODIES]
-    patch(store_down_module, "_BYTES", f"SELECT {' + '.join(sums)}")
+    patch(store_down_module, "_BODY_BYTES", f"SELECT {' + '.join(sums)}")
+
+
+@fault
+def count_commands_only(patch):
+    """Waiting commands are limited by how many they are, whatever room they take."""
+    patch(shelf_module, "COMMAND_BYTES_MAX", 1 << 40)
+
+
+@fault
+def share_without_walls(patch):
+    """Releases may take what is there for commands, and so on."""
+    patch(store_down_module, "BODY_BYTES_MAX", store_down_module.DOWN_BYTES_MAX + (1 << 20))
+
+
+@fault
+def take_a_later_command(patch):
+    """A command that still fits is taken, though a lower one of its device was refused."""
+    true_sort_in = Shelf._sort_in
+
+    def sort_in(self, raws, devices):
+        waiting = true_sort_in(self, raws, devices)
+        for raw in raws:
+            fields = parse_command(raw).fields
+            if fields.number >= max(waiting[fields.device], default=0) and len(raw) < _SMALL_COMMAND_BYTES:
+                waiting[fields.device][fields.number] = raw
+        return waiting
+
+    patch(Shelf, "_sort_in", sort_in)
 
 
 @fault
