@@ -13,6 +13,7 @@ from tests.gateway import (
     test_uplink,
 )
 from tests.gateway.conftest import certificates, files, site
+from tests.gateway.site import drip, flood
 from tests.planted.gateway import FAULTS
 
 # Fixtures of the gateway's own tests, so that the very same checks run here.
@@ -107,6 +108,18 @@ CAUGHT_BY = {
     "trust_the_disk": (
         "assert",
         lambda name, use: test_shelf.check_damaged_body(use("tmp_path")),
+    ),
+    "read_to_the_end": (
+        "assert",
+        lambda name, use: test_delivery.check_endless_body(
+            use("site"), f"/v1/parts/{test_delivery.PART}", flood, "bodies_refused"
+        ),
+    ),
+    "wait_for_every_byte": (
+        "it was not asked for again",
+        lambda name, use: test_delivery.check_endless_body(
+            use("site"), f"/v1/parts/{test_delivery.PART}", drip, "fetch_failures"
+        ),
     ),
     "ask_again_at_once": (
         "assert",

@@ -177,7 +177,7 @@ class OfficeDouble:
     """An HTTPS server that keeps what arrives and answers as the office would, or as `misbehave` says.
 
     wanted: device -> number of a release; commands: device -> [sealed]; bodies: path -> bytes, what GETs find; gets: paths asked for.
-    dripping: paths whose bytes come one by one and never end.
+    slow: path -> pour(writer), which writes an answer that never ends: `drip` byte by byte, `flood` without a length.
     misbehave(body) -> (status, headers, body) or None; None answers in order. It knows what segments are, but not the keys:
     it gives receipts for what is contiguous. hold: an asyncio.Event that each answer waits for.
     """
@@ -193,7 +193,7 @@ class OfficeDouble:
         self.commands = {}
         self.bodies = {}
         self.gets = []
-        self.dripping = set()
+        self.slow = {}
         self.misbehave = lambda body: None
         self.gives_receipts = True
         self.gives_tokens = True
@@ -227,9 +227,9 @@ class OfficeDouble:
                 self.requests += 1
                 self.authorizations.add(fields.get("authorization"))
                 await self.hold.wait()
-                if path in self.dripping:
+                if path in self.slow:
                     self.gets.append(path)
-                    await _drip(writer)
+                    await self.slow[path](writer)
                 if head.startswith("GET "):
                     status, headers, answer = self._body(path)
                 else:
@@ -320,12 +320,22 @@ def raw_device(raw):
         return None
 
 
-async def _drip(writer):
+async def drip(writer):
+    """Answer with a body that honestly tells its size, and sends it so slowly that no single read waits long."""
     writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 1000\r\n\r\n")
     for _ in range(1000):
         writer.write(b"x")
         await writer.drain()
         await asyncio.sleep(0.05)
+
+
+async def flood(writer):
+    """Answer with a body that tells no size and never ends; quick, but no more than a test's memory holds."""
+    writer.write(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        writer.write(b"1000\r\n" + bytes(0x1000) + b"\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.001)
 
 
 class Counter:

@@ -28,6 +28,8 @@ from tests.gateway.site import (
     OfficeDouble,
     custody_of,
     device_id,
+    drip,
+    flood,
     free_port,
     new_store,
     segment,
@@ -188,24 +190,36 @@ def test_lying_office_gets_nothing_stored_and_holds_up_no_segment(site, lie):
     check_lying_office(site, lie)
 
 
-def test_dripping_office_holds_up_no_segment(site):
-    """A release whose bytes come one by one and never end is given up; segments get through meanwhile, and it when it comes whole."""
-
+def check_endless_body(site, path, pour, counted):
     async def body(running):
         running.office.put_release(RELEASE, BODIES)
-        running.office.dripping.add(f"/v1/releases/{NUMBER}")
+        running.office.slow[path] = pour
         running.office.wanted[device_id()] = NUMBER
         device = running.device()
         await device.beat(counter=1)
-        await until(lambda: len(running.office.gets) >= 2, "it was not asked for again")
+        await until(lambda: running.office.gets.count(path) >= 3, "it was not asked for again")
         await device.send(segment(0))
         await until(lambda: running.office.numbers(device_id()) == [0], "the segment did not get through")
 
         assert running.gateway.shelf.deliverable(device_id()) is None
-        running.office.dripping.clear()
+        assert running.gateway.health.counts[counted] >= 2
+        running.office.slow.clear()
         await until(lambda: running.gateway.shelf.deliverable(device_id()) == NUMBER, "it never came")
+        assert await device.fetch(f"r/{NUMBER}/0") == BODY
 
     site(body, timeout_s=0.5)
+
+
+@pytest.mark.parametrize("path", [f"/v1/releases/{NUMBER}", f"/v1/parts/{PART}"], ids=["release", "part"])
+def test_dripping_office_holds_up_no_segment(site, path):
+    """A release or part whose bytes come one by one is given up; segments get through meanwhile, and it when it comes whole."""
+    check_endless_body(site, path, drip, "fetch_failures")
+
+
+@pytest.mark.parametrize("path", [f"/v1/releases/{NUMBER}", f"/v1/parts/{PART}"], ids=["release", "part"])
+def test_endless_body_is_left_at_the_longest_honest_size(site, path):
+    """A release or part that tells no size and never ends is refused as too long, not read until the time is up."""
+    check_endless_body(site, path, flood, "bodies_refused")
 
 
 def check_withdrawn_command_is_gone(site):

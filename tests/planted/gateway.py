@@ -9,6 +9,7 @@ import hashlib
 from gateway import shelf as shelf_module
 from gateway import store as store_module
 from gateway import store_down as store_down_module
+from gateway import uplink as uplink_module
 from gateway.delivery import Delivery
 from gateway.links import udp
 from gateway.reconcile import Lane
@@ -16,7 +17,7 @@ from gateway.sessions import Opened, Session
 from gateway.shelf import Shelf
 from gateway.store import FORKED, STORED, Store
 from gateway.store_file import used_bytes
-from gateway.uplink import Backoff
+from gateway.uplink import Backoff, Office
 from protocol.coap import CON, ETAG, POST, URI_PATH, Message
 from protocol.command import parse_command
 
@@ -289,3 +290,24 @@ def ask_again_at_once(patch):
     """How long the office asks to be left alone is not heard for releases."""
     true_wait = Backoff.next_wait_s
     patch(Backoff, "next_wait_s", lambda self, asked_s=None: true_wait(self))
+
+
+@fault
+def read_to_the_end(patch):
+    """A body is read for as long as the office sends it."""
+
+    async def read(response, bytes_max):
+        return await response.aread()
+
+    patch(uplink_module, "_read", read)
+
+
+@fault
+def wait_for_every_byte(patch):
+    """Only the wait for the next byte has an end, not the wait for the whole body."""
+
+    async def get(self, path, bytes_max):
+        async with self._client.stream("GET", path) as response:
+            return await uplink_module._read(response, bytes_max)
+
+    patch(Office, "get", get)
