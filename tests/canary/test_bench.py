@@ -4,7 +4,7 @@ import pytest
 
 from protocol.keys import ROUTINE
 from tests.planted.bench import FAULTS
-from tests.tools import test_bench, test_bench_device, test_bench_peers
+from tests.tools import test_bench, test_bench_device, test_bench_peers, test_demo_command
 from tests.tools.bench_work import synthetic_rows
 
 CAUGHT_BY = {
@@ -26,6 +26,7 @@ CAUGHT_BY = {
     "skip_the_peer_silently": lambda folder: test_bench.test_benchmark_gives_figures_of_the_promised_shape(
         "gateway", folder
     ),
+    "live_ignores_what_it_has_not": test_demo_command.check_nothing_is_ignored,
 }
 
 

@@ -1,7 +1,9 @@
-"""Faults of the benchmarks, planted into the real code. Each name says how a broken benchmark would flatter somebody.
+"""Faults of the benchmarks and the demonstration, planted into the real code. Each name says how a broken one would flatter somebody.
 
 FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 """
+
+import sys
 
 from gateway.store import STORED, Store
 from tests.tools import test_bench_peers
@@ -9,6 +11,7 @@ from tools.bench import link_transport, nats_peer, office_ingest_rate, replay_ra
 from tools.bench.link_transport import TlsPeer
 from tools.bench.micropython import closures
 from tools.bench.race import Skipped
+from tools.demo import command as demo
 
 
 def acknowledge_what_is_not_stored(put):
@@ -73,6 +76,11 @@ def skip_the_peer_silently(put):
     put(nats_peer, "_missing", lambda program, settings: Skipped(nats_peer.NAME, "", ""))
 
 
+def live_ignores_what_it_has_not(put):
+    """Take what has no effect beside --live without a word."""
+    put(sys.modules[demo.callback.__module__], "_refuse_what_live_has_not", lambda context, devices: None)
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -84,5 +92,6 @@ FAULTS = {
         acknowledgement_costs_nothing,
         packet_length_is_short,
         skip_the_peer_silently,
+        live_ignores_what_it_has_not,
     )
 }

@@ -20,6 +20,7 @@ from tools.demo.plan import DEVICES_MAX, SECONDS_MAX, SECONDS_MIN, make_plan
 SCHEMA = "outstation.demo"
 SCHEMA_VERSION = 1
 LIVE_DEVICES = 3
+_TYPED = click.core.ParameterSource.COMMANDLINE
 
 
 @click.command()
@@ -65,6 +66,8 @@ def command(
     """
     from rich.console import Console
 
+    if live:
+        _refuse_what_live_has_not(click.get_current_context(), devices)
     console = Console()
     if json_file is not None:
         # A path that cannot be written to is said now, not after the run.
@@ -73,7 +76,7 @@ def command(
     folder = _folder(keep)
     try:
         if live:
-            return asyncio.run(_live(console, folder, seed, min(devices, LIVE_DEVICES)))
+            return asyncio.run(_live(console, folder, seed, min(devices, LIVE_DEVICES)))  # without --devices
         is_kept = keep is not None
         return asyncio.run(
             _run(console, folder, seed, devices, seconds, json_file, is_kept=is_kept, stays=stay)
@@ -84,6 +87,38 @@ def command(
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+# Options of the story alone, and what --live does instead.
+_NOT_LIVE = {
+    "json_file": ("--json", "it measures and proves nothing that could be written"),
+    "seconds": ("--seconds", "it runs until Ctrl-C"),
+    "stay": ("--stay", "its page stays until Ctrl-C as it is"),
+}
+
+
+def _refuse_what_live_has_not(context: click.Context, devices: int) -> None:
+    """Raise DiagnosticError (exit 2) for whatever was typed beside --live and would have no effect: all of it at once."""
+    typed = [name for name in context.params if context.get_parameter_source(name) is _TYPED]
+    found = [
+        Diagnostic(
+            "usage-wrong",
+            f"{option} does not go with --live: {why}",
+            fix=f"leave out {option}, or leave out --live for the story",
+        )
+        for name, (option, why) in _NOT_LIVE.items()
+        if name in typed
+    ]
+    if "devices" in typed and devices > LIVE_DEVICES:
+        found.append(
+            Diagnostic(
+                "usage-wrong",
+                f"--devices {devices} with --live: at most {LIVE_DEVICES} devices stay",
+                fix=f"name {LIVE_DEVICES} or fewer, or leave out --live for the story",
+            )
+        )
+    if found:
+        raise DiagnosticError(found)
 
 
 def _folder(keep: Path | None) -> Path:
