@@ -13,6 +13,7 @@ demo: $(READY)
 bench: $(READY)
 	@mkdir -p build
 	$(BIN)/python -m tools.bench --json build/bench.json
+	$(BIN)/python -m tools.page_bench --json build/page.json
 
 site: $(READY)
 	rm -rf build/site

@@ -4,7 +4,7 @@ import pytest
 
 from protocol.keys import ROUTINE
 from tests.planted.bench import FAULTS
-from tests.tools import test_bench, test_bench_device, test_bench_peers, test_demo_command
+from tests.tools import test_bench, test_bench_device, test_bench_peers, test_demo_command, test_page_bench
 from tests.tools.bench_work import synthetic_rows
 
 CAUGHT_BY = {
@@ -25,6 +25,9 @@ CAUGHT_BY = {
     "packet_length_is_short": lambda folder: test_bench_peers.test_publish_is_an_mqtt_packet(5000, None),
     "skip_the_peer_silently": lambda folder: test_bench.test_benchmark_gives_figures_of_the_promised_shape(
         "gateway", folder
+    ),
+    "judge_the_page_by_its_median": lambda folder: (
+        test_page_bench.test_each_figure_is_a_share_of_its_budget()
     ),
     "live_ignores_what_it_has_not": test_demo_command.check_nothing_is_ignored,
 }

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.bench.race import Contender, Lap, Skipped
+from tools.site import free_port
 
 VARIABLE = "NATS_SERVER"
 NAME = "NATS JetStream"
@@ -55,7 +56,7 @@ def nats_peer(folder: Path) -> Iterator[Peer]:
     """Run a server whose store lies below a folder, and end it; where it cannot run, the peer says why."""
     program = find_server()
     with tempfile.TemporaryDirectory(prefix="nats-", dir=folder) as name:
-        place, port = Path(name), _free_port()
+        place, port = Path(name), free_port(socket.SOCK_STREAM)
         settings = _write_settings(place, port)
         missing = _missing(program, settings)
         if missing is not None or program is None:
@@ -135,13 +136,6 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int, place: Path) -> Non
         time.sleep(0.05)
     tail = (place / "nats.log").read_text(errors="replace").splitlines()[-3:]
     raise RuntimeError(f"nats-server did not come up: {' / '.join(tail)}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def _publish_all(url: str, streams: list[list[bytes]]) -> Lap:
