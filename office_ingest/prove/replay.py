@@ -11,7 +11,8 @@ Whether wall time was trusted and a gateway answered are inputs of the gates tha
 no gate is asked, so samples without a decision need neither; those with one take them from it.
 
 A command of the office passes the same gates as rules do, so a run applies what its event says of the gate. A release that begins or ends
-does so with a checkpoint of its own: the run goes on from it under the other bundle.
+does so with an event and a checkpoint of its own (takeover.py): the run goes on from it under the other bundle, whose registers begin
+anew and whose gates are carried over. A checkpoint that names another bundle without that ends the run, and is a finding.
 
 Events are fed in the order of the device, both lanes together. Source: SPEC.md sections 4.3 and 4.4; rules/SPEC.md section 10.
 """
@@ -19,10 +20,11 @@ Events are fed in the order of the device, both lanes together. Source: SPEC.md 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from office_ingest.prove.takeover import ADOPT, TO_MAKE_ROOM, Takeover
 from protocol.cbor import loads
 from protocol.command import SET_ACTUATOR
 from protocol.errors import RULE, ProtocolError
-from protocol.event import BOOT, CHECKPOINT, COMMAND, DECISION, GOOD, RULE_FAULT, SAMPLE
+from protocol.event import ADOPTION, BOOT, CHECKPOINT, COMMAND, DECISION, GOOD, RULE_FAULT, SAMPLE
 from rules.bundle import Bundle
 from rules.engine import Engine
 from rules.guard import ONLINE, TRUSTED_TIME
@@ -33,7 +35,6 @@ Found = Callable[[int, str], None]  # order, what
 
 # of a checkpoint's map, SPEC.md section 4.4
 _REASON, _NOW, _BUNDLE, _ENGINE = 1, 2, 3, 7
-_TO_MAKE_ROOM = 3
 RULE_TICK_MS = 100
 # of a decision's fields, wire.cddl
 _DECISION_FIELDS = 12
@@ -77,13 +78,27 @@ class _Pending:
         self.faults: list[tuple[Any, Any]] = []
 
 
+class _Held(NamedTuple):
+    """What a whole checkpoint sets up. order: of its first part."""
+
+    order: int
+    reason: int
+    bundle: bytes
+    engine: Engine
+    now_base: int
+
+
 class DeviceReplay:
     """Replays one device. bundle_of: digest -> Bundle, or None if the office does not hold it. found: told of each difference."""
 
-    def __init__(self, bundle_of: Callable[[bytes], Bundle | None], found: Found):
+    def __init__(
+        self, bundle_of: Callable[[bytes], Bundle | None], found: Found, takeover: Takeover | None = None
+    ):
         self.counts = Counts()
         self._bundle_of = bundle_of
         self._found = found
+        self._takeover = Takeover() if takeover is None else takeover
+        self._held: _Held | None = None
         self._steps: dict[bytes, StepReplay] = {}
         self._engine: Engine | None = None
         self._engine_bundle = b""
@@ -93,16 +108,22 @@ class DeviceReplay:
         self._parts: list[bytes] = []
         self._parts_start = 0
 
-    def feed(self, boot: int, event: Event) -> None:
-        """Take the next event of the device. Raises nothing for what an event holds."""
+    def feed(self, boot: int, event: Event, *, is_after_loss: bool = False) -> None:
+        """Take the next event of the device. Raises nothing for what an event holds.
+
+        is_after_loss: critical segments before this event are not held, or cannot be read.
+        """
         order, _, kind, fields = event
         if self._last is not None and self._last != (order - 1, boot):
             self._stop()
+            if is_after_loss:
+                self._takeover.forget()
         if self._last is None or self._last[1] != boot:
             self._now_base = None
         self._last = (order, boot)
         if kind == SAMPLE:
             self._settle(is_complete=True)
+            self._give_up_held()
             self.counts.samples += 1
             self._pending = _Pending(event, boot)
         elif kind == DECISION:
@@ -111,6 +132,8 @@ class DeviceReplay:
             self._part(event)
         elif kind == COMMAND:
             self._command(event)
+        elif kind == ADOPTION:
+            self._adoption(fields)
         elif kind == BOOT:
             self._stop()
             self._now_base = fields[1] if len(fields) == 2 and isinstance(fields[1], int) else None
@@ -125,7 +148,8 @@ class DeviceReplay:
 
     def _stop(self) -> None:
         self._settle(is_complete=False)
-        self._engine = None
+        self._engine = self._held = None
+        self._takeover.drop()
         self._parts = []
 
     # step
@@ -228,28 +252,57 @@ class DeviceReplay:
         order = self._parts_start
         try:
             items = loads(data)
-            if items[_REASON] == _TO_MAKE_ROOM and self._pending is not None:
+            reason, (version, digest), state = items[_REASON], items[_BUNDLE], items[_ENGINE]
+            if reason == TO_MAKE_ROOM and self._pending is not None:
                 return
-            digest, state = items[_BUNDLE][1], items[_ENGINE]
-            now_base = items[_NOW] - tick_ms // RULE_TICK_MS
             bundle = self._bundle_of(digest)
             if bundle is None:
                 raise ProtocolError(RULE, f"the office does not hold its bundle {digest.hex()[:16]}")
             engine = Engine(bundle)
             engine.restore(state)
-        except (ProtocolError, KeyError, IndexError, TypeError, AttributeError) as error:
+            held = _Held(order, reason, digest, engine, items[_NOW] - tick_ms // RULE_TICK_MS)
+        except (ProtocolError, KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             self._found(order, f"the checkpoint cannot be taken up: {error}")
             self._stop()
             return
         self._settle(is_complete=True)
-        if (
-            self._engine is not None
-            and self._engine_bundle == digest
-            and _plain(self._engine.state()) != state
-        ):
-            self._found(order, "the checkpoint's state is not the one that run replay comes to")
-        self._engine, self._engine_bundle, self._now_base = engine, digest, now_base
+        wrong = self._takeover.take(reason, version, digest)
+        if wrong:
+            self._found(order, wrong)
+            self._stop()
+        elif self._takeover.is_held:
+            self._engine, self._held = None, held
+        else:
+            self._check_state(held, bundle)
+            self._take_up(held)
+
+    def _check_state(self, held: _Held, bundle: Bundle) -> None:
+        """Find a checkpoint whose state is not what the run so far comes to; of a bundle that takes over: its first values, and the gates."""
+        if self._engine is None:
+            return
+        expected = self._engine
+        if held.reason == ADOPT or held.bundle != self._engine_bundle:
+            expected = Engine(bundle)
+            expected.carry_gates(self._engine.state()[2])
+        if _plain(expected.state()) != _plain(held.engine.state()):
+            self._found(held.order, "the checkpoint's state is not the one that run replay comes to")
+
+    def _take_up(self, held: _Held) -> None:
+        self._engine, self._engine_bundle, self._now_base = held.engine, held.bundle, held.now_base
+        self._held = None
         self.counts.checkpoints += 1
+
+    def _adoption(self, fields: tuple[Any, ...]) -> None:
+        """Take what an adoption event says of who decides; a boot's checkpoint may have waited for it."""
+        self._takeover.tell(*fields)
+        if self._held is not None and not self._takeover.is_held:
+            self._take_up(self._held)
+
+    def _give_up_held(self) -> None:
+        wrong = self._takeover.sampled()
+        if wrong and self._held is not None:
+            self._found(self._held.order, wrong)
+        self._held = None
 
 
 def read_decision(order: int, fields: tuple[Any, ...]) -> Decision | None:

@@ -1,4 +1,4 @@
-"""The part of the auditor's walk that needs the keystore: seals, bodies, orders and decisions.
+"""The part of the auditor's walk that needs the keystore: seals, bodies, orders, decisions, and what rows repeat of bodies.
 
 Nobody without a device's keys can make bytes that pass it, however well all columns were made to fit.
 """
@@ -10,15 +10,20 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from office_ingest.errors import KeyUnknown
+from office_ingest.govern.rollout import rules_digest
+from office_ingest.prove.downward import Told
 from office_ingest.prove.progress import Progress
 from office_ingest.prove.replay import Counts, DeviceReplay
 from office_ingest.prove.report import Report, place_text
+from office_ingest.prove.takeover import Takeover
 from office_ingest.receive.body import open_events
 from office_ingest.receive.keystore import Keystore
+from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.event import DECISION
 from protocol.keys import CLEAR, CRITICAL, LANES, downlink_key, heartbeat_key
 from protocol.limits import generation_segments
+from protocol.manifest import parse_manifest
 from protocol.messages import parse_heartbeat, parse_receipt
 from protocol.segment import Segment, parse_segment
 from rules.bundle import Bundle, read_bundle
@@ -27,7 +32,7 @@ _PROGRESS_EVERY = 500
 
 
 class Opened(NamedTuple):
-    """One event with where it was held: sorted by order."""
+    """One event with where it was held: sorted by order. is_after_loss: what its lane holds before it is missing, or cannot be read."""
 
     order: int
     lane: int
@@ -35,6 +40,33 @@ class Opened(NamedTuple):
     digest: bytes
     boot: int
     event: tuple[int, int, int, tuple[Any, ...]]
+    epoch: int = 0
+    received_ms: int = 0
+    is_after_loss: bool = False
+
+
+class Unread:
+    """Between which orders of a lane bodies lie that are held and cannot be read: what rows say of them nobody can check."""
+
+    def __init__(self) -> None:
+        self._last = -1
+        self._is_open = False
+        self._spans: list[tuple[int, int]] = []
+
+    def note_unread(self) -> None:
+        """A body does not open."""
+        self._is_open = True
+
+    def note_read(self, order: int) -> None:
+        """An event of this order was read."""
+        if self._is_open:
+            self._spans.append((self._last, order))
+        self._is_open = False
+        self._last = order
+
+    def may_hold(self, order: int) -> bool:
+        """Say whether an event of this order may lie in a body that cannot be read."""
+        return (self._is_open and order > self._last) or any(low < order < high for low, high in self._spans)
 
 
 def check_sealed(
@@ -44,7 +76,8 @@ def check_sealed(
     total = report.counts.get("segments_rows", 0)
     bundle_of = bundles(connection)
     counts = Counts()
-    for (device,) in connection.execute("SELECT DISTINCT device FROM segments ORDER BY 1").fetchall():
+    devices = "SELECT device FROM segments UNION SELECT device FROM adoptions UNION SELECT device FROM commands ORDER BY 1"
+    for (device,) in connection.execute(devices).fetchall():
         try:
             keystore.downlink(device)
         except KeyUnknown as error:
@@ -71,55 +104,85 @@ def open_lane(
     lane: int,
     report: Report,
     done: Callable[[int], None] = lambda at: None,
+    unread: Unread | None = None,
 ) -> Iterator[Opened]:
-    """Give every event of a lane, epoch by epoch, that verifies and opens; what does not is found and left out."""
+    """Give every event of a lane, epoch by epoch, that verifies and opens; what does not is found, noted as unread and left out."""
+    unread = Unread() if unread is None else unread
     bases: dict[int, int] = {}
     rows = connection.execute(
-        "SELECT raw, epoch, number FROM segments WHERE device = ? AND lane = ? ORDER BY epoch, number",
+        "SELECT raw, epoch, number, received_ms FROM segments WHERE device = ? AND lane = ? ORDER BY epoch, number",
         (device, lane),
     )
-    for raw, epoch, number in rows:
+    due, is_after_loss = (0, 0), False
+    for raw, epoch, number, received_ms in rows:
         where = place_text(device, lane, epoch, number)
-        try:
-            segment = parse_segment(raw)
-            segment.verify(
-                keystore.tag_key(segment.header.device, segment.header.lane, segment.header.generation)
-            )
-        except (ProtocolError, KeyUnknown) as error:
-            report.find("segments", where, f"the seal does not hold: {error}")
+        is_after_loss = is_after_loss or (epoch, number) != due
+        due = (epoch, number + 1)
+        segment = _verified(keystore, raw, (device, lane, epoch, number), report)
+        events = None
+        if segment is not None:
+            report.count("segments_verified")
+            if report.counts["segments_verified"] % _PROGRESS_EVERY == 0:
+                done(report.counts["segments_verified"])
+            _check_base(segment, bases, where, report)
+            events = _open_segment(keystore, segment, where, report)
+        if segment is None or events is None:
+            unread.note_unread()
+            is_after_loss = True
             continue
-        if segment.header.key() != (device, lane, epoch, number):
-            report.find("segments", where, "the sealed bytes belong to another place")
-            continue
-        report.count("segments_verified")
-        if report.counts["segments_verified"] % _PROGRESS_EVERY == 0:
-            done(report.counts["segments_verified"])
-        base = segment.header.generation - number // generation_segments
-        if bases.setdefault(epoch, base) != base:
-            report.find(
-                "segments", where, f"its generation {segment.header.generation} is not the one of its number"
+        for boot, event in events:
+            unread.note_read(event[0])
+            yield Opened(
+                event[0], lane, where, segment.digest, boot, event, epoch, received_ms, is_after_loss
             )
-        yield from _open_segment(keystore, segment, where, report)
+            is_after_loss = False
 
 
-def _open_segment(keystore: Keystore, segment: Segment, where: str, report: Report) -> Iterator[Opened]:
+def _verified(
+    keystore: Keystore, raw: bytes, place: tuple[bytes, int, int, int], report: Report
+) -> Segment | None:
+    """Return a segment whose seal holds and that belongs to this place; find what does not."""
+    try:
+        segment = parse_segment(raw)
+        segment.verify(
+            keystore.tag_key(segment.header.device, segment.header.lane, segment.header.generation)
+        )
+    except (ProtocolError, KeyUnknown) as error:
+        report.find("segments", place_text(*place), f"the seal does not hold: {error}")
+        return None
+    if segment.header.key() != place:
+        report.find("segments", place_text(*place), "the sealed bytes belong to another place")
+        return None
+    return segment
+
+
+def _check_base(segment: Segment, bases: dict[int, int], where: str, report: Report) -> None:
+    header = segment.header
+    base = header.generation - header.number // generation_segments
+    if bases.setdefault(header.epoch, base) != base:
+        report.find("segments", where, f"its generation {header.generation} is not the one of its number")
+
+
+def _open_segment(
+    keystore: Keystore, segment: Segment, where: str, report: Report
+) -> list[tuple[int, Any]] | None:
+    """Return (boot, event) of each event, none for a tombstone; None if the body cannot be read."""
     header = segment.header
     if header.view_class == CLEAR:
         report.count("tombstones")
-        return
+        return []
     try:
         view_key = keystore.view_key(header.device, header.view_class, header.period)
         if view_key is None:
             report.count("bodies_erased")
-            return
+            return None
         boot, events = open_events(segment, view_key)
     except ProtocolError as error:
         report.find("segments", where, f"the body does not open: {error}")
-        return
+        return None
     report.count("bodies_opened")
     report.count("events_opened", len(events))
-    for event in events:
-        yield Opened(event[0], header.lane, where, segment.digest, boot, event)
+    return [(boot, event) for event in events]
 
 
 def _check_device(
@@ -135,12 +198,18 @@ def _check_device(
     def found(order: int, what: str) -> None:
         report.find("decisions", f"device {device.hex()} order {order} ({place.partition(' ')[2]})", what)
 
-    replay = DeviceReplay(bundle_of, found)
-    lanes = [open_lane(connection, keystore, device, lane, report, done) for lane in LANES]
+    takeover = Takeover(_rules_of(connection), _provisioned(connection, device))
+    replay = DeviceReplay(bundle_of, found, takeover)
+    told, unread = Told(device), Unread()
+    lanes = [
+        open_lane(connection, keystore, device, lane, report, done, unread if lane == CRITICAL else None)
+        for lane in LANES
+    ]
     last = -1
     decisions = 0
     for opened in heapq.merge(*lanes, key=lambda opened: opened.order):
         place = opened.place
+        told.take(opened.epoch, opened.boot, opened.event, opened.received_ms)
         if opened.order <= last:
             report.find(
                 "events", opened.place, f"order {opened.order} is used again, or goes back below {last}"
@@ -148,9 +217,29 @@ def _check_device(
             continue
         last = opened.order
         decisions += opened.event[2] == DECISION
-        replay.feed(opened.boot, opened.event)
+        replay.feed(opened.boot, opened.event, is_after_loss=opened.lane == CRITICAL and opened.is_after_loss)
     _check_decision_tally(connection, device, decisions, report)
+    told.compare(connection, report, unread.may_hold)
     return replay.finish()
+
+
+def _rules_of(connection: sqlite3.Connection) -> Callable[[bytes], bytes | None]:
+    """Return a lookup of a release's rules by the digest of its manifest; None for one that is not held or cannot be read."""
+
+    @cache
+    def rules_of(manifest: bytes) -> bytes | None:
+        row = connection.execute("SELECT manifest FROM releases WHERE digest = ?", (manifest,)).fetchone()
+        try:
+            return rules_digest(parse_manifest(row[0])) if row else None
+        except ProtocolError:
+            return None
+
+    return rules_of
+
+
+def _provisioned(connection: sqlite3.Connection, device: bytes) -> bytes | None:
+    row = connection.execute("SELECT bundle FROM device_traits WHERE device = ?", (device,)).fetchone()
+    return row[0] if row and row[0] else None
 
 
 def _check_decision_tally(
@@ -180,6 +269,14 @@ def _check_messages(connection: sqlite3.Connection, keystore: Keystore, report: 
             report.count("receipts_verified")
         except (ProtocolError, KeyUnknown) as error:
             report.find("receipts", where, f"the seal does not hold: {error}")
+    commands = connection.execute("SELECT device, number, raw FROM commands WHERE raw IS NOT NULL")
+    for device, number, raw in commands:
+        try:
+            parse_command(raw).verify(downlink_key(keystore.downlink(device), "command"))
+            report.count("commands_verified")
+        except (ProtocolError, KeyUnknown) as error:
+            where = f"device {device.hex()} number {number}"
+            report.find("commands", where, f"the seal does not hold: {error}")
 
 
 def bundles(connection: sqlite3.Connection) -> Callable[[bytes], Bundle | None]:

@@ -1,8 +1,9 @@
 """The auditor's walk: says what in a database does not agree with itself and with the devices' seals.
 
 It opens nothing for writing, needs no service and trusts no column: whatever the sealed bytes say is compared with them.
-Without keys: that rows are what was written, that chains close, that gaps, heads and receipts are what the rows give.
-With the keystore: seals, heartbeats, receipts, bodies, orders and decisions too (prove/sealed.py).
+Without keys: that rows are what was written, that chains close, that gaps, heads and receipts are what the rows give, that reports and
+commands repeat their sealed bytes (prove/downward.py).
+With the keystore: seals, heartbeats, receipts, bodies, orders, decisions, adoptions and answers too (prove/sealed.py).
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from office_ingest.prove.downward import check_downward
 from office_ingest.prove.progress import Progress, no_progress
 from office_ingest.prove.report import Report, place_text
 from office_ingest.prove.sealed import check_sealed
@@ -71,7 +73,10 @@ def _walk(
     for table in (*COLUMNS, "bundles", "schemas"):
         _check_row_sum(connection, table, report)
     _check_segments(connection, report, progress)
-    for check in (_check_lanes, _check_heartbeats, _check_evidence, _check_references, _check_tallies):
+    for check in (
+        *(_check_lanes, _check_heartbeats, check_downward),
+        *(_check_evidence, _check_references, _check_tallies),
+    ):
         check(connection, report)
     if keystore is not None:
         check_sealed(connection, keystore, report, progress)
@@ -413,7 +418,7 @@ def _check_evidence(connection: sqlite3.Connection, report: Report) -> None:
 
 
 def _check_references(connection: sqlite3.Connection, report: Report) -> None:
-    for table in ("segments", "heartbeats", "forks"):
+    for table in ("segments", "heartbeats", "forks", "reports", "adoptions", "commands", "device_traits"):
         strays = connection.execute(
             f"SELECT DISTINCT device FROM {table} WHERE device NOT IN (SELECT id FROM devices)"
         ).fetchall()
@@ -423,6 +428,7 @@ def _check_references(connection: sqlite3.Connection, report: Report) -> None:
                 f"device {device.hex()}",
                 f"{table} names a device that is not registered: deleted?",
             )
+    for table in ("segments", "heartbeats", "forks"):
         gateways = connection.execute(
             f"SELECT DISTINCT gateway FROM {table} WHERE gateway NOT IN (SELECT id FROM gateways)"
         ).fetchall()

@@ -6,7 +6,7 @@ from tests.office_ingest import test_ingest, test_replay
 from tests.office_ingest.conftest import desk
 from tests.office_ingest.test_ingest import device
 from tests.planted.office import FAULTS
-from tests.support.deciding_device import BUNDLE, DecidingDevice
+from tests.support.deciding_device import AT_BOOT, BUNDLE, COUNTED, DecidingDevice
 
 # Fixtures of the office's own tests, so that the very same checks run here.
 __all__ = ["desk", "device"]
@@ -19,6 +19,11 @@ def _decides(desk):
     desk.registry.add_bundle(BUNDLE)
     deciding.start()
     return deciding
+
+
+def _replays(test, *more):
+    """Run a test of replay with a device whose releases the office holds."""
+    return lambda desk, device: test(desk, test_replay.know(desk, _decides(desk)), *more)
 
 
 CAUGHT_BY = {
@@ -41,6 +46,19 @@ CAUGHT_BY = {
         desk, device, "segment"
     ),
     "keep_memory_after_a_failed_batch": test_ingest.test_full_disk_keeps_nothing_and_answers_nothing,
+    "stop_at_a_switch": _replays(test_replay.test_run_goes_on_under_each_bundle_that_takes_over),
+    "take_any_checkpoints_bundle": _replays(
+        test_replay.test_checkpoint_of_another_bundle_without_a_word_is_not_taken_up, COUNTED
+    ),
+    "take_any_bundle_at_boot": _replays(
+        test_replay.test_checkpoint_of_another_bundle_without_a_word_is_not_taken_up, AT_BOOT
+    ),
+    "take_any_told_bundle": _replays(test_replay.test_roll_back_leads_to_the_bundle_before_and_to_no_other),
+    "remember_what_was_told": _replays(test_replay.test_old_event_excuses_no_later_switch),
+    "believe_the_state_of_a_checkpoint": _replays(
+        test_replay.test_takeover_with_registers_or_gates_of_its_own_is_found
+    ),
+    "pass_over_commands": _replays(test_replay.test_run_goes_on_over_commands),
 }
 
 

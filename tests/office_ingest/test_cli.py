@@ -9,6 +9,7 @@ from office_ingest.founding import found_office
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
+from office_ingest.receive.takings import Takings
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.diagnostic import FINDING, NOT_ALLOWED, OK, USAGE
 from tests.support.deciding_device import BUNDLE, READINGS, DecidingDevice
@@ -34,7 +35,10 @@ def office(tmp_path):
     device.start()
     device.live(READINGS[:12])
     segments = [segment.raw for segment in device.all_segments()]
-    Ingest(store, keystore, wall_ms=lambda: NOW_MS).take("gw-1", segments, [device.heartbeat()])
+    takings = Takings(store, patience=60)
+    Ingest(store, keystore, wall_ms=lambda: NOW_MS, takings=takings).take(
+        "gw-1", segments, [device.heartbeat()]
+    )
     store.close()
     keystore.close()
     return settings

@@ -16,6 +16,7 @@ from office_ingest.prove.verify import verify_database
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
+from office_ingest.receive.takings import Takings
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.diagnostic import TRY_AGAIN
 from protocol.messages import parse_receipt
@@ -99,7 +100,10 @@ def test_kill_at_a_named_point_loses_and_doubles_nothing(tmp_path, device, point
 
     store = SqliteStore.open(tmp_path / "office" / "office.db")
     keystore = Keystore.open(tmp_path / "office" / "keystore.db")
-    answer = Ingest(store, keystore, wall_ms=lambda: NOW_MS).take("gw-1", raws, [device.heartbeat()])
+    takings = Takings(store, patience=60)
+    answer = Ingest(store, keystore, wall_ms=lambda: NOW_MS, takings=takings).take(
+        "gw-1", raws, [device.heartbeat()]
+    )
     report = verify_database(store.connection, keystore)
     store.close()
     keystore.close()

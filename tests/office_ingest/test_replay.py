@@ -1,12 +1,29 @@
 """Replay finds every decision that should have been made otherwise, and nothing else."""
 
+import hashlib
+
 import pytest
 
 from office_ingest.prove.verify import verify_database
+from protocol.adoption import DAMAGED, RESTARTS, ROLLED_BACK, STAGED, TRIAL
+from protocol.command import DONE, SET_ACTUATOR, SET_SETTING
 from protocol.event import DECISION, RULE_FAULT
 from protocol.keys import CRITICAL
 from rules.engine import D_AFTER, D_FLAGS, D_INPUTS
-from tests.support.deciding_device import BUNDLE, READINGS, TO_MAKE_ROOM, DecidingDevice
+from tests.support.deciding_device import (
+    ADOPTED,
+    AT_BOOT,
+    BUNDLE,
+    COUNTED,
+    MANIFEST,
+    READINGS,
+    TO_MAKE_ROOM,
+    DecidingDevice,
+    newer,
+)
+
+SECOND, THIRD = newer(2), newer(3)
+RELAY = 2
 
 
 @pytest.fixture
@@ -202,3 +219,252 @@ def test_an_order_used_twice_is_found(desk, device):
     device.flush()
 
     assert any("is used again" in what for what in _said(_walk(desk, device)))
+
+
+# A release that begins or ends, and commands, within a run
+
+
+@pytest.fixture
+def fleet(desk, device):
+    """The device, at an office that holds the bundles of releases too."""
+    return know(desk, device)
+
+
+def know(desk, device):
+    """Let the office hold the bundles of releases."""
+    for body in (SECOND, THIRD):
+        desk.registry.add_bundle(body)
+    return device
+
+
+def _live(device, first, stop):
+    for values in READINGS[first:stop]:
+        device.take(values)
+
+
+def _whole(report, checkpoints):
+    """Assert that every sample was replayed, from this many checkpoints."""
+    counts = report.counts
+
+    assert [] == _said(report)
+    assert 1.0 == counts["run_replay_coverage"]
+    assert counts["decisions"] == counts["decisions_replayed_equal"] > 0
+    assert (counts["samples"], checkpoints) == (counts["samples_run_replayed"], counts["checkpoints"])
+
+
+def test_run_goes_on_under_each_bundle_that_takes_over(desk, fleet):
+    """A trial that is confirmed, a later one that is rolled back: one run, no sample of it left out."""
+    device = fleet
+    _live(device, 0, 12)
+    device.adopt(SECOND, 1)
+    _live(device, 12, 24)
+    device.confirm(1)
+    device.adopt(THIRD, 2)
+    _live(device, 24, 36)
+    device.roll_back(SECOND, 2)
+    device.live(READINGS[36:])
+
+    _whole(_walk(desk, device), 5)
+
+
+def test_run_goes_on_over_commands(desk, fleet):
+    """An order to an actuator moves its gate, which later decisions wait for; a setting and a refused order move none."""
+    device = fleet
+    device.obey(1, [SET_SETTING, 0, 5000], DONE, 1000)
+    ordered = 1
+    for at, values in enumerate(READINGS):
+        device.take(values)
+        if at % 7 == 3:
+            ordered += 1
+            device.obey(ordered, [SET_ACTUATOR, RELAY, at % 2])
+    device.flush()
+
+    _whole(_walk(desk, device), 1)
+
+
+def test_order_to_an_actuator_is_heeded_over_a_switch(desk, fleet):
+    """The gate that a command moved is carried over to the bundle of a release, and back."""
+    device = fleet
+    _live(device, 0, 9)
+    device.obey(1, [SET_ACTUATOR, RELAY, 1])
+    device.adopt(SECOND, 1)
+    _live(device, 9, 20)
+    device.obey(2, [SET_ACTUATOR, RELAY, 0])
+    device.roll_back(BUNDLE, 1)
+    device.live(READINGS[20:])
+
+    _whole(_walk(desk, device), 4)
+
+
+def _named(report):
+    return [what for what in _said(report) if "no adoption event says that it takes over" in what]
+
+
+@pytest.mark.parametrize("reason", [AT_BOOT, COUNTED, TO_MAKE_ROOM, ADOPTED])
+def test_checkpoint_of_another_bundle_without_a_word_is_not_taken_up(desk, fleet, reason):
+    """Whatever a checkpoint says it is for: rules that nothing in the journal brings do not decide, and a person is told."""
+    device = fleet
+    _live(device, 0, 8)
+    device.flush()
+    if reason in (AT_BOOT, TO_MAKE_ROOM):
+        # Within a sample's turn one that makes room is passed over.
+        device.reboot()
+    device.use(SECOND)
+    device.checkpoint(reason)
+    device.live(READINGS[8:20])
+    report = _walk(desk, device)
+
+    assert len(_named(report)) >= 1
+    assert 8 == report.counts["samples_run_replayed"] < report.counts["samples"]
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "detail"),
+    [(STAGED, 1, 0), (TRIAL, 1, 3)],
+    ids=["only staged", "trial of another version"],
+)
+def test_event_that_does_not_say_that_this_bundle_takes_over_excuses_nothing(
+    desk, fleet, step, number, detail
+):
+    """Staged is not on trial, and a trial names the version of its bundle."""
+    device = fleet
+    _live(device, 0, 8)
+    device.tell(step, number, detail)
+    device.take_over(SECOND)
+    device.live(READINGS[8:20])
+
+    assert _named(_walk(desk, device))
+
+
+def test_old_event_excuses_no_later_switch(desk, fleet):
+    """A trial begins before the next sample or never: an event of long ago brings no bundle now."""
+    device = fleet
+    device.tell(TRIAL, 1, 2)
+    _live(device, 0, 8)
+    device.take_over(SECOND)
+    device.live(READINGS[8:20])
+
+    assert _named(_walk(desk, device))
+
+
+def test_roll_back_leads_to_the_bundle_before_and_to_no_other(desk, fleet):
+    """What decides after a trial that failed is what decided before it."""
+    device = fleet
+    _live(device, 0, 8)
+    device.adopt(SECOND, 1)
+    _live(device, 8, 16)
+    device.roll_back(THIRD, 1)
+    device.live(READINGS[16:24])
+
+    assert _named(_walk(desk, device))
+
+
+def test_release_that_the_office_holds_brings_its_own_rules_and_no_others(desk, fleet, monkeypatch):
+    """A trial names its manifest, and the manifest its rules: another bundle of the same version is found."""
+    from office_ingest.prove import sealed
+
+    device = fleet
+    other = hashlib.sha256(THIRD).digest()
+    monkeypatch.setattr(sealed, "_rules_of", lambda connection: {MANIFEST: other}.get)
+    _live(device, 0, 8)
+    device.adopt(SECOND, 1)
+    device.live(READINGS[8:20])
+
+    assert _named(_walk(desk, device))
+
+
+def test_takeover_with_registers_or_gates_of_its_own_is_found(desk, fleet):
+    """Another bundle begins at its first values, with the gates as the one before left them."""
+    device = fleet
+    _live(device, 0, 20)
+    device.tell(TRIAL, 1, 2)
+    device.use(SECOND)
+    device.checkpoint(ADOPTED)
+    device.live(READINGS[20:30])
+
+    assert ["the checkpoint's state is not the one that run replay comes to"] == _said(_walk(desk, device))
+
+
+def _cut_before_checkpoint(device):
+    device.tell(TRIAL, 1, 2)
+    device.use(SECOND)
+    device.reboot()
+
+
+def _cut_before_event(device):
+    device.use(SECOND)
+    device.reboot()
+    device.tell(TRIAL, 1, 2)
+
+
+def _cut_twice(device):
+    device.use(SECOND)
+    device.reboot()
+    device.reboot()
+    device.tell(TRIAL, 1, 2)
+
+
+def _cut_often(device):
+    _cut_before_event(device)
+    device.use(BUNDLE)
+    device.reboot()
+    device.tell(ROLLED_BACK, 1, RESTARTS)
+
+
+def _slot_damaged(device):
+    device.adopt(SECOND, 1)
+    device.confirm(1)
+    device.use(BUNDLE)
+    device.reboot()
+    device.tell(ROLLED_BACK, 1, DAMAGED)
+
+
+def _room_was_made(device):
+    device.reboot()
+    device.tell(TRIAL, 1, 2)
+    device.checkpoint(TO_MAKE_ROOM)
+    gates = device.engine.state()[2]
+    device.use(SECOND)
+    device.engine.carry_gates(gates)
+    device.checkpoint(TO_MAKE_ROOM)
+    device.checkpoint(ADOPTED)
+
+
+CUTS = (
+    _cut_before_checkpoint,
+    _cut_before_event,
+    _cut_twice,
+    _cut_often,
+    _slot_damaged,
+    _room_was_made,
+)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_switch_that_a_power_cut_or_want_of_room_broke_up_is_still_one(desk, fleet, cut):
+    """The event may stand before the boot whose checkpoint names the other bundle, or right behind that checkpoint."""
+    device = fleet
+    _live(device, 0, 8)
+    device.flush()
+    cut(device)
+    device.live(READINGS[8:24])
+    report = _walk(desk, device)
+
+    assert [] == _said(report)
+    assert 1.0 == report.counts["run_replay_coverage"]
+
+
+def test_missing_critical_segment_excuses_the_switch_that_it_may_tell_of(desk, fleet):
+    """Where critical events are missing nobody can know what they told: the next checkpoint is believed, and nothing is claimed."""
+    device = fleet
+    _live(device, 0, 8)
+    device.flush()
+    device.tell(TRIAL, 1, 2)
+    lost = device.lanes[CRITICAL].segments[-1]
+    device.take_over(SECOND)
+    device.live(READINGS[8:24])
+    desk.take(*(segment.raw for segment in device.all_segments() if segment is not lost))
+    report = verify_database(desk.store.connection, desk.keystore)
+
+    assert [] == _said(report)
+    assert 1.0 == report.counts["run_replay_coverage"]

@@ -6,21 +6,32 @@ import sqlite3
 
 import pytest
 
+from office_ingest.govern.commands import give_command
+from office_ingest.govern.release import Request, build_release, sign_release
+from office_ingest.govern.rollout import roll_out
+from office_ingest.govern.shelf import Shelf
+from office_ingest.govern.signer import OpenSigner, make_key
 from office_ingest.overview import open_read_only
 from office_ingest.prove.verify import verify_database
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
-from office_ingest.storage.downward import Adoption, Downward, Rollout, Traits
+from office_ingest.receive.takings import Takings
+from office_ingest.storage.downward import Traits
 from office_ingest.storage.rows import COLUMNS, row_digest
 from office_ingest.storage.sqlite import SqliteStore
-from protocol.cbor import dumps
+from protocol.adoption import STAGED
+from protocol.command import DONE, REPORT
+from protocol.event import ADOPTION, COMMAND
 from protocol.keys import LANE_NAMES
+from protocol.manifest import KIND
 from protocol.segment import Header, parse_segment
+from tests.office_ingest.govern.release_bench import NOW_MS, SCHEMA, SMALL, bundle
 from tests.support.deciding_device import BUNDLE, READINGS, DecidingDevice
 from tests.support.device_model import DeviceModel
 from tests.support.office_desk import OfficeDesk
 
+SCHEMA_DIGEST = hashlib.sha256(SCHEMA).digest()
 LANE = "device = ? AND lane = ? AND epoch = ? AND number = ?"
 
 
@@ -55,25 +66,43 @@ def kept(tmp_path_factory):
 
 @pytest.fixture
 def full(copy):
-    """A copy in which every table has a row: with a fork, a refused segment, a finding and a schema."""
+    """A copy in which every table has a row that came the way such rows come: a fork, a refused segment, a release tried, a command answered."""
     store, keystore = SqliteStore.open(copy.path), Keystore.open(copy.keystore)
     registry, cloned = Registry(store), DeviceModel(3)
-    registry.add_schema(dumps([1, [["flow", "l/s", -2, 0, 30000, 0]]]))
+    registry.add_schema(SCHEMA)
     registry.add_device(cloned.device, name="cloned", site="site-1", now_ms=1)
     cloned.enrol(keystore)
+    cloned.bundle = (1, registry.add_bundle(bundle()))
+    registry.put_traits(cloned.device, Traits("pump", "first", "unix", SCHEMA_DIGEST[:8], cloned.bundle[1]))
+    ingest = Ingest(store, keystore, wall_ms=lambda: NOW_MS, takings=Takings(store, patience=60))
+    number = _release(store, copy.path.parent / "key")
+    given = give_command(
+        store, keystore, cloned.device, [REPORT], author="somebody", now_ms=NOW_MS, lasts_ms=1000
+    )
     other = cloned.seal_only(0, [cloned.sample([1, 1])])
     raw = cloned.seal(0)
-    Ingest(store, keystore, wall_ms=lambda: 7).take("gw-1", [raw, other, raw[:-1]], [])
-    down = Downward(store)
-    with store.transaction():
-        down.put_traits(cloned.device, Traits("pump", "first", "unix", bytes(8), bytes(32)))
-        down.put_rollout(Rollout(1, "running", "somebody", 5, 6))
-        down.add_adoption(cloned.device, Adoption(0, 9, 1, 500, 1, 3, bytes(32), 0, 7))
-        down.add_command(cloned.device, 1, b"sealed", [2], "somebody", 5, 6)
-        down.answer_command(cloned.device, 1, [2], 0, {"0": 1}, 10, 8)
+    said = [
+        cloned.seal(0, [cloned.row(ADOPTION, STAGED, number, bytes(32), 100)]),
+        cloned.seal(0, [cloned.row(COMMAND, given.number, [REPORT], DONE, {0: 1})]),
+    ]
+    ingest.take("gw-1", [raw, other, raw[:-1], *said], [cloned.heartbeat()])
     store.close()
     keystore.close()
     return copy
+
+
+def _release(store, key):
+    """Build, sign and roll out a release; return its number."""
+    shelf = Shelf(store)
+    public, _, envelope = make_key(key, now_ms=NOW_MS, **SMALL)
+    shelf.add_root(public, envelope, NOW_MS)
+    number = build_release(
+        shelf, Request((KIND, "pump"), ["unix"], bundle(), bundle(), "somebody"), NOW_MS
+    ).number
+    with OpenSigner(key) as signer:
+        sign_release(shelf, number, signer, NOW_MS)
+    roll_out(store, number, "somebody", NOW_MS)
+    return number
 
 
 class Copy:

@@ -7,6 +7,8 @@ import hashlib
 from contextlib import contextmanager
 
 from office_ingest.prove import replay
+from office_ingest.prove.replay import DeviceReplay
+from office_ingest.prove.takeover import Takeover, Told
 from office_ingest.receive import lanes
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.lane import Lane
@@ -101,6 +103,66 @@ def keep_memory_after_a_failed_batch(put):
     put(Lanes, "forget", lambda self: None)
 
 
+def stop_at_a_switch(put):
+    """End a run where another bundle takes over, and wait for the next boot."""
+    take_up = DeviceReplay._take_up
+
+    def stop(self, held):
+        before = self._engine
+        take_up(self, held)
+        if before is not None and self._engine_bundle != self._run_bundle:
+            self._engine = None
+        self._run_bundle = self._engine_bundle
+
+    put(DeviceReplay, "_run_bundle", b"", False)
+    put(DeviceReplay, "_take_up", stop)
+
+
+def take_any_checkpoints_bundle(put):
+    """Go on under whatever bundle a checkpoint names."""
+    put(Takeover, "take", lambda self, reason, version, digest: "")
+
+
+def take_any_bundle_at_boot(put):
+    """Ask for no event where a boot's checkpoint names another bundle."""
+    take = Takeover.take
+
+    def believe(self, reason, version, digest):
+        if reason == 0:
+            self.deciding = digest
+        return take(self, reason, version, digest)
+
+    put(Takeover, "take", believe)
+
+
+def take_any_told_bundle(put):
+    """Once a switch is told, let any bundle take over."""
+    put(Told, "fits", lambda self, version, digest: True)
+
+
+def remember_what_was_told(put):
+    """Let an event of long ago bring a bundle now."""
+    sampled = Takeover.sampled
+
+    def remember(self):
+        told = self._told
+        wrong = sampled(self)
+        self._told = told
+        return wrong
+
+    put(Takeover, "sampled", remember)
+
+
+def believe_the_state_of_a_checkpoint(put):
+    """Go on from a checkpoint's state without a look at what the run came to."""
+    put(DeviceReplay, "_check_state", lambda self, *of: None)
+
+
+def pass_over_commands(put):
+    """Replay as if no command had moved a gate."""
+    put(DeviceReplay, "_command", lambda self, event: None)
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -115,5 +177,12 @@ FAULTS = {
         heartbeat_counter_not_checked,
         head_not_compared,
         keep_memory_after_a_failed_batch,
+        stop_at_a_switch,
+        take_any_checkpoints_bundle,
+        take_any_bundle_at_boot,
+        take_any_told_bundle,
+        remember_what_was_told,
+        believe_the_state_of_a_checkpoint,
+        pass_over_commands,
     )
 }

@@ -5,6 +5,8 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 
 from office_ingest.govern import rollout
 from office_ingest.govern.shelf import Shelved
+from office_ingest.prove import downward, sealed
+from office_ingest.prove.downward import Told
 from office_ingest.storage.downward import Downward
 from office_ingest.watch.releases import ReleaseWatch
 from protocol.adoption import CONFIRMED
@@ -108,6 +110,65 @@ def keep_the_last_answer(put):
     put(Downward, "command", command)
 
 
+def believe_adoptions(put):
+    """Walk past the adoptions' rows: whatever they say, no event is asked."""
+    put(Told, "_compare_adoptions", lambda self, *of: None)
+
+
+def believe_answers(put):
+    """Walk past the answers to commands."""
+    put(Told, "_compare_answers", lambda self, *of: None)
+
+
+def believe_added_rows(put):
+    """Compare only rows that an event has: one that nobody sealed is passed over."""
+    honest = Told.compare
+
+    def compare(self, connection, report, may_be_unread):
+        honest(self, connection, report, lambda order: True)
+
+    put(Told, "compare", compare)
+
+
+def believe_deleted_rows(put):
+    """Look at the rows that are there, and miss none."""
+    honest = Told.compare
+
+    def compare(self, connection, report, may_be_unread):
+        there = set(
+            connection.execute("SELECT epoch, event_order FROM adoptions WHERE device = ?", (self._device,))
+        )
+        self._adoptions = {at: said for at, said in self._adoptions.items() if at in there}
+        honest(self, connection, report, may_be_unread)
+
+    put(Told, "compare", compare)
+
+
+def believe_reports(put):
+    """Walk past the reports."""
+    put(downward, "_check_reports", lambda *of: None)
+
+
+def believe_issued_commands(put):
+    """Never compare a command's row with its sealed bytes."""
+    put(downward, "_check_issued", lambda *of: None)
+
+
+def believe_any_seal_of_a_command(put):
+    """Never ask who sealed a command."""
+
+    class Anybody:
+        def verify(self, key):
+            """Hold, whatever the key."""
+
+    put(sealed, "parse_command", lambda raw: Anybody())
+
+
+def miss_no_number(put):
+    """Take holes in the numbers of commands for what they are."""
+    put(downward, "_check_numbers", lambda *of: None)
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -123,5 +184,13 @@ FAULTS = {
         answer_any_demand,
         explain_by_history,
         keep_the_last_answer,
+        believe_adoptions,
+        believe_answers,
+        believe_added_rows,
+        believe_deleted_rows,
+        believe_reports,
+        believe_issued_commands,
+        believe_any_seal_of_a_command,
+        miss_no_number,
     )
 }

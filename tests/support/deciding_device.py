@@ -6,8 +6,10 @@ from binascii import unhexlify
 from pathlib import Path
 
 import rules
-from protocol.cbor import dumps
-from protocol.event import ACTION, CHECKPOINT, DECISION, REFUSAL
+from protocol.adoption import CONFIRMED, ROLLED_BACK, STAGED, TRIAL
+from protocol.cbor import dumps, loads
+from protocol.command import DONE, GUARDED, SET_ACTUATOR
+from protocol.event import ACTION, ADOPTION, CHECKPOINT, COMMAND, DECISION, REFUSAL
 from protocol.keys import CRITICAL, ROUTINE
 from protocol.limits import checkpoint_part_bytes_max
 from rules.bundle import read_bundle
@@ -19,7 +21,15 @@ BUNDLE = unhexlify(_VECTOR["bundle"])
 READINGS = _VECTOR["readings"]
 STEP_MS = _VECTOR["sample_ticks"] * 100
 SAMPLES_PER_SEGMENT = 8
-COUNTED, TO_MAKE_ROOM = 1, 3
+AT_BOOT, COUNTED, TO_MAKE_ROOM, ADOPTED = 0, 1, 3, 4
+MANIFEST = bytes(range(32))
+
+
+def newer(version, body=BUNDLE):
+    """Return a bundle under another version."""
+    top = loads(body, 16)
+    top[2] = version
+    return dumps(top)
 
 
 class DecidingDevice(DeviceModel):
@@ -27,23 +37,72 @@ class DecidingDevice(DeviceModel):
 
     def __init__(self, seed: int = 1, body: bytes = BUNDLE):
         super().__init__(seed)
+        self.now_base = 0
+        self.waiting = []
+        self.use(body)
+
+    def use(self, body):
+        """Let a bundle decide from here on, from its first values, and say nothing of it."""
         self.body = body
         self.digest = hashlib.sha256(body).digest()
-        self.bundle = (1, self.digest)
-        self.now_base = 0
-        self.engine = Engine(read_bundle(body))
-        self.waiting = []
+        read = read_bundle(body)
+        self.bundle = (read.version, self.digest)
+        self.engine = Engine(read)
 
     def start(self, now_base=0):
         """Boot: boot event and checkpoint, each whole and sealed."""
         self.now_base = now_base
         self.seal(CRITICAL, [self.restart(now_base)])
-        self.checkpoint()
+        self.checkpoint(AT_BOOT)
+
+    def reboot(self):
+        """Boot again, above every rule tick so far; samples that wait are lost."""
+        self.lose_power()
+        self.start(self.now_base + self.tick_ms // 100 + 1)
+
+    def tell(self, step, number, detail=0, manifest=MANIFEST):
+        """Seal an adoption event."""
+        self.seal(CRITICAL, [self.row(ADOPTION, step, number, manifest, detail)])
+
+    def take_over(self, body):
+        """Let another bundle decide: its first values, the gates carried over, and a checkpoint that says so."""
+        gates = self.engine.state()[2]
+        self.use(body)
+        self.engine.carry_gates(gates)
+        self.checkpoint(ADOPTED)
+
+    def adopt(self, body, number, manifest=MANIFEST):
+        """Stage a release and begin its trial, as the agent does."""
+        self.tell(STAGED, number, len(body), manifest)
+        self.tell(TRIAL, number, read_bundle(body).version, manifest)
+        self.take_over(body)
+
+    def confirm(self, number):
+        """End a trial well."""
+        self.tell(CONFIRMED, number)
+
+    def roll_back(self, before, number, reason=1):
+        """End a trial: the bundle before decides again."""
+        self.tell(ROLLED_BACK, number, reason)
+        self.take_over(before)
+
+    def obey(self, number, demand, verdict=DONE, outcome=None):
+        """Seal the event of a command, an actuator's through its gate, and the action that follows."""
+        act = None
+        if demand[0] == SET_ACTUATOR:
+            now = self.now_base + self.tick_ms // 100
+            act = self.engine.ask(demand[1], demand[2], now, trusted_time=True, online=True)
+            verdict, outcome = GUARDED if act[2] else DONE, act[2:]
+        event = self.row(COMMAND, number, demand, verdict, outcome)
+        self.seal(CRITICAL, [event])
+        if act is not None and verdict == DONE:
+            self.seal(CRITICAL, [self.row(ACTION, self.order - event[0], act[0], act[1], 0)])
+        return verdict
 
     def checkpoint(self, reason=COUNTED, state=None):
         """Seal a checkpoint with the engine's state, or another one."""
         now = self.now_base + self.tick_ms // 100
-        items = {0: 1, 1: reason, 2: now, 3: [1, self.digest], 4: bytes(32), 5: bytes(32), 6: 1}
+        items = {0: 1, 1: reason, 2: now, 3: list(self.bundle), 4: bytes(32), 5: bytes(32), 6: 1}
         data = dumps({**items, 7: self.engine.state() if state is None else state, 8: [], 9: 0})
         size = checkpoint_part_bytes_max
         parts = [data[at : at + size] for at in range(0, len(data), size)]
