@@ -16,6 +16,7 @@ CAUGHT_BY = {
     "closures_forget_the_else": lambda folder: (
         test_bench_device.test_closures_decide_as_the_translated_function_does()
     ),
+    "count_what_the_agent_remembers": test_bench_device.test_agents_events_are_counted_on_its_flash,
     "peer_leaves_a_reading_out": lambda folder: test_bench_peers.test_json_holds_the_readings(
         synthetic_rows(folder)[:20]
     ),

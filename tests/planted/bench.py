@@ -13,6 +13,7 @@ from tools.bench.link_transport import TlsPeer
 from tools.bench.micropython import closures
 from tools.bench.race import Skipped
 from tools.demo import command as demo
+from tools.shim import install
 
 
 def acknowledge_what_is_not_stored(put):
@@ -48,6 +49,14 @@ def closures_forget_the_else(put):
     """Let the usual way run other rules than ours."""
     make = closures._if
     put(closures, "_if", lambda condition, then, otherwise: make(condition, then, None))
+
+
+def count_what_the_agent_remembers(put):
+    """Count the agent's events by what it believes to have sealed, wherever they are."""
+    install()
+    from tools.bench.micropython.paced_agent import PacedAgent
+
+    put(PacedAgent, "sealed_events", lambda self: sum(lane.next_sequence for lane in self._journal.lanes))
 
 
 def peer_leaves_a_reading_out(put):
@@ -100,6 +109,7 @@ FAULTS = {
         rows_leave_events_out,
         count_what_replay_refused,
         closures_forget_the_else,
+        count_what_the_agent_remembers,
         peer_leaves_a_reading_out,
         acknowledgement_costs_nothing,
         packet_length_is_short,

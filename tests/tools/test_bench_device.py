@@ -2,6 +2,9 @@
 
 import pytest
 
+from protocol.aes_host import Aes128
+from protocol.keys import LANES, ROUTINE
+from protocol.segment import parse_segment
 from rules import translate
 from rules.bundle import read_bundle
 from rules.engine import Engine
@@ -9,7 +12,9 @@ from tests.both.random_bundles import history, random_bundle, random_samples
 from tests.tools.bench_work import synthetic_rows
 from tools.bench import device_events
 from tools.bench.device_events import run_lap
+from tools.bench.fleet import BUNDLE, SCHEMA
 from tools.bench.micropython import closures
+from tools.shim import install
 
 SAMPLES = 70
 SEEDS = range(1, 121)
@@ -36,6 +41,38 @@ def test_every_sample_has_its_own_segment_when_each_is_durable_at_once(tmp_path)
     each = _lap(tmp_path, who="agent", medium="ram", each=True)
 
     assert each["programmed"] >= SAMPLES * 256
+
+
+def paced_agent(folder):
+    """Return the benchmark's agent on this interpreter, after some samples, each in a segment of its own."""
+    install()
+    from agent.flash import RamFlash
+    from agent.layout import window_sectors
+    from tools.bench.micropython import paced_agent as paced
+
+    flash = RamFlash(window_sectors(16))
+    paced.provision(flash, b"s" * 32, b"v" * 32, b"d" * 32)
+    sensor = paced.Rows(synthetic_rows(folder))
+    agent = paced.boot(flash, "00" * 8, sensor, Aes128, SCHEMA, BUNDLE, paced.AT_ONCE_MS)
+    for _ in range(9):
+        agent.turn()
+    agent.seal_all()
+    return agent
+
+
+def test_agents_events_are_counted_on_its_flash(tmp_path):
+    """A segment that is missing at the end is not counted; one that is missing before it ends the run."""
+    agent = paced_agent(tmp_path)
+    lanes = {lane: list(agent.segments(lane)) for lane in LANES}
+    all_of_them = agent.sealed_events()
+    agent.segments = lambda lane: lanes[lane]
+
+    assert sum(parse_segment(raw).header.count for raws in lanes.values() for raw in raws) == all_of_them > 9
+    last = lanes[ROUTINE].pop()
+    assert agent.sealed_events() == all_of_them - parse_segment(last).header.count
+    del lanes[ROUTINE][2]
+    with pytest.raises(AssertionError):
+        agent.sealed_events()
 
 
 def test_closures_decide_as_the_translated_function_does():

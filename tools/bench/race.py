@@ -4,7 +4,10 @@ A machine drifts: other work, a warm processor, a disk that flushes. So contende
 (A B C, B C A, ...), and a ratio is made of two laps of the same round. What is reported of rates and ratios is the median with
 the least and the greatest.
 
-Every contender of a round must report the same count of the same work, and counts only what it found stored afterwards.
+Every contender of a round must report the same count of the same work. What it counts it found after the clock had stopped: rows of
+a store opened anew, messages of a stream, decisions that came out the same. Two cannot, and say so where they count: an appended
+file is compared with what was written, byte by byte, and the device works its count out again and holds it against what its
+flash says (`micropython/lap.py`), because a ring gives up its oldest.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +20,7 @@ HIGHER, LOWER = "higher", "lower"
 
 @dataclass(frozen=True)
 class Lap:
-    """What one lap did: count of units found afterwards, the seconds it took, and what else is worth knowing, by name."""
+    """What one lap did: count of its units, the seconds it took, and what else is worth knowing, by name."""
 
     count: int
     seconds: float

@@ -83,6 +83,9 @@ class EventFiles:
         vfs.mount(vfs.VfsLfs2(blocks, progsize=_PAGE_BYTES, readsize=_PAGE_BYTES), _FOLDER)
         self._first = self._next = 0
         self.written = 0
+        self._removed = 0
+        # Lines of each file that is kept.
+        self._lines = []
         self._open()
 
     def _path(self, number: int) -> str:
@@ -92,8 +95,10 @@ class EventFiles:
         if self._next - self._first >= _FILES_KEPT:
             os.remove(self._path(self._first))
             self._first += 1
+            self._removed += self._lines.pop(0)
         self._file = open(self._path(self._next), "wb")
         self._next += 1
+        self._lines.append(0)
         self._bytes = 0
 
     def write(self, event: list) -> None:
@@ -104,11 +109,22 @@ class EventFiles:
             self._open()
         self._file.write(line)  # type: ignore[arg-type]  # MicroPython's files take text, too
         self._bytes += len(line)
+        self._lines[-1] += 1
         self.written += 1
 
     def flush(self) -> None:
         """Make durable what was written."""
         self._file.flush()
+
+    def stored(self) -> int:
+        """Return how many lines lie in the files that are kept, with those of the files that had to go."""
+        self._file.flush()
+        found = 0
+        for number in range(self._first, self._next):
+            with open(self._path(number)) as file:
+                for _ in file:
+                    found += 1
+        return self._removed + found
 
     def read(self) -> list:
         """Return the events of all files that are kept, oldest first."""

@@ -3,6 +3,12 @@
 who "agent": the very agent, sample to sealed flash. who "usual": the same engine with rules as closures, each event encoded as
 JSON and appended to a file of littlefs. Both get the same readings from memory and the same rules.
 
+What is counted: the samples, decisions, actions and refusals that these readings make under these rules. They are worked out
+again once the clock has stopped, since the ring and the files give up their oldest in a long lap, and since a device cannot open
+what it sealed under an earlier day's key. Against that stands what lies on the flash then: of the agent, that the headers of its
+segments continue each other and number at least so many events (its own housekeeping is among them); of the usual way, that each
+file holds the lines that were written to it. That both keep the very same events, one by one, a test shows on a short lap.
+
 each true: every event is durable before the next sample. each false: decisions at once, samples a hundred together or when a
 segment is full.
 
@@ -126,7 +132,8 @@ def _usual(settings: dict) -> dict:
     files.flush()
     us = time.ticks_diff(time.ticks_us(), started)
     said = {"us": us, "erases": blocks.erases - before[0], "programmed": blocks.programmed - before[1]}
-    said["count"] = files.written
+    said["count"] = files.stored()
+    assert said["count"] == files.written
     if settings["events"]:
         said["events"] = files.read()
     return said

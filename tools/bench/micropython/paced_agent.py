@@ -12,6 +12,7 @@ from agent.keystore import Keystore
 from agent.layout import KEY_SECTOR, RING_SECTOR, window_sectors
 from protocol.keys import LANES, OFFICE, SITE, seal_start, view_start
 from protocol.messages import Receipt
+from protocol.segment import parse_segment
 
 SAMPLE_MS = 36000
 # Device milliseconds in one of the board's clock: an hour of a recording is 36 of them.
@@ -64,8 +65,11 @@ class PacedAgent(Agent):
             self._journal.seal(lane)
 
     def sealed_events(self) -> int:
-        """Return how many events both lanes hold or held."""
-        return sum([lane.next_sequence for lane in self._journal.lanes])
+        """Return how many events both lanes hold or held, as the headers of the segments on flash say.
+
+        An assertion fails where a segment does not continue the one before.
+        """
+        return sum([_events_up_to(self.segments(lane)) for lane in LANES])
 
     def view_keys(self, view_class: int, period: int) -> tuple:
         """Return (body key, iv key) of a view class and period that this device still holds."""
@@ -79,6 +83,16 @@ class PacedAgent(Agent):
         """Yield the sealed bytes of a lane that are still on flash, in order."""
         for number in range(self._journal.kept_from(lane), self._journal.lanes[lane].next_number):
             yield self._journal.read(lane, number)
+
+
+def _events_up_to(segments) -> int:
+    """Return the sequence after the last event of segments in order: events that a ring gave up are in it."""
+    after = None
+    for raw in segments:
+        header = parse_segment(raw).header
+        assert after is None or header.first_sequence == after
+        after = header.first_sequence + header.count
+    return after or 0
 
 
 class _Clock:
