@@ -45,16 +45,26 @@ class Paper:
         )
 
 
+# The last millisecond that a calendar of four digits has; what a device says of time may lie beyond it.
+_LAST_MS = 253_402_300_799_999
+
+
 def clock(wall_ms: int | None) -> str:
     """Return the time of day of a wall time, UTC, to the second."""
-    return "-" if wall_ms is None else datetime.fromtimestamp(wall_ms / 1000, UTC).strftime("%H:%M:%S")
+    return _written(wall_ms, "%H:%M:%S")
 
 
 def day(wall_ms: int | None) -> str:
     """Return day and time of a wall time, UTC, to the second."""
+    return _written(wall_ms, "%Y-%m-%d %H:%M:%S UTC")
+
+
+def _written(wall_ms: int | None, pattern: str) -> str:
     if wall_ms is None:
         return "-"
-    return datetime.fromtimestamp(wall_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    if wall_ms > _LAST_MS:
+        return f"{wall_ms} ms"
+    return datetime.fromtimestamp(wall_ms / 1000, UTC).strftime(pattern)
 
 
 def short(digest: bytes | str | None) -> str:

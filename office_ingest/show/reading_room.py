@@ -46,8 +46,8 @@ class ReadingRoom:
         version = self.connection.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
             return False
-        self._version = version
         self.snapshot = self._fleet.look()
+        self._version = version
         return True
 
     def store(self) -> SqliteStore:

@@ -33,7 +33,8 @@ class PageService:
         self._settings = settings.page
         check_loopback(self._settings.host)
         self._room = ReadingRoom(files.database, files.keystore)
-        self._site = Site(self._room, name=settings.office.name, api=api, wall_ms=wall_ms)
+        host = settings.page.host
+        self._site = Site(self._room, name=settings.office.name, host=host, api=api, wall_ms=wall_ms)
         self._server: _Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
@@ -49,10 +49,16 @@ PAGES: dict[str, tuple[str, View]] = {
 
 
 class Site:
-    """The page of one office. name: the office's; api: its OpenAPI document, for /docs; wall_ms: for people only."""
+    """The page of one office. name: the office's; host: where it listens; api: its OpenAPI document, for /docs; wall_ms: for people only."""
 
     def __init__(
-        self, room: ReadingRoom, *, name: str, api: Callable[[], dict[str, Any]], wall_ms: Callable[[], int]
+        self,
+        room: ReadingRoom,
+        *,
+        name: str,
+        host: str,
+        api: Callable[[], dict[str, Any]],
+        wall_ms: Callable[[], int],
     ):
         self._room = room
         self._wall_ms = wall_ms
@@ -69,10 +75,11 @@ class Site:
             Mount("/static", StaticFiles(directory=_STATIC)),
         ]
         # A name that an attacker points at this address must not make a browser of this machine read the page for him.
-        hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
+        names = ["127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host]
+        hosts = Middleware(TrustedHostMiddleware, allowed_hosts=names)
         self.app = Starlette(
             routes=routes,
-            middleware=[hosts, Middleware(Guarding)],
+            middleware=[Middleware(Guarding), hosts],
             exception_handlers={404: self._missing},
         )
         self._router = self.app.router
@@ -101,13 +108,13 @@ class Site:
 
     async def _render(self, topic: str) -> str | None:
         """Return a page's HTML by its address, for the hub."""
-        parts = urlsplit(topic)
+        address, _, query = topic.partition("?")
         for path, (name, view) in PAGES.items():
-            matched = _match(path, parts.path)
+            matched = _match(path, address)
             if matched is not None:
-                query = QueryParams(parse_qsl(parts.query))
-                shown = await self._show(view, matched, query)
-                return None if shown is None else self._paper.write(name, shown, topic, self._as_of())
+                shown = await self._show(view, matched, QueryParams(parse_qsl(query)))
+                # Without the time of writing: it would differ each second.
+                return None if shown is None else self._paper.write(name, shown, topic, "")
         return None
 
     async def _live(self, request: Request) -> Response:

@@ -3,10 +3,14 @@
 import pytest
 
 from office_ingest.show import service
-from tests.office_ingest.show import test_site, test_snapshot
+from tests.office_ingest.show import test_live, test_site, test_snapshot, test_strange_devices
 from tests.office_ingest.show.conftest import NOW_MS, Page
+from tests.office_ingest.show.test_live import hasty
 from tests.planted.page import FAULTS
 from tools.page_fleet import make_office
+
+# Fixture of the page's own tests.
+__all__ = ["hasty"]
 
 
 def _with_page(test, *arguments):
@@ -34,6 +38,14 @@ def _keeps_up(folder):
     test_snapshot.test_reading_what_was_written_since_gives_what_reading_everything_gives(fleet, 0)
 
 
+def _alone(test, *arguments):
+    return lambda _folder: test(*arguments)
+
+
+def _far_in_time(page):
+    test_strange_devices.test_time_beyond_every_calendar(test_strange_devices.Liar(page))
+
+
 CAUGHT_BY = {
     "count_adoption_events": _with_page(test_site.test_rollout_page_counts_only_sealed_heartbeats),
     "answer_any_name": _with_page(
@@ -44,6 +56,13 @@ CAUGHT_BY = {
     "listen_anywhere": _refuses_others,
     "open_for_writing": _with_page(test_site.test_the_page_cannot_write_to_the_database),
     "keep_trouble": _keeps_up,
+    "end_at_what_fails": _alone(test_live.go_on_after, "render"),
+    "see_parts_only": _alone(
+        test_live.test_viewer_fetches_the_page_again_where_anything_else_of_it_changed, "text"
+    ),
+    "hold_the_quick_up": _alone(test_live.test_viewer_who_stalls_holds_nobody_up),
+    "keep_what_nobody_views": _alone(test_live.test_nothing_is_kept_of_a_page_that_nobody_views),
+    "trust_the_calendar": _with_page(_far_in_time),
 }
 
 
@@ -58,7 +77,9 @@ def test_fault_planted_in_the_page_is_caught(name, tmp_path, monkeypatch):
     """The test of the broken promise fails when the promise is broken."""
     FAULTS[name](monkeypatch.setattr)
 
-    with pytest.raises((AssertionError, KeyError, pytest.fail.Exception)):
+    with pytest.raises(
+        (AssertionError, KeyError, OverflowError, TimeoutError, ValueError, pytest.fail.Exception)
+    ):
         CAUGHT_BY[name](tmp_path / "office")
 
 

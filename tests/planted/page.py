@@ -6,8 +6,9 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 import sqlite3
 
 from office_ingest.govern import rollout
-from office_ingest.show import paper, reading_room, service, site, snapshot
+from office_ingest.show import live, paper, reading_room, service, site, snapshot
 from office_ingest.show.guarding import Guarding
+from office_ingest.show.live import Hub
 from protocol.adoption import CONFIRMED
 
 
@@ -68,6 +69,59 @@ def keep_trouble(put):
     put(snapshot, "_differing", lambda before, now: now.keys() - before.keys())
 
 
+def end_at_what_fails(put):
+    """Take what cannot be rendered for nothing that can happen."""
+    told = Hub._tell
+
+    async def tell(self, topic):
+        await self._render(topic)
+        await told(self, topic)
+
+    put(Hub, "_tell", tell)
+
+
+def see_parts_only(put):
+    """Overlook what changed outside the parts that are live."""
+    made = live._rendering
+    put(live, "_rendering", lambda html: made(html)._replace(rest=0))
+
+
+def hold_the_quick_up(put):
+    """Tell everybody to fetch the page because one did not keep up."""
+
+    def send(self, topic, message):
+        queues = self._viewers.get(topic, ())
+        if any(queue.full() for queue in queues):
+            message = self._message({"again": True})
+        for queue in queues:
+            while queue.full():
+                queue.get_nowait()
+            queue.put_nowait(message)
+
+    put(Hub, "_send", send)
+
+
+def keep_what_nobody_views(put):
+    """Keep the last rendering of every address that anybody ever viewed."""
+
+    class Kept(dict):
+        def pop(self, *_):
+            return None
+
+    made = Hub.__init__
+
+    def init(self, *arguments):
+        made(self, *arguments)
+        self._topics = Kept()
+
+    put(Hub, "__init__", init)
+
+
+def trust_the_calendar(put):
+    """Take any number that a device says for a time that a calendar has."""
+    put(paper, "_LAST_MS", 1 << 64)
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -78,5 +132,10 @@ FAULTS = {
         listen_anywhere,
         open_for_writing,
         keep_trouble,
+        end_at_what_fails,
+        see_parts_only,
+        hold_the_quick_up,
+        keep_what_nobody_views,
+        trust_the_calendar,
     )
 }

@@ -39,6 +39,21 @@ def test_a_change_is_seen_without_a_reload(own_office, tab):
     assert page.evaluate("window.sameDocument")
 
 
+def test_what_changed_while_the_script_loaded_is_seen(own_office, tab):
+    """A slow line: between the page and the first word of its stream a device reported another bundle, and reports no more."""
+    page = tab()
+
+    def late(route):
+        beat(own_office.fleet, _wall_ms, 2, runs=_next_rules())
+        time.sleep(2.5)
+        route.continue_()
+
+    page.route("**/live.js*", late)
+    page.goto(f"{own_office.url}/?sort=name&q=0001")
+
+    expect(page.locator(f"#b-{own_office.device}")).to_contain_text("v2", timeout=15_000)
+
+
 def test_a_rollout_is_seen_live(own_office, tab):
     """The count of a release's page rises when a sealed heartbeat names its rules, without a reload."""
     page = tab()

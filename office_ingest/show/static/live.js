@@ -11,6 +11,8 @@ const words = /** @type {HTMLElement} */ (document.getElementById("age-words"));
 const asOf = /** @type {HTMLElement} */ (document.getElementById("as-of"));
 let heardAt = performance.now();
 let isFetching = false;
+// Asked for while a fetch runs: what that one brings may be older.
+let isWanted = false;
 
 /** @param {string} time as HH:MM:SS of the office's clock */
 function heard(time) {
@@ -46,40 +48,43 @@ function replaceParts(parts) {
 }
 
 async function fetchAgain() {
+  isWanted = true;
   if (isFetching) return;
   isFetching = true;
-  try {
-    const answer = await fetch(topic, { cache: "no-store" });
-    if (!answer.ok) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const next = page.getElementById("content");
-    const now = document.getElementById("content");
-    // Somebody who types, or has opened a table, keeps what he has in hand.
-    if (next && now && !now.contains(document.activeElement) && !now.querySelector("details[open]")) {
-      now.innerHTML = next.innerHTML;
-    } else if (next && now) {
-      /** @type {Record<string, string>} */
-      const parts = {};
-      for (const element of next.querySelectorAll("[data-live]")) parts[element.id] = element.innerHTML;
-      replaceParts(parts);
+  while (isWanted) {
+    isWanted = false;
+    try {
+      const answer = await fetch(topic, { cache: "no-store" });
+      if (answer.ok) showBody(await answer.text());
+    } catch {
+      // The stream says when the office is back.
     }
-  } catch {
-    // The stream says when the office is back.
-  } finally {
-    isFetching = false;
   }
+  isFetching = false;
 }
 
-let isFirst = true;
+/** @param {string} html of the whole page, as it is now */
+function showBody(html) {
+  const next = new DOMParser().parseFromString(html, "text/html").getElementById("content");
+  const now = document.getElementById("content");
+  if (!next || !now || next.innerHTML === now.innerHTML) return;
+  // Somebody who types, or has opened a table, keeps what he has in hand.
+  if (!now.contains(document.activeElement) && !now.querySelector("details[open]")) {
+    now.innerHTML = next.innerHTML;
+    return;
+  }
+  /** @type {Record<string, string>} */
+  const parts = {};
+  for (const element of next.querySelectorAll("[data-live]")) parts[element.id] = element.innerHTML;
+  replaceParts(parts);
+}
 
 function listen() {
   const stream = new EventSource(`/live?topic=${encodeURIComponent(topic)}`);
   stream.onmessage = (event) => {
     const said = JSON.parse(event.data);
     heard(said.as_of);
-    // The first word of the first stream repeats what the page already shows.
-    if (said.again && !isFirst) void fetchAgain();
-    isFirst = false;
+    if (said.again) void fetchAgain();
     if (said.parts) replaceParts(said.parts);
   };
   stream.onerror = () => {

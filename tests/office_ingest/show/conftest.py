@@ -21,7 +21,11 @@ class Page:
         self.fleet = make_office(folder, devices=DEVICES, now_ms=NOW_MS)
         self.room = ReadingRoom(folder / "office.db", folder / "keystore.db")
         self.site = Site(
-            self.room, name="test", api=lambda: {"openapi": "3.1.0", "paths": {}}, wall_ms=lambda: NOW_MS
+            self.room,
+            name="test",
+            host="127.0.0.1",
+            api=lambda: {"openapi": "3.1.0", "paths": {}},
+            wall_ms=lambda: NOW_MS,
         )
 
     def ask(self, method, path, **more):

@@ -1,17 +1,20 @@
 """The page as HTTP: it reads only, for this machine only, under a strict policy, and counts what is sealed."""
 
+import asyncio
 import hashlib
 
+import httpx
 import pytest
 
 from office_ingest.errors import StoreUnavailable
 from office_ingest.show.guarding import POLICY
 from office_ingest.show.service import check_loopback
+from office_ingest.show.site import Site
 from office_ingest.storage.downward import Adoption, Downward
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.adoption import CONFIRMED, STAGED, TRIAL
 from protocol.diagnostic import NOT_ALLOWED, DiagnosticError
-from tests.office_ingest.show.conftest import wall_ms
+from tests.office_ingest.show.conftest import NOW_MS, wall_ms
 from tools.demo_rules import demo_bundle
 from tools.page_fleet import SCHEMA, beat
 
@@ -39,7 +42,7 @@ def test_a_name_that_is_not_this_machine_gets_nothing(page, host):
     """A page elsewhere that lets its own name point here cannot read ours: the Host header says another name."""
     answer = page.get("/", headers={"Host": host})
 
-    assert 400 == answer.status_code
+    assert (400, POLICY) == (answer.status_code, answer.headers["content-security-policy"])
     assert "pump" not in answer.text
 
 
@@ -95,6 +98,32 @@ def test_what_people_wrote_is_never_markup(own_page):
 def test_strange_addresses_are_answered_in_order(page, path):
     """What nobody linked to is not found, or shown as an empty list; never a fault."""
     assert page.get(path).status_code in (200, 404)
+
+
+@pytest.mark.parametrize("topic", ["//[", "/devices/%00", "/nothing", "/devices", "x" * 600])
+def test_topic_that_is_no_page_has_no_stream(page, topic):
+    """It is answered so, never by a fault."""
+    assert 404 == page.get("/live", params={"topic": topic}).status_code
+
+
+@pytest.mark.parametrize("topic", ["", "?", "/?" + "&" * 300, "/?q=%ff&page=x"])
+def test_strange_topic_of_a_page_is_that_page(page, topic):
+    """What its query does not know of is left out, as in an address."""
+    assert asyncio.run(page.site._render(topic)) is not None
+
+
+@pytest.mark.parametrize(("host", "name"), [("127.0.0.2", "127.0.0.2:8080"), ("::1", "[::1]:8080")])
+def test_page_answers_to_the_address_it_listens_on(page, host, name):
+    """Any loopback address may be set; the page answers to the one that it prints."""
+    site = Site(page.room, name="test", host=host, api=dict, wall_ms=lambda: NOW_MS)
+
+    async def ask():
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(site.app), base_url=f"http://{name}"
+        ) as client:
+            return await client.get("/healthz")
+
+    assert 200 == asyncio.run(ask()).status_code
 
 
 def _release(page):
