@@ -13,19 +13,19 @@ cut before the last records the event a second time, never not at all. A staged 
 bytes do, and when the gateway names it again they are checked again.
 
 Nothing here believes the gateway: a number that it names makes this device ask, and only what verifies is acted on. Who names
-numbers to wear the device out meets waits that double up to an hour.
+numbers to wear the device out, or brings releases that are rolled back, meets waits that double up to an hour.
 
 Source: SPEC.md sections 12.3 and 12.6.
 """
 
 from agent.fetch import Fetch, NotThere
-from agent.incumbent import NO_SLOT, check_kinds, read_slot, reject
+from agent.incumbent import NO_SLOT, check_kinds, read_slot, reject, take_active
 from agent.layout import SLOTS
 from agent.pages import FlashFault
+from agent.patience import Patience
 from agent.trial import Trial
 from agent.unset import unset
 from protocol import adoption
-from protocol._const import const
 from protocol.errors import MALFORMED, PART, SLOW, TOO_LARGE, ProtocolError
 from protocol.limits import uint32_max
 from protocol.manifest import check_parts, check_release, check_signers, parse_release
@@ -37,9 +37,6 @@ WAITING = 2
 ON_TRIAL = 3
 _NEXT = {IDLE: (FETCHING,), FETCHING: (IDLE, WAITING), WAITING: (IDLE, ON_TRIAL), ON_TRIAL: (IDLE,)}
 
-# Numbers whose refusal was recorded in this boot; an older one may be recorded again, by then at most one an hour.
-_REFUSED_KEPT = const(16)
-_WAIT_MS_MAX = const(3600000)
 # Bytes that cannot be what they should: they are not kept for the next attempt.
 _SPOILT = (MALFORMED, TOO_LARGE, PART)
 
@@ -49,7 +46,7 @@ class IllegalStep(Exception):
 
 
 class AdoptSettings:
-    """limit_ms: real time of asking for one release; retry_ms: wait after the first refusal; trial: TrialSettings."""
+    """limit_ms: real time of asking for one release; retry_ms: wait after the first failure; trial: TrialSettings."""
 
     __slots__ = ("limit_ms", "retry_ms", "trial")
 
@@ -62,9 +59,10 @@ class AdoptSettings:
 class Adopter:
     """All adoptions of one boot. cell, slots; store(**changes): of the cell; settings: AdoptSettings.
 
-    owner: the agent. It says: real_ms(), is_online(), may_adopt(), standing() -> Standing, incumbent, take(body) -> Incumbent
-    (None: the provisioned one), find(digest, size) -> a part's body that is here already. It does: record_step(step, number,
-    digest, detail), seal_steps() -> whether all of them are durable, install(incumbent), point(name).
+    owner: the agent. It says: real_ms(), is_online(), pace() -> real ms of a (sample, heartbeat), may_adopt(), standing() ->
+    Standing, incumbent, take(body) -> Incumbent (None: the provisioned one), find(digest) -> a part's body that is here already.
+    It does: record_step(step, number, digest, detail), seal_steps() -> whether all that is recorded is durable,
+    install(incumbent), point(name).
     """
 
     def __init__(self, cell, store, slots, owner, settings):
@@ -82,9 +80,7 @@ class Adopter:
         self._asked_ms = 0
         self._unsure_ms = 0
         self._whole_at = unset()
-        self._failures = 0
-        self._retry_at = 0
-        self._refused = []
+        self._patience = Patience(settings.retry_ms)
 
     def _move(self, state: int) -> None:
         if state not in _NEXT[self.state]:
@@ -98,6 +94,10 @@ class Adopter:
         if self._cell.release[1] != NO_SLOT:
             self.state = ON_TRIAL
             self._begin_trial()
+        for step, number, reason in self._cell.owed:
+            # The boot itself ended a trial.
+            if step == adoption.ROLLED_BACK:
+                self._blame(number, reason)
         self._settle()
 
     # ---- what the exchange tells and asks
@@ -112,7 +112,8 @@ class Adopter:
             return
         self._wanted = number or 0
         if self.state in (FETCHING, WAITING) and self._wanted != self._fetch.number:
-            self._move(IDLE)
+            # Where releases are named in turn, each turn costs erases: it is a failure of whoever names them.
+            self._fail()
 
     def heard(self, digest: bytes) -> None:
         """A heartbeat was answered that named the bundle with this digest."""
@@ -148,8 +149,7 @@ class Adopter:
             self._fetch.take(response)
             self._owner.point("after_block")
         except NotThere:
-            self._back_off()
-            self._move(IDLE)
+            self._fail()
         except ProtocolError as error:
             self._refuse(error.code)
         except FlashFault:
@@ -157,9 +157,9 @@ class Adopter:
 
     def _is_worth_asking(self, number: int) -> bool:
         floor, rejected = self._cell.version_floor, self._cell.rejected
-        if not 0 < number <= uint32_max or self._owner.real_ms() < self._retry_at:
+        if not 0 < number <= uint32_max or self._patience.is_waiting(self._owner.real_ms()):
             return False
-        if number == rejected or floor < number <= rejected:
+        if number == rejected or floor < number <= rejected or self._patience.has_given_up(number):
             return False
         return number != floor or self._cell.release[0] == NO_SLOT
 
@@ -206,10 +206,10 @@ class Adopter:
         newcomer = self._owner.take(bodies[0])
         check_signers(release, widening(self._owner.incumbent.bundle, newcomer.bundle))
         self._owner.point("before_stage")
-        self._store(owed=[[adoption.STAGED, self._fetch.number, self._fetch.fetched]])
-        self._slots.note_staged(self._fetch.slot, self._fetch.number, release.digest)
-        self._settle()
-        self._failures = 0
+        if not self._fetch.is_staged:
+            self._store(owed=[[adoption.STAGED, self._fetch.number, self._fetch.fetched]])
+            self._slots.note_staged(self._fetch.slot, self._fetch.number, release.digest)
+            self._settle()
         self._move(WAITING)
         self._owner.point("after_stage")
 
@@ -218,12 +218,10 @@ class Adopter:
         digest = _digest_of_manifest(fetch.release())
         if code in _SPOILT:
             self._void(fetch.slot)
-        if fetch.number not in self._refused:
-            self._refused = self._refused[1 - _REFUSED_KEPT :] + [fetch.number]
+        if self._patience.refuse(fetch.number):
             self._owner.record_step(adoption.REFUSED, fetch.number, digest, code)
             self._owner.seal_steps()
-        self._back_off()
-        self._move(IDLE)
+        self._fail()
 
     def _void(self, slot: int) -> None:
         try:
@@ -232,10 +230,18 @@ class Adopter:
             # What does not keep its bytes fails its checks the next time, too.
             return
 
-    def _back_off(self) -> None:
-        wait_ms = min(_WAIT_MS_MAX, self._settings.retry_ms << min(self._failures, 20))
-        self._failures += 1
-        self._retry_at = self._owner.real_ms() + wait_ms
+    def _fail(self) -> None:
+        self._patience.lose(self._owner.real_ms())
+        self._move(IDLE)
+
+    def _blame(self, number: int, reason: int) -> None:
+        """Wait after a roll back, and let the number rest unless only its slot was damaged.
+
+        The cell's note holds one number, the highest; a reset of a lower one would be tried for ever.
+        """
+        self._patience.lose(self._owner.real_ms())
+        if reason != adoption.DAMAGED:
+            self._patience.give_up(number)
 
     # ---- switch, trial
 
@@ -254,7 +260,7 @@ class Adopter:
         if self.state != ON_TRIAL:
             return
         now = self._owner.real_ms()
-        reason = self._trial.pass_time(now, self._owner.is_online())
+        reason = self._trial.pass_time(now, self._owner.is_online(), self._owner.pace())
         if reason is not None:
             self._roll_back(reason)
         elif self._trial.is_proved(now) and not self._cell.owed:
@@ -291,23 +297,21 @@ class Adopter:
             rejected=rejected,
             owed=[[adoption.CONFIRMED, number, 0]],
         )
+        self._patience.restore()
         self._settle()
         self._move(IDLE)
         self._owner.point("after_confirm")
 
     def _roll_back(self, reason: int) -> None:
-        active, _slot, _starts, number = self._cell.release
-        owed = self._cell.owed + [[adoption.ROLLED_BACK, number, reason]]
-        held = None if active == NO_SLOT else read_slot(self._slots, active)
-        if active != NO_SLOT and held is None:
-            owed = owed + [[adoption.ROLLED_BACK, self._cell.version_floor, adoption.DAMAGED]]
-            active = NO_SLOT
-        before = self._owner.take(None if held is None else held[2])
+        number = self._cell.release[3]
+        before, active, damage = take_active(self._cell, self._slots, self._owner.take)
+        owed = self._cell.owed + [[adoption.ROLLED_BACK, number, reason]] + damage
         self._owner.point("before_rollback")
         rejected = reject(self._cell, number, reason)
         self._store(release=[active, NO_SLOT, 0, 0], rejected=rejected, owed=owed)
+        self._blame(number, reason)
         self._settle()
-        self._owner.install(before)
+        self._owner.install(before or self._owner.take(None))
         self._move(IDLE)
         self._owner.point("after_rollback")
 
@@ -316,7 +320,8 @@ class Adopter:
     def _settle(self) -> None:
         """Record what is owed; once it is durable, nothing is."""
         owed = self._cell.owed
-        if not owed:
+        if not owed or not self._owner.seal_steps():
+            # Without room for its event a step stays owed.
             return
         for step, number, detail in owed[self._recorded :]:
             self._recorded += 1

@@ -36,7 +36,7 @@ from agent.slots import Slots
 from agent.watchdog import Watchdog
 from protocol._const import const
 from protocol.aead import ctr
-from protocol.command import HEARTBEAT_MS, SAMPLE_MS
+from protocol.command import HEARTBEAT_MS, ROUTINE_SEAL_MS, SAMPLE_MS
 from protocol.event import ADOPTION, BOOT, COMMAND, HEALTH, TIME_MARK
 from protocol.keys import CRITICAL, ROUTINE, downlink_key
 from protocol.manifest import Standing
@@ -324,19 +324,23 @@ class Agent:
         body = self._board.bundle if body is None else body
         return Incumbent(body, self._schema_digest, len(self._channels))
 
-    def find(self, digest: bytes, _size: int):
+    def find(self, digest: bytes):
         """Return the body of a part that this device holds already, or None."""
         for body in (self.incumbent.body, self._board.bundle):
             if hashlib.sha256(body).digest() == digest:
                 return body
         return None
 
+    def pace(self) -> tuple:
+        """Return how many real milliseconds lie between two samples, and between two heartbeats."""
+        return self._clock.real_span(self._sampler.sample_ms), self._exchange.heartbeat_ms
+
     def may_adopt(self) -> bool:
         """Whether the rules that decide say that others may take over now."""
         return self.engine.may_adopt()
 
     def install(self, incumbent: Incumbent) -> None:
-        """Let other rules decide from the next sample on: gates keep their ticks, actuators their positions."""
+        """Let other rules decide from the next sample on: gates keep their ticks, actuators their positions; a heartbeat says so."""
         incumbent.engine.carry_gates(self.engine.state()[2])
         self.incumbent = incumbent
         self._has_sampled = False
@@ -344,6 +348,7 @@ class Agent:
         self._checkpointer.incumbent = incumbent
         self.actuators.meet(incumbent.safe_positions())
         self._checkpointer.write(ADOPT)
+        self._exchange.beat_now()
 
     def record_step(self, step: int, number: int, digest, detail: int) -> None:
         """Record a step of an adoption."""
@@ -368,11 +373,10 @@ class Agent:
             action, value, now, trusted_time=self._clock.is_trusted(), online=self._exchange.is_online()
         )
 
-    def append_command(self, tick_ms: int, fields: tuple) -> int:
-        """Append a command's event, sealed by nobody yet, and return its order."""
+    def append_command(self, tick_ms: int, fields: tuple):
+        """Append a command's event, sealed by nobody yet, and return its order, or None if there was no room for it."""
         order = self._journal.next_order()
-        self._recorder.append(CRITICAL, tick_ms, COMMAND, fields, order)
-        return order
+        return order if self._recorder.append(CRITICAL, tick_ms, COMMAND, fields, order) else None
 
     def expect_act(self, order: int, action: int, value: int) -> None:
         """Note that an act was allowed and is not carried out yet."""
@@ -387,7 +391,10 @@ class Agent:
         """Return the value in force of a setting that commands can change."""
         if setting == HEARTBEAT_MS:
             return self._exchange.heartbeat_ms
-        return self._sampler.sample_ms if setting == SAMPLE_MS else self._config.routine_seal_ms
+        if setting == SAMPLE_MS:
+            return self._sampler.sample_ms
+        assert setting == ROUTINE_SEAL_MS
+        return self._config.routine_seal_ms
 
     def change(self, setting: int, value: int) -> None:
         """Put a setting in force."""
@@ -396,6 +403,7 @@ class Agent:
         elif setting == SAMPLE_MS:
             self._sampler.set_pace(value, self._clock.tick_ms())
         else:
+            assert setting == ROUTINE_SEAL_MS
             self._config.routine_seal_ms = value
 
     # ---- the loop

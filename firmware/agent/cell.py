@@ -93,6 +93,7 @@ class Cell:
         """Change fields; durable, and read back, when this returns. Raises FlashFault if no page keeps its bytes."""
         fields = [changes.pop(name, getattr(self, name)) for name in _NAMES]
         assert not changes, "the cell has no field {}".format(", ".join(changes))
+        assert len(fields[-1]) <= OWED_MAX, "{} steps are owed".format(len(fields[-1]))
         serial = self._serial + 1
         self._sector = self._program(encode_page(_LABEL, [serial] + fields))
         self._serial = serial

@@ -60,8 +60,11 @@ class Clock:
 
     def real_until(self, tick_ms: int) -> int:
         """Return how many real milliseconds are left until a tick, rounded up; 0 if it has passed."""
-        left = tick_ms - self.tick_ms()
-        return (left + self._scale - 1) // self._scale if left > 0 else 0
+        return max(0, self.real_span(tick_ms - self.tick_ms()))
+
+    def real_span(self, device_ms: int) -> int:
+        """Return how many real milliseconds a span of the device's clock takes, rounded up."""
+        return (device_ms + self._scale - 1) // self._scale
 
     def rule_tick(self, tick_ms: int) -> int:
         """Return the rule tick, 100 ms steps, of a tick of this boot. Source: SPEC.md section 4.3."""

@@ -38,7 +38,7 @@ class Commander:
     """Commands of one boot. device: identity; key: downlink_key(downlink, "command"); cell; store(**changes): of the cell.
 
     owner: the agent. It says: real_ms(), wall() -> (earliest, latest) or None, has_sampled(), command_tick(), setting(index),
-    health(). It does: ask(tick_ms, action, value) -> act of the gate; append_command(tick_ms, fields) -> order; expect_act and carry_out(order,
+    health(). It does: ask(tick_ms, action, value) -> act of the gate; append_command(tick_ms, fields) -> order or None; expect_act and carry_out(order,
     action, value); change(setting, value); seal_steps() -> whether all is durable; point(name).
 
     taken: highest number taken; settings: what commands have set, by number of the setting: both as a checkpoint carries them.
@@ -80,7 +80,13 @@ class Commander:
         elif self._is_deceived or number is None:
             return
         self._newest = number or 0
-        if self._newest > self.taken and self._hinted_at is None:
+        self._note_waiting()
+
+    def _note_waiting(self) -> None:
+        """Keep since when a command waits; each time that none does, the next one has a wait of its own."""
+        if self._newest <= self.taken:
+            self._hinted_at = None
+        elif self._hinted_at is None:
             self._hinted_at = self._owner.real_ms()
 
     def next_request(self):
@@ -90,7 +96,8 @@ class Commander:
         is_ready = self._owner.wall() is not None and self._owner.has_sampled()
         if not is_ready and self._owner.real_ms() - self._hinted_at < _WAIT_MS:
             return None
-        return "c/{}".format(self.taken + 1), []
+        # Without room for its event a command stays where it is.
+        return ("c/{}".format(self.taken + 1), []) if self._owner.seal_steps() else None
 
     def take(self, response, _elapsed_ms: int) -> None:
         """Take the answer to what next_request() asked for, None if the link failed."""
@@ -118,13 +125,18 @@ class Commander:
         return command
 
     def _obey(self, command) -> None:
+        if not self._owner.seal_steps():
+            # The room went while it came: it comes again, and no gate has moved for it.
+            return
         self._owner.point("before_command")
         tick_ms = self._owner.command_tick()
         verdict, outcome = self._judge(command, tick_ms)
         demand = command.demand
         order = self._owner.append_command(tick_ms, (command.number, demand, verdict, outcome))
+        assert order is not None, "no room behind a seal"
         # Before it is sealed: a checkpoint that sealing makes room for stands behind the event and must know it.
         self.taken = command.number
+        self._note_waiting()
         if verdict == DONE and demand[0] == SET_SETTING:
             self.settings[demand[1]] = demand[2]
         if verdict == DONE and demand[0] == SET_ACTUATOR:

@@ -109,6 +109,10 @@ class Exchange:
     def hurry(self, heartbeat_ms: int) -> None:
         """Send the next heartbeat now, and the following ones at least so often: somebody waits for receipts."""
         self._settings.heartbeat_ms = min(self._settings.heartbeat_ms, heartbeat_ms)
+        self.beat_now()
+
+    def beat_now(self) -> None:
+        """Send the next heartbeat now: what it says has changed."""
         self._heartbeat_at = 0
 
     async def work(self) -> None:

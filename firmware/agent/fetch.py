@@ -32,14 +32,15 @@ class NotThere(Exception):
 class Fetch:
     """One release on its way into a slot.
 
-    slots: Slots; slot: a free one. number: of the release. find(digest, size) -> the body of a part that this device holds
-    already, or None. fetched: bytes that came over the link.
+    slots: Slots; slot: a free one. number: of the release. find(digest) -> the body of a part that this device holds
+    already, or None. fetched: bytes that came over the link. is_staged: the slot says so of this release, and its parts are whole.
     """
 
     def __init__(self, slots, slot: int, number: int, find):
         self.slot = slot
         self.number = number
         self.fetched = 0
+        self.is_staged = False
         self._slots = slots
         self._find = find
         self._at = 0
@@ -69,7 +70,19 @@ class Fetch:
             )
         self._parts = parts
         self._places = places
-        self._go_on_at(self._slots.resume_parts(self.slot))
+        held = self._slots.held(self.slot)
+        self.is_staged = held is not None and held.digest is not None and self._is_whole()
+        if self.is_staged:
+            # Nothing of it can be torn: not a sector is erased, nothing asked for.
+            self._part = len(parts)
+        else:
+            self._go_on_at(self._slots.resume_parts(self.slot))
+
+    def _is_whole(self) -> bool:
+        parts = self._parts
+        return all(
+            [hashlib.sha256(self._read(part)).digest() == parts[part][1] for part in range(len(parts))]
+        )
 
     def _go_on_at(self, place: int) -> None:
         """Take up the parts at a place that begins a sector: everything before it is whole."""
@@ -99,7 +112,7 @@ class Fetch:
         """Copy parts that lie on this device already."""
         while self._at == 0 and self._part < len(self._parts):
             _kind, digest, size = self._parts[self._part]
-            body = self._find(digest, size)
+            body = self._find(digest)
             if body is None:
                 return
             for at in range(0, size, block_bytes):
@@ -154,10 +167,17 @@ class Fetch:
             self._slots.begin(self.slot, self.number, etag)
             return False
         if held.size is not None:
-            self._size = held.size
-            return True
+            return self._find_whole(held.size)
         self._at = self._slots.resume_release(self.slot)
         return self._at > 0
+
+    def _find_whole(self, size: int) -> bool:
+        if hashlib.sha256(self._slots.read_release(self.slot, size)).digest()[:etag_bytes] == self._etag:
+            self._size = size
+            return True
+        # Damaged since: fetched anew.
+        self._slots.begin(self.slot, self.number, self._etag)
+        return False
 
     def _restart(self) -> None:
         self._restarts += 1

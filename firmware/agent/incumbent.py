@@ -73,7 +73,7 @@ def choose_at_boot(cell, slots, cause: int, take) -> tuple:
     cell: loaded. cause: of this boot, as a boot event names it. take(body): makes an Incumbent; None: of the provisioned one.
     The changes go into one store together with the boot count.
     """
-    active, trial, starts, number = cell.release
+    _active, trial, starts, number = cell.release
     owed = list(cell.owed)
     rejected = cell.rejected
     chosen = None
@@ -86,14 +86,20 @@ def choose_at_boot(cell, slots, cause: int, take) -> tuple:
             owed.append([ROLLED_BACK, number, reason])
             rejected = reject(cell, number, reason)
             trial, starts, number = NO_SLOT, 0, 0
-    if active != NO_SLOT:
-        settled = _take_slot(slots, active, take)
-        chosen = chosen or settled
-        if settled is None:
-            owed.append([ROLLED_BACK, cell.version_floor, DAMAGED])
-            active = NO_SLOT
-    changes = {"release": [active, trial, starts, number], "rejected": rejected, "owed": owed}
-    return chosen or take(None), changes
+    settled, active, damage = take_active(cell, slots, take)
+    changes = {"release": [active, trial, starts, number], "rejected": rejected, "owed": owed + damage}
+    return chosen or settled or take(None), changes
+
+
+def take_active(cell, slots, take) -> tuple:
+    """Return (Incumbent of the active slot or None: the provisioned one decides, the active slot after that, steps owed for it)."""
+    active = cell.release[0]
+    if active == NO_SLOT:
+        return None, NO_SLOT, []
+    settled = _take_slot(slots, active, take)
+    if settled is None:
+        return None, NO_SLOT, [[ROLLED_BACK, cell.version_floor, DAMAGED]]
+    return settled, active, []
 
 
 def reject(cell, number: int, reason: int) -> int:

@@ -5,14 +5,15 @@ decisions of a sample are durable before the first actuator moves; an action, or
 `back` to its decision. A decision carries the tick of its sample, an action the tick at which it was carried out.
 
 Routine events wait in memory until a segment is full or old enough. Critical ones never wait longer than the turn in which
-they were made.
+they were made. An event for which there is no room is dropped, counted, told to whoever made it, and told to the office by the next
+thinning event.
 
 Source: SPEC.md sections 4.1 to 4.3.
 """
 
 from agent.actuators import FAILED
 from agent.journal import NoRoom
-from agent.run import RunFull
+from agent.run import OPEN_EVENTS_MAX, RunFull
 from protocol.event import ACTION, DECISION, GOOD, REFUSAL, RULE_FAULT, SAMPLE, THINNING
 from protocol.keys import CRITICAL, LANES, ROUTINE
 from rules.engine import D_ACTS
@@ -32,24 +33,28 @@ class Recorder:
         self._dropped = {}
         self.thinned = 0
 
-    def record(self, lane: int, tick_ms: int, kind: int, fields, order=None) -> int:
-        """Append one event and return its order. order: one taken before from journal.next_order(), or None."""
+    def record(self, lane: int, tick_ms: int, kind: int, fields, order=None) -> bool:
+        """Append one event and return whether it was kept. order: one taken before from journal.next_order(), or None."""
         if order is None:
             order = self._journal.next_order()
-        if self.append(lane, tick_ms, kind, fields, order):
+        is_full = self._add(lane, tick_ms, kind, fields, order)
+        if is_full:
             self._seal(lane, self._journal.seal_full)
-        return order
+        return is_full is not None
 
     def append(self, lane: int, tick_ms: int, kind: int, fields, order: int) -> bool:
-        """Append one event and seal nothing, so that no checkpoint can come before what belongs to it; say whether the run is full."""
+        """Append one event and seal nothing, so that no checkpoint can come before what belongs to it; return whether it was kept."""
+        return self._add(lane, tick_ms, kind, fields, order) is not None
+
+    def _add(self, lane: int, tick_ms: int, kind: int, fields, order: int):
+        """Return whether the run is full now, or None: nothing could be sealed for long, the event is dropped and counted."""
         if self._note is not None:
             self._note(lane, order)
         try:
             return self._journal.append(lane, (order, tick_ms, kind, tuple(fields)))
         except RunFull:
-            # Nothing could be sealed for long: this event is dropped, and counted.
             self._drop(lane, 1, _NO_ROOM)
-            return False
+            return None
 
     def seal(self, lane: int) -> bool:
         """Make all open events of a lane durable; return whether they are."""
@@ -73,7 +78,9 @@ class Recorder:
             self._dropped[(lane, reason)] = self._dropped.get((lane, reason), 0) + count
 
     def record_dropped(self) -> None:
-        """Record what was dropped since the last call: thinning is itself an event."""
+        """Record what was dropped since the last call: thinning is itself an event, and waits until there is room for it."""
+        if self._journal.open_events(ROUTINE) + len(self._dropped) > OPEN_EVENTS_MAX:
+            return
         for lane in LANES:
             for reason in (_NO_ROOM, _BUDGET):
                 count = self._dropped.pop((lane, reason), 0)
@@ -107,7 +114,8 @@ class Decider:
 
     def take(self, tick_ms: int, values: list, qualities: list):
         """Record one sample, decide, act, and make all that is critical about it durable. Return the decisions."""
-        sample_order = self._recorder.record(ROUTINE, tick_ms, SAMPLE, (values, qualities))
+        sample_order = self._journal.next_order()
+        self._recorder.record(ROUTINE, tick_ms, SAMPLE, (values, qualities), sample_order)
         decisions = self._decide(tick_ms, values, qualities)
         for rule, _now, code in self._engine.faults:
             order = self._journal.next_order()
@@ -116,7 +124,9 @@ class Decider:
         if made:
             is_durable = self._recorder.seal(CRITICAL)
             for order, decision in made:
-                self._act(order, decision, is_durable)
+                # One that was dropped moves nothing, whatever else is durable by now: nobody could explain the act.
+                if order is not None:
+                    self._act(order, decision, is_durable)
         self._recorder.seal(CRITICAL)
         return decisions
 
@@ -133,11 +143,13 @@ class Decider:
             online=self._is_online(),
         )
 
-    def _record_decision(self, tick_ms: int, sample_order: int, decision: tuple) -> int:
+    def _record_decision(self, tick_ms: int, sample_order: int, decision: tuple):
+        """Return the order of a decision's event, or None if there was no room for it."""
         order = self._journal.next_order()
         fields = (order - sample_order,) + decision[:2] + (self._bundle_digest,) + decision[2:]
         # Not sealed one by one: a checkpoint among them would hold the registers of decisions that are not yet durable.
-        self._recorder.append(CRITICAL, tick_ms, DECISION, fields, order)
+        if not self._recorder.append(CRITICAL, tick_ms, DECISION, fields, order):
+            return None
         self.pending += [(order, act[0], act[1]) for act in decision[D_ACTS] if act[2] == ALLOWED]
         return order
 

@@ -1,7 +1,8 @@
 """Judges a trial: what a release must have done to be kept, and what ends it. Counts only; stores nothing, switches nothing.
 
 All of it is of this boot: a trial that is interrupted has to prove itself anew, and is started three times at most. Its time runs
-while a gateway answers, because only then could it have been proved; a broken link is no fault of the rules.
+while a gateway answers, because only then could it have been proved; a broken link is no fault of the rules. Nor is a slow pace: the time
+is never shorter than what the samples and the heartbeat of its proof take.
 
 Source: SPEC.md section 12.6, steps 5 and 6.
 """
@@ -17,7 +18,7 @@ _NO_BLAME = (TOO_SOON, SHADOWED)
 
 
 class TrialSettings:
-    """min_samples: decided without a fault; min_ms: real; limit_ms: real, in which a gateway answers."""
+    """min_samples: decided without a fault; min_ms: real; limit_ms: real, in which a gateway answers; more where a proof takes more."""
 
     __slots__ = ("limit_ms", "min_ms", "min_samples")
 
@@ -60,14 +61,20 @@ class Trial:
         """A heartbeat that named this bundle was answered."""
         self._is_heard = self._is_heard or digest == self._digest
 
-    def pass_time(self, now_ms: int, is_online: bool):
-        """Say that time has passed; return the reason to roll back, or None."""
+    def pass_time(self, now_ms: int, is_online: bool, pace: tuple):
+        """Say that time has passed; return the reason to roll back, or None. pace: real milliseconds of a (sample, heartbeat)."""
         if is_online:
             self._online_ms += now_ms - self._looked_ms
         self._looked_ms = now_ms
-        if self._online_ms >= self._settings.limit_ms and not self.is_proved(now_ms):
+        if self._online_ms >= self._limit_ms(pace) and not self.is_proved(now_ms):
             return DEADLINE
         return None
+
+    def _limit_ms(self, pace: tuple) -> int:
+        # One sample more, which may be due just before the switch; the first heartbeat may be lost. Commands change the pace.
+        settings = self._settings
+        proof_ms = max(settings.min_ms, (settings.min_samples + 1) * pace[0], 2 * pace[1])
+        return max(settings.limit_ms, proof_ms)
 
     def is_proved(self, now_ms: int) -> bool:
         """Say whether the release may be confirmed."""

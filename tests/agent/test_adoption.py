@@ -4,9 +4,11 @@ import hashlib
 
 import pytest
 
+from agent.adopter import FETCHING, WAITING
 from agent.checkpoint import ADOPT, PartJoiner, decode_checkpoint
 from agent.flash import RamFlash
 from agent.incumbent import read_slot
+from agent.patience import Patience
 from agent.slots import Slots
 from protocol import adoption
 from protocol.event import CHECKPOINT, DECISION, SAMPLE
@@ -149,7 +151,180 @@ def test_rules_that_ask_not_to_be_replaced_now_are_waited_for():
     assert flows[newest] > 11_000
 
 
+def _desk_with_a_bad_reset(reset_body):
+    """Return a desk with floor 150 and 160 rolled back, offered the release that resets the floor and is no good."""
+    desk = make_desk(make_release(NUMBER, reset_body, BOTH, reset=(100, 200)))
+    desk.boot()
+    desk.agent._cell.store(version_floor=150, rejected=160)
+    return desk
+
+
+def test_reset_that_was_rolled_back_is_not_tried_again_in_this_boot():
+    """The cell's note holds a higher number, so it cannot hold this one: the boot remembers it."""
+    desk = _desk_with_a_bad_reset(faulting_bundle(5))
+    desk.settings["fetch"] = {"retry_ms": 50}
+    desk.run(20)
+
+    assert steps(desk) == _back(adoption.FAULT)
+    assert (desk.cell().version_floor, desk.cell().rejected) == (150, 160)
+
+
+def test_reset_that_a_restart_ended_is_not_tried_again_in_the_boot_that_rolled_it_back():
+    """What hangs the device would do so again at once."""
+    desk = _desk_with_a_bad_reset(demo_bundle_again(5))
+    desk.settings.update(fetch={"retry_ms": 50}, trial={"min_ms": 60_000})
+    desk.points = {"after_switch": 1}
+    desk.run(3)
+    desk.reset_cause = 1
+    desk.run(20)
+
+    assert steps(desk) == _back(adoption.WATCHDOG)
+
+
+def test_roll_back_is_followed_by_waits_that_double():
+    """Ever new releases that fail their trials: each is tried later than the one before, however well each was fetched."""
+    desk = make_desk(make_release(1, faulting_bundle(5)), number=1)
+    desk.gateway.releases.update(
+        {number: make_release(number, faulting_bundle(5)) for number in range(2, 30)}
+    )
+    desk.gateway.name_what_waits = lambda answer: setattr(
+        answer, "release", 1 + len([step for step in steps(desk) if step[0] == adoption.ROLLED_BACK])
+    )
+    desk.settings.update(sample_ms=360_000, fetch={"retry_ms": 500})
+    desk.run(60)
+
+    assert 4 <= len([step for step in steps(desk) if step[0] == adoption.ROLLED_BACK]) <= 7
+
+
+def test_confirmed_release_ends_waits_and_forgets_what_was_rolled_back():
+    """A mended reset under the same number: after a confirmed release nothing of before counts."""
+    desk = _desk_with_a_bad_reset(faulting_bundle(5))
+    desk.gateway.releases[161] = make_release(161, demo_bundle_again(6))
+    desk.settings["fetch"] = {"retry_ms": 50}
+    desk.after(2, lambda: setattr(desk.gateway, "wanted", 161))
+    desk.run(5)
+    adopter = desk.agent._adopter
+
+    assert steps(desk)[3:] == [(1, 161, 0), (2, 161, 6), (3, 161, 0)]
+    assert (adopter._patience.failures, adopter._patience.has_given_up(NUMBER)) == (0, False)
+
+
+# ---- a gateway that changes its mind
+
+
+def _begins(desk):
+    """Count from now on how often a slot is erased for a release."""
+    counted = []
+    begin = desk.agent._slots.begin
+
+    def count(slot, number, etag):
+        counted.append(number)
+        begin(slot, number, etag)
+
+    desk.agent._slots.begin = count
+    return counted
+
+
+def _name_in_turn(desk, names, is_time):
+    """Let answers name these numbers in turn, 0 for none: the next as soon as is_time() holds, after none at once."""
+    named = [0]
+
+    def name(answer):
+        if is_time() or not names[named[0] % len(names)]:
+            named[0] += 1
+        answer.release = names[named[0] % len(names)] or None
+
+    desk.gateway.name_what_waits = name
+    return named
+
+
+@pytest.mark.parametrize("names", [(7, 8), (7, 0), (7, 0, 8, 0)])
+def test_releases_named_in_turn_cannot_wear_the_flash_out(names):
+    """A begun fetch is given up for another release, or for none, again and again: each time it begins later."""
+    desk = make_desk(make_release(NUMBER, BODY, BOTH), exchange_idle_ms=60)
+    desk.gateway.releases[8] = make_release(8, demo_bundle_again(6), BOTH)
+    desk.settings.update(sample_ms=360_000_000, heartbeat_ms=100, fetch={"retry_ms": 500})
+    turns = _name_in_turn(desk, names, lambda: desk.agent._adopter.state == FETCHING)
+    counted = []
+    desk.after(0, lambda: counted.append(_begins(desk)))
+    desk.run(60)
+
+    assert 4 <= turns[0] * len([number for number in names if number]) // len(names) <= 9
+    assert len(counted[0]) <= 9
+
+
+def test_staged_releases_named_in_turn_cannot_wear_the_flash_out():
+    """Each is fetched whole and waits, then the other is named, with none between them: later each time."""
+    desk = make_desk(make_release(NUMBER, demo_bundle_again(5), BOTH))
+    desk.gateway.releases[8] = make_release(8, demo_bundle_again(6), BOTH)
+    desk.bundle = adopt_bundle(4, False)
+    desk.settings.update(sample_ms=360_000, heartbeat_ms=100, fetch={"retry_ms": 500})
+    _name_in_turn(desk, (7, 0, 8, 0), lambda: desk.agent._adopter.state == WAITING)
+    desk.run(60)
+
+    assert {step[0] for step in steps(desk)} == {adoption.STAGED}
+    assert len(steps(desk)) <= 7
+
+
+def test_staged_release_that_is_named_again_is_neither_recorded_nor_written_again():
+    """Halted and named again for ever, it waits each time; the slot's pages do not fill, and nothing is fetched but a block."""
+    desk = make_desk(make_release(NUMBER, demo_bundle_again(5), BOTH))
+    desk.bundle = adopt_bundle(4, False)
+    desk.settings.update(heartbeat_ms=100, fetch={"retry_ms": 1})
+    waits = []
+
+    def is_waiting():
+        waits.append(desk.agent._adopter.state)
+        return waits[-1] == WAITING
+
+    turns = _name_in_turn(desk, (7, 0), is_waiting)
+    desk.after(0, lambda: setattr(desk.agent._adopter, "_patience", Patience(0)))
+    desk.after(2, lambda: waits.append(desk.flash.operations))
+    desk.run(12)
+
+    assert turns[0] > 30
+    assert steps(desk) == KEPT[:1]
+    assert "r/7/0" not in desk.gateway.gets[20:]
+
+
+def test_release_whose_bytes_are_damaged_in_its_slot_is_fetched_again():
+    """A whole release that is not any more what its tag says is forgotten, not refused for ever."""
+    desk = make_desk()
+    desk.points = {"before_stage": 1}
+    desk.run(3)
+    at = len(desk.flash.image) - 31 * 4096 + 1000
+    assert desk.flash.image[at : at + 4] != bytes(4)
+    desk.flash.image[at : at + 4] = bytes(4)
+    desk.run(3)
+
+    assert steps(desk) == KEPT
+
+
 # ---- what ends a trial
+
+
+@pytest.mark.parametrize(("sample_ms", "heartbeat_ms"), [(7_200_000, 200), (36_000, 40_000)])
+def test_slow_device_has_the_time_that_a_proof_takes(sample_ms, heartbeat_ms):
+    """Samples or heartbeats so rare that the limit would be over before a good release could be proved: it is confirmed all the same."""
+    desk = make_desk(trial={"min_ms": 400, "min_samples": 3, "limit_ms": 1000})
+    desk.settings.update(sample_ms=sample_ms, heartbeat_ms=heartbeat_ms)
+    desk.gateway.deaf_to = NEW if heartbeat_ms > 1000 else None
+    desk.after(20, lambda: setattr(desk.gateway, "deaf_to", None))
+    desk.run(70)
+
+    assert steps(desk) == KEPT
+
+
+def test_switch_is_told_by_a_heartbeat_at_once():
+    """Who hears from a device once an hour sees the trial when it begins, and how it ended."""
+    desk = make_desk(make_release(NUMBER, faulting_bundle(5, after=60)), heartbeat_ms=3_600_000)
+    desk.settings["trial"] = {"min_ms": 60_000}
+    desk.run(10)
+
+    assert steps(desk) == _back(adoption.FAULT)
+    bundles = [beat.bundle[0] for beat in desk.gateway.heartbeats]
+    # The drain at the end asks twice a second.
+    assert bundles[:3] == [4, 5, 4]
 
 
 @pytest.mark.proves("S11")
@@ -202,9 +377,11 @@ def test_trial_that_no_heartbeat_confirms_ends_when_its_time_with_a_gateway_is_o
 
 def test_time_without_a_gateway_does_not_count_against_a_trial():
     """A link that breaks during the trial ends nothing; when it is back, the trial goes on and is confirmed."""
-    desk = make_desk(trial={"min_ms": 30_000, "limit_ms": 12_000})
+    desk = make_desk(trial={"min_ms": 400, "limit_ms": 12_000})
+    desk.gateway.deaf_to = NEW
     desk.after(1, lambda: setattr(desk.gateway, "is_down", True))
     desk.after(61, lambda: setattr(desk.gateway, "is_down", False))
+    desk.after(61, lambda: setattr(desk.gateway, "deaf_to", None))
     desk.run(75)
 
     assert steps(desk) == KEPT

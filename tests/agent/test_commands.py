@@ -287,6 +287,32 @@ def test_command_moves_the_gate_that_new_rules_take_over():
     assert restarted.engine.state()[2][1] == gate
 
 
+def test_command_after_another_waits_for_a_sample_of_new_rules_all_the_same():
+    """A command long ago says nothing of how long this one has waited: the gate of rules just switched has nothing to look at yet."""
+    desk = _desk([REPORT], roots=[root("release").hex()])
+    desk.settings.update(sample_ms=20_000_000, heartbeat_ms=1000, trial={"min_samples": 2})
+    desk.gateway.releases[7] = make_release(7, demo_bundle_again(5))
+
+    def name(answer):
+        # The release once a minute has passed since the first command, the second command once its rules decide.
+        answer.release = 7 if desk.agent.real_ms() > 65_000 else None
+        is_on_trial = desk.gateway.heartbeats[-1].bundle[0] == 5
+        if is_on_trial:
+            desk.gateway.commands.setdefault(2, make_command(2, [SET_ACTUATOR, RELAY, 1]))
+        answer.command = 2 if is_on_trial else 1
+
+    desk.gateway.name_what_waits = name
+    desk.run(130)
+
+    assert [command[2] for command in commands(desk)] == [DONE, DONE]
+    asked = [tick for tick, number in _command_ticks(desk) if number == 2]
+    assert asked and asked[0] >= 100_000_000
+
+
+def _command_ticks(desk):
+    return [(event[1], event[3][0]) for _, event in desk.gateway.events(CRITICAL) if event[2] == COMMAND]
+
+
 def test_nothing_moves_before_the_commands_event_is_durable():
     """Killed right before the actuator moves, the event is on flash already, and the next boot ends what it says."""
     desk = _desk([SET_ACTUATOR, RELAY, 1])

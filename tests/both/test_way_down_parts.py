@@ -8,6 +8,7 @@ from agent.fetch import Fetch, NotThere
 from agent.flash import RamFlash, Window
 from agent.layout import SLOT_SECTORS, SLOTS_SECTORS, window_sectors
 from agent.pages import encode_page
+from agent.patience import Patience
 from agent.slots import Slots, has_slots, part_places
 from agent.trial import Trial, TrialSettings
 from protocol.adoption import DEADLINE, FAULT, GUARDED
@@ -40,7 +41,7 @@ def _answer(request, body, number=None):
     return _Response(CONTENT, tags, block)
 
 
-def _nothing(_digest, _size):
+def _nothing(_digest):
     return None
 
 
@@ -85,7 +86,7 @@ def test_fetch_goes_on_at_a_whole_sector_wherever_it_was_cut():
 def test_parts_that_are_here_are_copied():
     """What find() gives is never asked for."""
     fetch = Fetch(
-        Slots(RamFlash(window_sectors(4))), 0, 9, lambda digest, size: BODIES[2] if size == 9000 else None
+        Slots(RamFlash(window_sectors(4))), 0, 9, lambda digest: BODIES[2] if digest == PARTS[2][1] else None
     )
 
     assert _fetch_all(fetch) == 10 + 8 + 2
@@ -193,9 +194,9 @@ def test_trial_ends_for_its_reasons_only():
     assert [fair.note_sample(False, [_decision(1, 0, 0)]) for _ in range(5)] == [None] * 5
     early = Trial(settings, b"d", 0)
     assert [early.note_sample(False, [_decision(2), _decision(7)]) for _ in range(5)] == [None] * 5
-    assert early.pass_time(5000, False) is None
-    assert early.pass_time(5999, True) is None
-    assert early.pass_time(6000, True) == DEADLINE
+    assert early.pass_time(5000, False, (1, 1)) is None
+    assert early.pass_time(5999, True, (1, 1)) is None
+    assert early.pass_time(6000, True, (1, 1)) == DEADLINE
     early.note_heard(b"other")
     assert not early.is_proved(6000)
     early.note_heard(b"d")
@@ -207,12 +208,13 @@ class _Owner:
 
     def __init__(self):
         self.did = []
+        self.has_room = True
 
     def __getattr__(self, name):
         if name.startswith("_"):
             raise AttributeError(name)
         answers = {"wall": (5, 9), "real_ms": 0, "has_sampled": True, "command_tick": 3, "setting": 77}
-        answers.update({"append_command": 40, "seal_steps": True, "ask": [1, 2, 0, None]})
+        answers.update({"append_command": 40, "seal_steps": self.has_room, "ask": [1, 2, 0, None]})
 
         def record(*arguments):
             self.did.append((name,) + arguments)
@@ -243,3 +245,69 @@ def test_command_is_an_event_then_a_floor_then_an_effect():
     commander.take(_Response(CONTENT, [], raw), 1)
     assert ("append_command", 3, (6, [1, 2, 1], OUT_OF_RANGE, None)) in owner.did
     assert cell.command_floor == 6
+
+
+def test_command_without_room_for_its_event_moves_no_gate():
+    """It is not asked for, and one that comes all the same stays untaken; with room it is carried out."""
+    owner = _Owner()
+    cell = Cell(RamFlash(2))
+    commander = Commander(b"device-1", bytes(32), cell, cell.store, owner)
+    commander.hint(1, True)
+    owner.has_room = False
+    assert commander.next_request() is None
+    raw = seal_command(Command(b"device-1", 1, 6, [0, 1, 1]), bytes(32))
+    commander.take(_Response(CONTENT, [], raw), 1)
+    assert (commander.taken, commander.refused, cell.command_floor) == (0, 0, 0)
+    assert not [entry for entry in owner.did if entry[0] in ("ask", "append_command", "carry_out")]
+    owner.has_room = True
+    assert commander.next_request() == ("c/1", [])
+    commander.take(_Response(CONTENT, [], raw), 1)
+    assert ("carry_out", 40, 1, 1) in owner.did
+    assert cell.command_floor == 1
+
+
+def test_waits_double_up_to_an_hour_and_end_with_a_confirmed_release():
+    """What was rolled back rests as long, and a refusal is news once."""
+    patience = Patience(5000)
+    waits = []
+    for _ in range(12):
+        patience.lose(7)
+        waits.append(max([step for step in range(0, 3600000, 2500) if patience.is_waiting(7 + step)]) + 2500)
+    assert waits[:4] == [5000, 10000, 20000, 40000]
+    assert waits[-2:] == [3600000, 3600000]
+    patience.give_up(3)
+    assert patience.has_given_up(3) and not patience.has_given_up(4)
+    assert patience.refuse(5) and not patience.refuse(5)
+    patience.restore()
+    assert not patience.is_waiting(0) and not patience.has_given_up(3) and not patience.refuse(5)
+
+
+def test_trial_has_the_time_that_its_proof_takes():
+    """Nine samples for eight, two heartbeats, the shortest time: whatever is longest."""
+    for least_ms, pace, limit in (
+        (0, (1000, 1), 9000),
+        (0, (1, 4000), 8000),
+        (7000, (1, 1), 7000),
+        (0, (1, 1), 50),
+    ):
+        trial = Trial(TrialSettings(8, least_ms, 50), b"d", 0)
+        assert trial.pass_time(limit - 1, True, pace) is None
+        assert trial.pass_time(limit, True, pace) == DEADLINE
+
+
+def test_staged_release_is_found_whole_and_a_damaged_one_is_not():
+    """Nothing is erased or asked for but the first block; with a part damaged the last sector is fetched again."""
+    flash = RamFlash(window_sectors(4))
+    slots = Slots(flash)
+    _fetch_all(Fetch(slots, 0, 9, _nothing))
+    slots.note_staged(0, 9, bytes(32))
+    done = flash.operations
+    again = Fetch(slots, 0, 9, _nothing)
+    assert (_fetch_all(again), again.is_staged, flash.operations) == (1, True, done)
+    at = flash.image.index(BODIES[2][:100])
+    flash.image[at] = 0
+    mended = Fetch(slots, 0, 9, _nothing)
+    _fetch_all(mended, 1)
+    mended.next_request()
+    mended.want_parts(PARTS)
+    assert not mended.is_staged

@@ -3,17 +3,21 @@
 Each is a mistake somebody could make in good faith. tests/canary/test_way_down.py shows that the named test catches it.
 """
 
-from agent import adopter, incumbent
+from agent import adopter, incumbent, recorder
 from agent.adopter import Adopter
 from agent.app import Agent
 from agent.commander import Commander
+from agent.exchange import Exchange
 from agent.fetch import Fetch
+from agent.patience import Patience
+from agent.recorder import Recorder
 from agent.slots import PAGES_PER_SECTOR, SECTOR_BYTES, Slots, tail_page
 from agent.trial import Trial
 from protocol import manifest
 from protocol.command import DONE, SET_ACTUATOR, parse_command
 from protocol.envelope import RELEASE, key_id
-from tests.agent import cuts_down, test_adoption, test_commands, test_release_attacks
+from tests.agent import cuts_down, test_adoption, test_commands, test_recorder, test_release_attacks
+from tests.both import test_way_down_parts
 
 _PAGE = SECTOR_BYTES // PAGES_PER_SECTOR
 
@@ -59,7 +63,7 @@ def _stage_without_asking_for_a_second_signer(patch):
 
 def _count_outages_against_the_trial(patch):
     pass_time = Trial.pass_time
-    patch(Trial, "pass_time", lambda self, now_ms, is_online: pass_time(self, now_ms, True))
+    patch(Trial, "pass_time", lambda self, now_ms, is_online, pace: pass_time(self, now_ms, True, pace))
 
 
 def _act_before_the_command_is_durable(patch):
@@ -171,14 +175,127 @@ def _record_each_refusal(patch):
     refuse = Adopter._refuse
 
     def talkative(self, code):
-        self._refused = []
+        self._patience.refuse = lambda number: True
         refuse(self, code)
 
     patch(Adopter, "_refuse", talkative)
 
 
 def _ask_without_end(patch):
-    patch(Adopter, "_back_off", lambda self: None)
+    patch(Patience, "lose", lambda self, now_ms: None)
+
+
+def _remember_only_what_the_cell_notes(patch):
+    patch(Patience, "give_up", lambda self, number: None)
+
+
+def _begin_the_waits_anew_with_each_release_that_was_fetched_well(patch):
+    stage = Adopter._stage
+
+    def forgiving(self):
+        stage(self)
+        self._patience.failures = 0
+
+    patch(Adopter, "_stage", forgiving)
+
+
+def _forget_what_a_boot_rolled_back(patch):
+    resume = Adopter.resume
+
+    def forgetful(self):
+        self._blame = lambda number, reason: None
+        resume(self)
+        del self._blame
+
+    patch(Adopter, "resume", forgetful)
+
+
+def _remember_failures_for_ever(patch):
+    patch(Patience, "restore", lambda self: None)
+
+
+def _end_a_trial_before_its_proof_can_come(patch):
+    patch(Trial, "_limit_ms", lambda self, pace: self._settings.limit_ms)
+
+
+def _tell_of_a_switch_when_the_next_heartbeat_is_due(patch):
+    patch(Exchange, "beat_now", lambda self: None)
+
+
+def _give_a_begun_fetch_up_for_nothing(patch):
+    hint = Adopter.hint
+
+    def obliging(self, number, is_to_heartbeat):
+        self._fail = lambda: self._move(0)
+        hint(self, number, is_to_heartbeat)
+        del self._fail
+
+    patch(Adopter, "hint", obliging)
+
+
+def _stage_what_is_staged(patch):
+    want = Fetch.want_parts
+
+    def want_parts(self, parts):
+        want(self, parts)
+        self.is_staged = False
+
+    patch(Fetch, "want_parts", want_parts)
+
+
+def _fetch_the_end_of_what_is_staged(patch):
+    patch(Fetch, "_is_whole", lambda self: False)
+
+
+def _trust_a_whole_release(patch):
+    def find(self, size):
+        self._size = size
+        return True
+
+    patch(Fetch, "_find_whole", find)
+
+
+def _wait_for_the_first_command_only(patch):
+    def note(self):
+        if self._newest > self.taken and self._hinted_at is None:
+            self._hinted_at = self._owner.real_ms()
+
+    patch(Commander, "_note_waiting", note)
+
+
+def _say_that_what_was_dropped_was_kept(patch):
+    patch(Recorder, "append", lambda self, *event: self._add(*event) is not None or True)
+
+
+def _lose_the_count_of_what_was_dropped(patch):
+    patch(recorder, "OPEN_EVENTS_MAX", 1 << 30)
+
+
+def _let_a_command_pass_its_gate_without_room(patch):
+    obey, request = Commander._obey, Commander.next_request
+
+    def blind(method):
+        def without_looking(self, *given):
+            owner, self._owner = self._owner, _Roomy(self._owner)
+            try:
+                return method(self, *given)
+            finally:
+                self._owner = owner
+
+        return without_looking
+
+    patch(Commander, "_obey", blind(obey))
+    patch(Commander, "next_request", blind(request))
+
+
+class _Roomy:
+    """An agent that says that it has room."""
+
+    def __init__(self, owner):
+        self._owner = owner
+
+    def __getattr__(self, name):
+        return (lambda: True) if name == "seal_steps" else getattr(self._owner, name)
 
 
 def _trust_the_slot(patch):
@@ -225,6 +342,21 @@ def forged_command():
     """The first case of its test."""
     raw = test_commands.make_command(1, [SET_ACTUATOR, 2, 1], key=bytes(32))
     test_commands.test_forged_command_leaves_nothing_but_a_count(raw)
+
+
+def slow_samples():
+    """A device that samples every two hours."""
+    test_adoption.test_slow_device_has_the_time_that_a_proof_takes(7_200_000, 200)
+
+
+def slow_heartbeats():
+    """A device that is heard every forty seconds."""
+    test_adoption.test_slow_device_has_the_time_that_a_proof_takes(36_000, 40_000)
+
+
+def releases_in_turn():
+    """Two of them."""
+    test_adoption.test_releases_named_in_turn_cannot_wear_the_flash_out((7, 8))
 
 
 _A, _C, _R = test_adoption, test_commands, test_release_attacks
@@ -300,6 +432,61 @@ WAY_DOWN_FAULTS = {
         _R.test_slow_retrieval_is_refused_while_sampling_and_data_go_on,
     ),
     "take_any_length": (_take_any_length, _R.test_endless_release_is_refused),
+    "remember_only_what_the_cell_notes": (
+        _remember_only_what_the_cell_notes,
+        _A.test_reset_that_was_rolled_back_is_not_tried_again_in_this_boot,
+    ),
+    "begin_the_waits_anew_with_each_release_that_was_fetched_well": (
+        _begin_the_waits_anew_with_each_release_that_was_fetched_well,
+        _A.test_roll_back_is_followed_by_waits_that_double,
+    ),
+    "forget_what_a_boot_rolled_back": (
+        _forget_what_a_boot_rolled_back,
+        _A.test_reset_that_a_restart_ended_is_not_tried_again_in_the_boot_that_rolled_it_back,
+    ),
+    "remember_failures_for_ever": (
+        _remember_failures_for_ever,
+        _A.test_confirmed_release_ends_waits_and_forgets_what_was_rolled_back,
+    ),
+    "end_a_trial_before_its_samples_can_come": (_end_a_trial_before_its_proof_can_come, slow_samples),
+    "end_a_trial_before_its_heartbeat_can_come": (_end_a_trial_before_its_proof_can_come, slow_heartbeats),
+    "tell_of_a_switch_when_the_next_heartbeat_is_due": (
+        _tell_of_a_switch_when_the_next_heartbeat_is_due,
+        _A.test_switch_is_told_by_a_heartbeat_at_once,
+    ),
+    "give_a_begun_fetch_up_for_nothing": (_give_a_begun_fetch_up_for_nothing, releases_in_turn),
+    "give_a_staged_release_up_for_nothing": (
+        _give_a_begun_fetch_up_for_nothing,
+        _A.test_staged_releases_named_in_turn_cannot_wear_the_flash_out,
+    ),
+    "stage_what_is_staged": (
+        _stage_what_is_staged,
+        _A.test_staged_release_that_is_named_again_is_neither_recorded_nor_written_again,
+    ),
+    "fetch_the_end_of_what_is_staged": (
+        _fetch_the_end_of_what_is_staged,
+        test_way_down_parts.test_staged_release_is_found_whole_and_a_damaged_one_is_not,
+    ),
+    "trust_a_whole_release": (
+        _trust_a_whole_release,
+        _A.test_release_whose_bytes_are_damaged_in_its_slot_is_fetched_again,
+    ),
+    "wait_for_the_first_command_only": (
+        _wait_for_the_first_command_only,
+        _C.test_command_after_another_waits_for_a_sample_of_new_rules_all_the_same,
+    ),
+    "say_that_what_was_dropped_was_kept": (
+        _say_that_what_was_dropped_was_kept,
+        test_recorder.test_decision_that_was_dropped_moves_nothing,
+    ),
+    "lose_the_count_of_what_was_dropped": (
+        _lose_the_count_of_what_was_dropped,
+        test_recorder.test_count_of_dropped_events_waits_until_there_is_room_for_it,
+    ),
+    "let_a_command_pass_its_gate_without_room": (
+        _let_a_command_pass_its_gate_without_room,
+        test_way_down_parts.test_command_without_room_for_its_event_moves_no_gate,
+    ),
     "confirm_unheard": (
         _confirm_unheard,
         _A.test_trial_that_no_heartbeat_confirms_ends_when_its_time_with_a_gateway_is_over,
