@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -95,15 +95,17 @@ def _say_ready_json(address: str, page: str | None) -> None:
 def devices(config: Path, as_json: bool) -> None:
     """Show each device.
 
-    When it was heard, the newest number held of each lane, events, decisions; below them what is missing or in doubt.
+    When it was heard, the newest number held of each lane, events, decisions; the bundle that its newest sealed heartbeat
+    names, the release wanted there, the last step of an adoption; below them what is missing or in doubt.
     """
+    from office_ingest.device_table import device_lines
     from office_ingest.overview import devices_overview
 
     rows = devices_overview(_database(config))
     if as_json:
         emit("outstation.office-devices", 1, {"devices": rows})
     else:
-        _print_devices(rows)
+        click.echo("\n".join(device_lines(rows, time.time_ns() // 1_000_000)))
 
 
 @office.command()
@@ -202,69 +204,6 @@ def _not_ours(error: Exception) -> DiagnosticError:
 
     fix = "name the office.db (or keystore.db) of an office; a file from a newer version needs that version"
     return DiagnosticError([Diagnostic("office-not-a-database", str(error), fix=fix)])
-
-
-def _print_devices(rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        click.echo("no device is registered; next: outstation provision device")
-    for site in sorted({row["site"] for row in rows}):
-        click.echo(site)
-        here = [row for row in rows if row["site"] == site]
-        names = ("device", "heard", "critical", "routine", "events", "decisions")
-        click.echo("\n".join(f"  {line}" for line in _columns(names, [_device_cells(row) for row in here])))
-        for row in here:
-            wrong = _wrong(row)
-            if wrong:
-                click.echo(f"  {row['name']}: {', '.join(wrong)}; see: outstation office findings")
-
-
-def _device_cells(row: dict[str, Any]) -> tuple[str, ...]:
-    # Newest epoch last, as the overview gives them.
-    lanes = {lane["lane"]: lane for lane in row["lanes"]}
-    held = (_held(lanes.get(name)) for name in ("critical", "routine"))
-    return (row["name"], _ago(row["last_heard_ms"]), *held, str(row["events"]), str(row["decisions"]))
-
-
-def _columns(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    """Return lines in columns: the first two to the left, numbers to the right."""
-    widths = [max(len(row[at]) for row in (names, *rows)) for at in range(len(names))]
-    return [
-        "  ".join(
-            cell.ljust(width) if at < 2 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in (names, *rows)
-    ]
-
-
-def _held(lane: dict[str, Any] | None) -> str:
-    """Return the newest number held, and how many the device has beyond it."""
-    if lane is None:
-        return "-"
-    behind = (lane["head"] or 0) - lane["held"]
-    return f"{lane['held']} ({behind} to come)" if behind > 0 else str(lane["held"])
-
-
-def _wrong(row: dict[str, Any]) -> list[str]:
-    words = (
-        ("gaps_open", "segments missing"),
-        ("gaps_lost", "segments lost"),
-        ("forks", "forks"),
-        ("quarantined", "in quarantine"),
-        ("findings", "open findings"),
-    )
-    return [f"{row[key]} {word}" for key, word in words if row[key]]
-
-
-def _ago(heard_ms: int | None) -> str:
-    """Return how long ago a wall time was, in the unit that says most."""
-    if heard_ms is None:
-        return "never"
-    seconds = max(0, time.time_ns() // 1_000_000 - heard_ms) // 1000
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,7 +4,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from office_ingest.storage.sqlite import check_database
+from office_ingest.govern.rollout import Rollouts, rules_digest, step_words
+from office_ingest.storage.downward import Downward
+from office_ingest.storage.sqlite import SqliteStore, check_database
 from protocol.keys import LANE_NAMES
 
 Rows = list[dict[str, Any]]
@@ -20,16 +22,18 @@ def open_read_only(path: Path) -> sqlite3.Connection:
 
 
 def devices_overview(connection: sqlite3.Connection, *, gateway: str | None = None) -> Rows:
-    """Return for each registered device: when it was heard, what is held, what is missing or in doubt, what it decided.
+    """Return for each registered device: when it was heard, what is held, what is missing or in doubt, what it decided, what it runs.
 
     gateway: its identity, where only the devices of its site are meant.
     """
+    store = SqliteStore(connection)
+    rollouts = Rollouts(store)
     rows = connection.execute(
         "SELECT id, name, site FROM devices WHERE ?1 IS NULL OR site = (SELECT site FROM gateways WHERE id = ?1)"
         " ORDER BY site, name, id",
         (gateway,),
     ).fetchall()
-    return [_device(connection, *row) for row in rows]
+    return [{**_device(connection, *row), **_rules(store, rollouts, row[0])} for row in rows]
 
 
 def _device(connection: sqlite3.Connection, device: bytes, name: str, site: str) -> dict[str, Any]:
@@ -55,6 +59,27 @@ def _device(connection: sqlite3.Connection, device: bytes, name: str, site: str)
         "forks": count("SELECT count(*) FROM forks WHERE device = ?"),
         "quarantined": count("SELECT count(*) FROM quarantine WHERE device = ?"),
         "findings": count("SELECT count(*) FROM findings WHERE device = ? AND state = 'open'"),
+    }
+
+
+def _rules(store: SqliteStore, rollouts: Rollouts, device: bytes) -> dict[str, Any]:
+    """Return the bundle that the newest sealed heartbeat names, the release wanted there, and the newest step of an adoption; None each where there is none."""
+    row = store.connection.execute(
+        "SELECT version, digest FROM reports WHERE device = ?", (device,)
+    ).fetchone()
+    wanted = rollouts.wanted(device)
+    step = next(iter(Downward(store).adoptions(device)), None)
+    return {
+        "bundle": None if row is None else {"version": row[0], "digest": row[1].hex()},
+        "wanted": None
+        if wanted is None
+        else {
+            "number": wanted.number,
+            "runs": row is not None and row[1] == rules_digest(wanted.manifest),
+        },
+        "adoption": None
+        if step is None
+        else {"number": step.number, "step": step_words(step), "received_ms": step.received_ms},
     }
 
 

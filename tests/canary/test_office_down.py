@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.office_ingest import test_cli as cli
 from tests.office_ingest import test_takings as takings
 from tests.office_ingest import test_verify_down as down
 from tests.office_ingest.conftest import desk
@@ -33,6 +34,7 @@ CAUGHT_BY = {
     "answer_any_demand": takings.test_answer_to_another_demand_is_a_finding_and_answers_nothing,
     "explain_by_history": takings.test_older_rules_that_decide_again_without_a_word_are_drift,
     "keep_the_last_answer": _answered_twice,
+    "show_a_promise_as_running": cli.test_device_that_runs_what_is_wanted_is_shown_so,
     "believe_adoptions": _lived(down.test_changed_adoption_is_named, "step"),
     "believe_answers": _lived(down.test_changed_answer_to_a_command_is_named, "verdict", 2),
     "believe_added_rows": _lived(down.test_added_answer_to_a_command_is_named),

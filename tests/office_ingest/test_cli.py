@@ -5,14 +5,21 @@ import sqlite3
 
 import pytest
 
+from office_ingest.device_table import device_lines
 from office_ingest.founding import found_office
+from office_ingest.overview import devices_overview
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
 from office_ingest.storage.sqlite import SqliteStore
+from protocol.adoption import CONFIRMED, DAMAGED, REASON_NAMES, ROLLED_BACK, STAGED, TRIAL
 from protocol.diagnostic import FINDING, NOT_ALLOWED, OK, USAGE
+from protocol.event import ADOPTION
+from protocol.manifest import DEVICES
+from tests.office_ingest.test_takings import OLD_DIGEST, beat, digest_of, make_fleet, newer, publish, say
 from tests.support.deciding_device import BUNDLE, READINGS, DecidingDevice
+from tests.support.office_desk import OfficeDesk
 from tools.cli import run
 
 NOW_MS = 1_700_000_000_000
@@ -73,6 +80,65 @@ def test_devices_are_shown_at_a_glance(capsys, office):
     (row,) = document["devices"]
     assert (3, 0, 0, NOW_MS) == (row["decisions"], row["gaps_open"], row["findings"], row["last_heard_ms"])
     assert [lane["held"] for lane in row["lanes"]] == [lane["head"] for lane in row["lanes"]]
+
+
+def test_what_runs_on_each_device_and_what_should_is_shown(capsys, tmp_path):
+    """The bundle of the newest sealed heartbeat, the release wanted and the last step of an adoption, in 80 columns and as JSON."""
+    settings = found_office(tmp_path / "office", now_ms=NOW_MS, port=0)
+    desk = OfficeDesk(settings.parent, is_there=True)
+    tried, quiet = make_fleet(desk)
+    number = publish(desk, newer(2), (DEVICES, [tried.device]))
+    for step, detail in ((STAGED, 4000), (TRIAL, 2), (ROLLED_BACK, DAMAGED)):
+        say(desk, tried, ADOPTION, step, number, bytes(32), detail)
+    desk.close()
+    code, table, _ = _run(capsys, "office", "devices", "--config", settings)
+    rows = json.loads(_run(capsys, "office", "devices", "--config", settings, "--json")[1])["devices"]
+    shown = {row["name"]: row for row in rows}
+    lines = [line.split() for line in table.splitlines()]
+
+    assert OK == code
+    assert {"number": number, "runs": False} == shown["first"]["wanted"]
+    assert {"version": 1, "digest": OLD_DIGEST.hex()} == shown["first"]["bundle"] == shown["second"]["bundle"]
+    assert (number, "rolled back: the slot does not hold what it should") == (
+        *(shown["first"]["adoption"]["number"], shown["first"]["adoption"]["step"]),
+    )
+    assert (None, None) == (shown["second"]["wanted"], shown["second"]["adoption"])
+    assert ["first", "1", OLD_DIGEST.hex()[:8], "1", "not", "yet", "1", "rolled", "back:"] in [
+        line[:9] for line in lines
+    ]
+    assert ["second", "1", OLD_DIGEST.hex()[:8], "-", "-"] in lines
+    assert quiet.device.hex() == shown["second"]["device"]
+
+
+@pytest.fixture
+def fleet(desk):
+    """Two devices of an office without its settings."""
+    return make_fleet(desk)
+
+
+def test_device_that_runs_what_is_wanted_is_shown_so(desk, fleet):
+    """Wanted and running are told apart by the newest sealed heartbeat, not by what the device said it would do."""
+    first, _ = fleet
+    number = publish(desk, newer(2), (DEVICES, [first.device]))
+    say(desk, first, ADOPTION, CONFIRMED, number, bytes(32), 0)
+    said = devices_overview(desk.store.connection)[0]["wanted"]
+    beat(desk, first, bundle=(2, digest_of(newer(2))))
+
+    assert [False, True] == [said["runs"], devices_overview(desk.store.connection)[0]["wanted"]["runs"]]
+
+
+def test_no_line_about_what_runs_is_wider_than_80_columns(desk, fleet):
+    """With a name of 20 characters, a high number of a release and the longest words of an adoption's end."""
+    first, _ = fleet
+    (row,) = [one for one in devices_overview(desk.store.connection) if one["device"] == first.device.hex()]
+    step = {"number": 4294967295, "step": f"rolled back: {max(REASON_NAMES, key=len)}", "received_ms": 1}
+    wanted = {"number": 4294967295, "runs": False}
+    bundle = {"version": 4294967295, "digest": OLD_DIGEST.hex()}
+    long = {**row, "name": "n" * 20, "adoption": step, "wanted": wanted, "bundle": bundle}
+    lines = device_lines([long], NOW_MS)
+
+    assert max(len(line) for line in lines) <= 80
+    assert any(line.endswith("...") for line in lines)
 
 
 def test_findings_end_with_one_when_there_are_any(capsys, office):

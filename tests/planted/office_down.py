@@ -3,13 +3,14 @@
 FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 """
 
+from office_ingest import overview
 from office_ingest.govern import rollout
 from office_ingest.govern.shelf import Shelved
 from office_ingest.prove import downward, sealed
 from office_ingest.prove.downward import Told
 from office_ingest.storage.downward import Downward
 from office_ingest.watch.releases import ReleaseWatch
-from protocol.adoption import CONFIRMED
+from protocol.adoption import CONFIRMED, STEP_NAMES
 
 
 def count_adoption_events(put):
@@ -169,6 +170,18 @@ def miss_no_number(put):
     put(downward, "_check_numbers", lambda *of: None)
 
 
+def show_a_promise_as_running(put):
+    """Show a release as running where the device said that it confirmed it."""
+    honest = overview._rules
+
+    def rules(store, rollouts, device):
+        said = honest(store, rollouts, device)
+        confirmed = said["adoption"] is not None and said["adoption"]["step"] == STEP_NAMES[CONFIRMED]
+        return {**said, "wanted": said["wanted"] and {**said["wanted"], "runs": confirmed}}
+
+    put(overview, "_rules", rules)
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -192,5 +205,6 @@ FAULTS = {
         believe_issued_commands,
         believe_any_seal_of_a_command,
         miss_no_number,
+        show_a_promise_as_running,
     )
 }

@@ -142,9 +142,11 @@ def test_release_and_command_arrive_over_a_lossy_link_through_a_killed_gateway(t
         return site, number, command
 
     site, number, command = asyncio.run(run())
-    proved(site, said)
+    proof = proved(site, said)
 
     assert site.link.dropped > 0
+    # Trial, confirmation and command lie within what was replayed: no sample of any run is left out.
+    assert proof.figures["run_replay_coverage"] == 1.0, said
     for device in site.device_ids:
         assert _steps(site, device, number) == [STAGED, TRIAL, CONFIRMED], said
     with sqlite3.connect(site.office_folder / "office.db") as connection:
@@ -182,6 +184,8 @@ def test_bad_rule_is_taken_back_by_every_device_and_the_rule_before_goes_on(tmp_
     assert all(_steps(site, device, bad) == [STAGED, TRIAL, ROLLED_BACK] for device in site.device_ids)
     assert _running(site, bad) == 0
     assert proof.figures["decisions_replayed_equal"] == proof.figures["decisions"] > 0
+    # Over two switches and one back.
+    assert proof.figures["run_replay_coverage"] == 1.0
 
 
 def proved_with_findings(site):

@@ -15,14 +15,14 @@ BY_ARRIVAL = {"received_ms", "committed_ms", "changed_ms", "first_ms", "last_ms"
 
 
 class OfficeDesk:
-    """An office in a folder: database, keystore and ingest."""
+    """An office in a folder: database, keystore and ingest. is_there: found before, by the command or its function."""
 
-    def __init__(self, folder, ingest=Ingest):
+    def __init__(self, folder, ingest=Ingest, *, is_there=False):
         self.folder = folder
         self.now_ms = 1_700_000_000_000
         self.heard = []
-        self.store = SqliteStore.create(folder / "office.db")
-        self.keystore = Keystore.create(folder / "keystore.db")
+        self.store = (SqliteStore.open if is_there else SqliteStore.create)(folder / "office.db")
+        self.keystore = (Keystore.open if is_there else Keystore.create)(folder / "keystore.db")
         self.registry = Registry(self.store)
         self.registry.add_gateway("gw-1", name="gw-1", site="site-1", token=TOKEN, now_ms=1)
         self._ingest = ingest
