@@ -9,20 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from office_ingest.options import CONFIG, JSON, SETTINGS_AND_JSON
 from protocol.diagnostic import FINDING, INTERRUPTED, OK, DiagnosticError, show
 from protocol.report import emit
 
 if TYPE_CHECKING:
     import sqlite3
-
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("office.toml"),
-    show_default=True,
-    help="The office's settings.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @click.group()
@@ -44,7 +36,7 @@ def office() -> None:
     show_default=True,
     help="Port of the page for people, on this machine only; 0 for any free one.",
 )
-@_JSON
+@JSON
 def init(folder: Path, name: str, host: str, port: int, page_port: int, as_json: bool) -> None:
     """Make the FOLDER of a new office.
 
@@ -61,7 +53,7 @@ def init(folder: Path, name: str, host: str, port: int, page_port: int, as_json:
 
 
 @office.command()
-@_CONFIG
+@CONFIG
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document when it is ready.")
 def serve(config: Path, as_json: bool) -> None:
     """Serve gateways until interrupted.
@@ -90,8 +82,7 @@ def _say_ready_json(address: str, page: str | None) -> None:
 
 
 @office.command()
-@_CONFIG
-@_JSON
+@SETTINGS_AND_JSON
 def devices(config: Path, as_json: bool) -> None:
     """Show each device.
 
@@ -109,9 +100,9 @@ def devices(config: Path, as_json: bool) -> None:
 
 
 @office.command()
-@_CONFIG
+@CONFIG
 @click.option("--all", "cleared", is_flag=True, help="Also those that are over.")
-@_JSON
+@JSON
 def findings(config: Path, cleared: bool, as_json: bool) -> int:
     """Show what a person should look at.
 
@@ -136,8 +127,7 @@ def findings(config: Path, cleared: bool, as_json: bool) -> int:
 @office.command()
 @click.argument("device")
 @click.argument("order", type=click.IntRange(0), required=False)
-@_CONFIG
-@_JSON
+@SETTINGS_AND_JSON
 def explain(device: str, order: int | None, config: Path, as_json: bool) -> int:
     """Show a decision: inputs, registers, rule, verdicts, replay.
 
@@ -165,7 +155,7 @@ def explain(device: str, order: int | None, config: Path, as_json: bool) -> int:
 @click.command()
 @click.argument("database", type=click.Path(path_type=Path))
 @click.option("--keystore", type=click.Path(path_type=Path), help="Also check seals, bodies and decisions.")
-@_JSON
+@JSON
 def verify(database: Path, keystore: Path | None, as_json: bool) -> int:
     """Check an office DATABASE without the service, changing nothing. Exit code 1 if anything does not agree."""
     from office_ingest.errors import NotAnOfficeDatabase

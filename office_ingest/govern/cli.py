@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from office_ingest.govern.opening import CONFIG, JSON, device_called, now_ms, open_shelf, open_store
+from office_ingest.govern.opening import device_called, now_ms, open_shelf, open_store
 from office_ingest.govern.rollout_cli import halt, roll_out, status
+from office_ingest.options import FILE, KEY, NUMBER, RELEASED_BY, SETTINGS_AND_JSON, TARGET
 from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
 
 if TYPE_CHECKING:
     from office_ingest.govern.shelf import Shelf, Shelved
-
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.group()
@@ -26,8 +25,7 @@ def release() -> None:
 
 @release.command("init-key")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@CONFIG
-@JSON
+@SETTINGS_AND_JSON
 def init_key(folder: Path, config: Path, as_json: bool) -> None:
     """Make a signing key in the new FOLDER and its successor in FOLDER/successor; tell the office of the key.
 
@@ -47,8 +45,7 @@ def init_key(folder: Path, config: Path, as_json: bool) -> None:
 
 @release.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@CONFIG
-@JSON
+@SETTINGS_AND_JSON
 def succeed(folder: Path, config: Path, as_json: bool) -> None:
     """Go on with the successor in FOLDER: make its own successor and tell the office of it.
 
@@ -72,15 +69,10 @@ def succeed(folder: Path, config: Path, as_json: bool) -> None:
 
 
 @release.command()
-@click.option("--rules", type=_FILE, required=True, help="The compiled bundle.")
-@click.option("--source", type=_FILE, help="What a person wrote; its digest is kept. The bundle if left out.")
-@click.option("--author", required=True, help="Who releases it.")
-@click.option("--device", "devices", multiple=True, help="Name or 16 hex digits of a device; several times.")
-@click.option("--cohort", help="For a cohort instead.")
-@click.option("--kind", help="For all devices of a kind instead.")
-@click.option(
-    "--hardware", multiple=True, default=("unix",), show_default=True, help="Name of a board; several times."
-)
+@click.option("--rules", type=FILE, required=True, help="The compiled bundle.")
+@click.option("--source", type=FILE, help="What a person wrote; its digest is kept. The bundle if left out.")
+@RELEASED_BY
+@TARGET
 @click.option(
     "--days",
     type=click.IntRange(1, 3650),
@@ -94,8 +86,7 @@ def succeed(folder: Path, config: Path, as_json: bool) -> None:
 @click.option(
     "--reset", type=(click.IntRange(0, 0xFFFFFFFF),) * 2, help="Lowest and highest floor that it resets."
 )
-@CONFIG
-@JSON
+@SETTINGS_AND_JSON
 def build(config: Path, as_json: bool, **asked: Any) -> None:
     """Build a release that nobody has signed yet, and say how many signatures it needs."""
     from office_ingest.govern.release import ReleaseRefused, Request, build_release
@@ -120,15 +111,9 @@ def build(config: Path, as_json: bool, **asked: Any) -> None:
 
 
 @release.command()
-@click.argument("number", type=click.IntRange(1))
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    required=True,
-    help="Folder of a signing key.",
-)
-@CONFIG
-@JSON
+@NUMBER
+@KEY
+@SETTINGS_AND_JSON
 def sign(number: int, key: Path, config: Path, as_json: bool) -> None:
     """Sign release NUMBER with one leaf of a key. A release that widens what may be done needs two keys."""
     from office_ingest.govern.release import ReleaseRefused, sign_release
@@ -149,22 +134,11 @@ def sign(number: int, key: Path, config: Path, as_json: bool) -> None:
 
 
 @release.command()
-@click.argument("policy", type=_FILE)
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    required=True,
-    help="Folder of a signing key.",
-)
-@click.option("--author", required=True, help="Who releases it.")
-@click.option("--device", "devices", multiple=True, help="Name or 16 hex digits of a device; several times.")
-@click.option("--cohort", help="For a cohort instead.")
-@click.option("--kind", help="For all devices of a kind instead.")
-@click.option(
-    "--hardware", multiple=True, default=("unix",), show_default=True, help="Name of a board; several times."
-)
-@CONFIG
-@JSON
+@click.argument("policy", type=FILE)
+@KEY
+@RELEASED_BY
+@TARGET
+@SETTINGS_AND_JSON
 def publish(policy: Path, key: Path, author: str, config: Path, as_json: bool, **asked: Any) -> None:
     """Test, compile, build, sign and roll out a POLICY in one step.
 
@@ -201,10 +175,9 @@ def publish(policy: Path, key: Path, author: str, config: Path, as_json: bool, *
 
 
 @release.command()
-@click.argument("number", type=click.IntRange(1))
+@NUMBER
 @click.option("--author", required=True, help="Who takes it back.")
-@CONFIG
-@JSON
+@SETTINGS_AND_JSON
 def revert(number: int, author: str, config: Path, as_json: bool) -> None:
     """Build a new release with the rules of release NUMBER, for the devices that NUMBER was for.
 
@@ -221,8 +194,7 @@ def revert(number: int, author: str, config: Path, as_json: bool) -> None:
 
 
 @release.command("list")
-@CONFIG
-@JSON
+@SETTINGS_AND_JSON
 def list_releases(config: Path, as_json: bool) -> None:
     """Show every release, the newest first."""
     with open_shelf(config) as shelf:
@@ -237,12 +209,11 @@ def list_releases(config: Path, as_json: bool) -> None:
 
 
 @release.command()
-@click.argument("number", type=click.IntRange(1))
+@NUMBER
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write what devices get to a file."
 )
-@CONFIG
-@JSON
+@SETTINGS_AND_JSON
 def show(number: int, out: Path | None, config: Path, as_json: bool) -> None:
     """Show release NUMBER: for whom, what is in it, who signed."""
     with open_shelf(config) as shelf:

@@ -7,14 +7,13 @@ from typing import Any
 import click
 
 from office_ingest.govern.opening import (
-    CONFIG,
-    JSON,
     device_called,
     now_ms,
     open_keystore,
     open_store,
     user_name,
 )
+from office_ingest.options import SETTINGS_AND_JSON, said_by, together
 from protocol.command import DONE, REPORT, SET_ACTUATOR, SET_SETTING, SETTINGS
 from protocol.diagnostic import FINDING, OK, TRY_AGAIN, Diagnostic, DiagnosticError
 from protocol.report import emit
@@ -24,16 +23,23 @@ _LASTS_DAYS_MAX = 30
 _LOOK_EVERY_S = 0.2
 
 _DEVICE = click.argument("device")
-_FOR = click.option(
-    "--for",
-    "lasts",
-    default="10m",
-    show_default=True,
-    help="How long it may be carried out: 90s, 10m, 2h, 1d.",
-)
-_AUTHOR = click.option("--author", help="Who gives it; the user of this machine if left out.")
-_WAIT = click.option(
-    "--wait", "wait_s", type=click.FloatRange(0, 86400), default=0.0, help="Seconds to wait for the answer."
+_ORDER = together(
+    click.option(
+        "--for",
+        "lasts",
+        default="10m",
+        show_default=True,
+        help="How long it may be carried out: 90s, 10m, 2h, 1d.",
+    ),
+    click.option(
+        "--wait",
+        "wait_s",
+        type=click.FloatRange(0, 86400),
+        default=0.0,
+        help="Seconds to wait for the answer.",
+    ),
+    said_by("Who gives it"),
+    SETTINGS_AND_JSON,
 )
 
 
@@ -46,11 +52,7 @@ def command() -> None:
 @_DEVICE
 @click.argument("action", type=click.IntRange(0))
 @click.argument("value", type=int)
-@_FOR
-@_WAIT
-@_AUTHOR
-@CONFIG
-@JSON
+@_ORDER
 def set_actuator(action: int, value: int, **asked: Any) -> int:
     """Set actuator ACTION of DEVICE to VALUE, if its gate lets it.
 
@@ -63,11 +65,7 @@ def set_actuator(action: int, value: int, **asked: Any) -> int:
 @_DEVICE
 @click.argument("name", type=click.Choice([name for name, _, _ in SETTINGS]))
 @click.argument("value", type=int)
-@_FOR
-@_WAIT
-@_AUTHOR
-@CONFIG
-@JSON
+@_ORDER
 def setting(name: str, value: int, **asked: Any) -> int:
     """Change setting NAME of DEVICE to VALUE, in milliseconds; it stays so over restarts."""
     return _give([SET_SETTING, [known for known, _, _ in SETTINGS].index(name), value], **asked)
@@ -75,11 +73,7 @@ def setting(name: str, value: int, **asked: Any) -> int:
 
 @command.command()
 @_DEVICE
-@_FOR
-@_WAIT
-@_AUTHOR
-@CONFIG
-@JSON
+@_ORDER
 def report(**asked: Any) -> int:
     """Ask DEVICE for its counters now."""
     return _give([REPORT], **asked)
@@ -87,8 +81,7 @@ def report(**asked: Any) -> int:
 
 @command.command("list")
 @_DEVICE
-@CONFIG
-@JSON
+@SETTINGS_AND_JSON
 def list_commands(device: str, config: Path, as_json: bool) -> None:
     """Show the commands of DEVICE and how each ended, the newest first."""
     from office_ingest.govern.commands import command_as_json

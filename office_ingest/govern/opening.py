@@ -1,11 +1,9 @@
-"""What the commands of releases, rollouts and commands share: their options, and the office's files opened or refused in words."""
+"""What the commands of releases, rollouts and commands share: the office's files opened, or refused in words."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import click
 
 from protocol.diagnostic import Diagnostic, DiagnosticError
 
@@ -13,15 +11,6 @@ if TYPE_CHECKING:
     from office_ingest.govern.shelf import Shelf
     from office_ingest.receive.keystore import Keystore
     from office_ingest.storage.sqlite import SqliteStore
-
-CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("office.toml"),
-    show_default=True,
-    help="The office's settings.",
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @contextmanager

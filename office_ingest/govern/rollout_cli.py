@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from office_ingest.govern.opening import CONFIG, JSON, now_ms, open_store, user_name
+from office_ingest.govern.opening import now_ms, open_store, user_name
+from office_ingest.options import NUMBER, SETTINGS_AND_JSON, said_by, together
 from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
 from protocol.report import emit
 
@@ -13,15 +14,11 @@ if TYPE_CHECKING:
     from office_ingest.govern.rollout import Progress
     from office_ingest.storage.downward import Rollout
 
-_NUMBER = click.argument("number", type=click.IntRange(1))
-_AUTHOR = click.option("--author", help="Who says so; the user of this machine if left out.")
+_CHANGE = together(NUMBER, said_by("Who says so"), SETTINGS_AND_JSON)
 
 
 @click.command("roll-out")
-@_NUMBER
-@_AUTHOR
-@CONFIG
-@JSON
+@_CHANGE
 def roll_out(number: int, author: str | None, config: Path, as_json: bool) -> None:
     """Want the signed release NUMBER on every device that it is for.
 
@@ -35,10 +32,7 @@ def roll_out(number: int, author: str | None, config: Path, as_json: bool) -> No
 
 
 @click.command()
-@_NUMBER
-@_AUTHOR
-@CONFIG
-@JSON
+@_CHANGE
 def halt(number: int, author: str | None, config: Path, as_json: bool) -> None:
     """Stop the rollout of release NUMBER.
 
@@ -64,9 +58,8 @@ def _change(change: Any, number: int, author: str | None, config: Path, as_json:
 
 
 @click.command()
-@_NUMBER
-@CONFIG
-@JSON
+@NUMBER
+@SETTINGS_AND_JSON
 def status(number: int, config: Path, as_json: bool) -> int:
     """Show how far release NUMBER has come, device by device.
 
