@@ -21,7 +21,7 @@ PLACES = {
 
 
 @pytest.mark.proves("S26")
-@pytest.mark.timeout(0 if CUTS > 20_000 else 120)
+@pytest.mark.timeout(0 if CUTS > 20_000 else 300)
 @pytest.mark.parametrize("name", PARTS)
 def test_cut_at_every_operation_and_again_in_the_recovery_breaks_no_promise(name):
     """
