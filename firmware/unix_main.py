@@ -16,13 +16,14 @@ from agent.aes import Aes128
 from agent.app import Agent
 from agent.board import POWER, SOFTWARE, WATCHDOG, Board
 from agent.config import Config
-from agent.flash import FileFlash, grow_image
+from agent.flash import FileFlash
 from agent.halt import KILL_POINT, POWER_CUT, halt
-from agent.layout import window_sectors
+from agent.image import fit_image
 from agent.links.udp import UdpLink
 from agent.schema import read_schema
 from agent.sensors.recording import Recording
 
+_SETTINGS_EXIT = 2
 _WATCHDOG_EXIT = 72
 _INTERRUPTED_EXIT = 130
 _FOLDER_MARK = 0x4000
@@ -102,9 +103,7 @@ def _read(path: str) -> bytes:
 
 
 def _flash(items: dict) -> FileFlash:
-    sectors = window_sectors(items["flash_sectors"])
-    # An image from before there were slots: two empty ones.
-    grow_image(items["flash"], sectors)
+    sectors = fit_image(items["flash"], items["flash_sectors"])
     return FileFlash(items["flash"], sectors, on_cut=lambda: halt(POWER_CUT))
 
 
@@ -175,7 +174,11 @@ def main(path: str) -> int:
         items = json.load(file)
     config = Config(items)
     cause = ResetCause(items["flash"] + ".reset")
-    flash = _flash(items)
+    try:
+        flash = _flash(items)
+    except ValueError as error:
+        print("{}; set flash_sectors as provisioned".format(error))
+        return _SETTINGS_EXIT
     agent = None
     try:
         agent = Agent(config, build_board(items, flash, cause))

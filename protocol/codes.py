@@ -69,9 +69,9 @@ CODES = {
         "Run outstation provision device into a new folder, or name the right file in device.toml.",
     ),
     "device-flash-short": Explanation(
-        "The flash image is shorter than the settings say",
-        "flash_sectors counts the journal's sectors; four more hold the power-safe cell and the keys. The image has fewer.",
-        "Set flash_sectors as the device was provisioned. Only slots for releases are added to an older image: a longer journal would be another device.",
+        "The flash image is not of the size that the settings say",
+        "flash_sectors counts the journal's sectors; four more hold the power-safe cell and the keys, 32 behind them two slots for releases. The image has another number.",
+        "Set flash_sectors as the device was provisioned. Only slots for releases are added to an older image: a journal of another length would be another device, and lie over the slots.",
     ),
     "device-roots": Explanation(
         "The release roots of a device cannot be read",

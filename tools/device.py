@@ -19,10 +19,10 @@ from protocol.errors import ProtocolError
 from protocol.lms import check_public
 from protocol.report import emit
 from protocol.settings import read_settings
+from tools.shim import install
 from tools.upy import firmware_folder, micropython_command, micropython_environment
 
 _HEAP = "8m"
-_SECTORS_BEFORE_JOURNAL = 4
 
 Count = Annotated[int, Meta(ge=1, le=1 << 31)]
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
@@ -196,13 +196,14 @@ def _check_files(items: dict[str, Any]) -> None:
         for name in ("flash", "schema", "bundle", "recording")
         if not os.access(items[name], os.R_OK)
     ]
-    # Slots behind the journal may be missing: the agent adds empty ones.
-    sectors = items["flash_sectors"] + _SECTORS_BEFORE_JOURNAL
-    if not found and Path(items["flash"]).stat().st_size < sectors * 4096:
-        message = f"the flash image is shorter than flash_sectors says: {sectors} sectors need {sectors * 4096} bytes"
-        found.append(
-            Diagnostic("device-flash-short", message, items["flash"], fix="set flash_sectors as provisioned")
-        )
+    if not found:
+        install()
+        from agent.image import image_fault
+
+        fault = image_fault(items["flash"], items["flash_sectors"])
+        if fault is not None:
+            fix = "set flash_sectors as provisioned"
+            found.append(Diagnostic("device-flash-short", fault, items["flash"], fix=fix))
     if found:
         raise DiagnosticError(found, USAGE)
 

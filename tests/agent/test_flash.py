@@ -6,6 +6,9 @@ import sys
 import pytest
 
 from agent.flash import MODES, SECTOR_BYTES, FileFlash, PowerCut, RamFlash, create_image
+from agent.image import fit_image, image_fault
+from agent.layout import window_sectors
+from agent.slots import Slots
 from tests.agent import power_cuts
 from tools.upy import ROOT, micropython_command, micropython_environment
 
@@ -89,3 +92,52 @@ def test_image_shorter_than_its_window_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match="3 sectors need 12288"):
         FileFlash(str(tmp_path / "flash.bin"), 3)
+
+
+def _use_a_slot(path, sectors):
+    flash = FileFlash(path, sectors)
+    Slots(flash).begin(1, 7, bytes(8))
+    flash.close()
+
+
+@pytest.mark.parametrize("sectors", [11, 13, 20, 44, 45, 100])
+def test_image_whose_slots_were_used_is_refused_by_any_other_number_of_sectors(tmp_path, sectors):
+    """Also by the one that would take the slots for an end of the journal, and nothing of the file is changed."""
+    image = tmp_path / "flash.bin"
+    create_image(str(image), window_sectors(12))
+    _use_a_slot(str(image), window_sectors(12))
+    before = image.read_bytes()
+
+    fault = image_fault(str(image), sectors) or ""
+    assert fault.startswith(
+        f"flash_sectors = {sectors} needs {window_sectors(sectors)} sectors of 4096 bytes"
+    )
+    assert fault.endswith("flash.bin has 48, as flash_sectors = 12 made it")
+    with pytest.raises(ValueError, match="has 48"):
+        fit_image(str(image), sectors)
+    assert image.read_bytes() == before
+    assert fit_image(str(image), 12) == 48
+
+
+@pytest.mark.parametrize(
+    ("held", "fits"), [(15, False), (16, True), (17, True), (47, True), (48, True), (49, False)]
+)
+def test_image_without_slots_grows_by_them_alone(tmp_path, held, fits):
+    """From before there were any, or half grown; one that lacks a sector of the journal, or has one too many, is refused."""
+    image = tmp_path / "flash.bin"
+    create_image(str(image), held)
+
+    if fits:
+        assert fit_image(str(image), 12) == 48
+    else:
+        with pytest.raises(ValueError, match=f"needs 48 sectors .*has {held}"):
+            fit_image(str(image), 12)
+    assert image.stat().st_size == 4096 * (48 if fits else held)
+
+
+def test_file_that_is_not_whole_sectors_is_no_flash_image(tmp_path):
+    """Its size is named."""
+    (tmp_path / "flash.bin").write_bytes(bytes(48 * 4096 + 1))
+
+    with pytest.raises(ValueError, match="has 196609 bytes, not whole sectors of 4096"):
+        fit_image(str(tmp_path / "flash.bin"), 12)

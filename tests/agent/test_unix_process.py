@@ -12,6 +12,8 @@ import pytest
 
 from agent.flash import FileFlash, create_image
 from agent.keystore import Keystore
+from agent.layout import window_sectors
+from agent.slots import Slots
 from protocol.event import ADOPTION, BOOT, COMMAND, DECISION, decode_events
 from protocol.keys import CRITICAL, ROUTINE
 from rules.bundle import read_bundle
@@ -21,7 +23,9 @@ from tests.agent.model_gateway import ModelGateway
 from tests.agent.release_bench import greedy_bundle, make_command, make_release, root
 from tests.agent.udp_gateway import UdpGateway
 from tests.agent.way_down import ADOPTION_POINTS, BODY, COMMAND_POINTS, NEW, OLD, ROLLBACK_POINTS
+from tools.device import device_command
 from tools.flashimage import read_image
+from tools.upy import micropython_environment
 
 ROOT = Path(__file__).parents[2]
 SECTORS = 24
@@ -299,6 +303,35 @@ def test_image_from_before_there_were_slots_grows_by_empty_ones(folder):
     assert content[before:] == b"\xff" * (32 * 4096)
     assert _end(_start(folder, "stop_after_ms = 300"))[0] == 0
     assert len((folder / "flash.bin").read_bytes()) == len(content)
+
+
+@pytest.mark.parametrize("sectors", [SECTORS + 1, SECTORS + 32, SECTORS - 1])
+def test_flash_of_another_size_is_refused_before_and_in_the_process(folder, sectors):
+    """With a used slot at its end, another number of sectors would put the journal over it: file, value and limit are named."""
+    _end(_start(folder, "stop_after_ms = 300"))
+    flash = FileFlash(str(folder / "flash.bin"), window_sectors(SECTORS))
+    Slots(flash).begin(0, 7, bytes(8))
+    flash.close()
+    before = (folder / "flash.bin").read_bytes()
+    settings = json.loads((folder / "device.json").read_text())
+    (folder / "device.json").write_text(json.dumps({**settings, "flash_sectors": sectors}))
+    toml = (folder / "device.toml").read_text().replace(f"sectors = {SECTORS}", f"sectors = {sectors}")
+    (folder / "device.toml").write_text(toml)
+    agent = subprocess.run(
+        device_command(folder / "device.json"),
+        env=micropython_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    command = [sys.executable, "-m", "tools.cli", "device", "run", "--config", str(folder / "device.toml")]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+    assert (agent.returncode, told.returncode) == (2, 2)
+    for words in (f"flash_sectors = {sectors}", "flash.bin", f"as flash_sectors = {SECTORS} made it"):
+        assert words in agent.stdout
+        assert words in " ".join(told.stderr.split())
+    assert (folder / "flash.bin").read_bytes() == before
 
 
 @pytest.mark.parametrize("line", ["00" * 59, "zz" * 60, "00" * 60, root("release").hex() + "00"])

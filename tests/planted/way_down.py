@@ -3,6 +3,9 @@
 Each is a mistake somebody could make in good faith. tests/canary/test_way_down.py shows that the named test catches it.
 """
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from agent import adopter, incumbent, recorder
 from agent.adopter import Adopter
 from agent.app import Agent
@@ -16,7 +19,14 @@ from agent.trial import Trial
 from protocol import manifest
 from protocol.command import DONE, SET_ACTUATOR, parse_command
 from protocol.envelope import RELEASE, key_id
-from tests.agent import cuts_down, test_adoption, test_commands, test_recorder, test_release_attacks
+from tests.agent import (
+    cuts_down,
+    test_adoption,
+    test_commands,
+    test_flash,
+    test_recorder,
+    test_release_attacks,
+)
 from tests.both import test_way_down_parts
 
 _PAGE = SECTOR_BYTES // PAGES_PER_SECTOR
@@ -298,6 +308,20 @@ class _Roomy:
         return (lambda: True) if name == "seal_steps" else getattr(self._owner, name)
 
 
+def _grow_the_journal_over_the_slots(patch):
+    from agent import image
+
+    patch(image, "_is_used", lambda tail: False)
+
+
+def larger_flash():
+    """A journal of twelve sectors, told to be one of 44."""
+    with TemporaryDirectory() as folder:
+        test_flash.test_image_whose_slots_were_used_is_refused_by_any_other_number_of_sectors(
+            Path(folder), 44
+        )
+
+
 def _trust_the_slot(patch):
     patch(incumbent, "check_parts", lambda release, bodies: None)
 
@@ -487,6 +511,7 @@ WAY_DOWN_FAULTS = {
         _let_a_command_pass_its_gate_without_room,
         test_way_down_parts.test_command_without_room_for_its_event_moves_no_gate,
     ),
+    "grow_the_journal_over_the_slots": (_grow_the_journal_over_the_slots, larger_flash),
     "confirm_unheard": (
         _confirm_unheard,
         _A.test_trial_that_no_heartbeat_confirms_ends_when_its_time_with_a_gateway_is_over,
