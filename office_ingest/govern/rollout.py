@@ -170,20 +170,27 @@ def progress(store: SqliteStore, number: int) -> list[Progress]:
     # Rows come oldest first: the newest step of each device stays.
     steps = dict(Downward(store).adoptions_of(number))
     return [
-        _progress(rollouts, held, row, steps.get(row[0]))
+        progress_of(rollouts, held, row[:3], Traits(*row[3:8]), row[8:], steps.get(row[0]))
         for row in rows
         if is_meant(held.manifest, row[0], Traits(*row[3:8]))
     ]
 
 
-def _progress(rollouts: Rollouts, held: Shelved, row: tuple[Any, ...], step: Adoption | None) -> Progress:
-    device, name, site = row[:3]
-    version, digest, heard_ms = row[8:]
-    wanted = rollouts.wanted_by(device, Traits(*row[3:8]))
+def progress_of(
+    rollouts: Rollouts,
+    held: Shelved,
+    device: tuple[Any, ...],
+    traits: Traits,
+    report: tuple[Any, ...],
+    step: Adoption | None,
+) -> Progress:
+    """Return how one device that is meant stands. device: (identity, name, site); report: (version, digest, heard_ms), each None where none came."""
+    version, digest, heard_ms = report
+    wanted = rollouts.wanted_by(device[0], traits)
     is_wanted = wanted is not None and wanted.number == held.number
     runs = digest is not None and digest == rules_digest(held.manifest)
     why = "" if runs else _why_not(step, is_wanted=is_wanted, is_heard=heard_ms is not None)
-    return Progress(device, name, site, is_wanted, runs, version, digest, heard_ms, step, why)
+    return Progress(*device, is_wanted, runs, version, digest, heard_ms, step, why)
 
 
 def _why_not(step: Adoption | None, *, is_wanted: bool, is_heard: bool) -> str:

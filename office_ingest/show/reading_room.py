@@ -10,19 +10,21 @@ from typing import Any, TypeVar
 from office_ingest.overview import open_read_only
 from office_ingest.receive.keystore import Keystore
 from office_ingest.show.snapshot import FleetReader, Snapshot
+from office_ingest.show.standing import Standings
 from office_ingest.storage.sqlite import SqliteStore
 
 Result = TypeVar("Result")
 
 
 class ReadingRoom:
-    """Opens in its thread; snapshot: the fleet as of the newest look(). Nothing here can write."""
+    """Opens in its thread; snapshot: the fleet as of the newest look(); standings: its devices' to releases. Nothing here can write."""
 
     def __init__(self, database: Path, keystore: Path):
         self._database = database
         self._keystore_path = keystore
         self._worker = ThreadPoolExecutor(1, "office-page")
         self._version = -1
+        self.standings = Standings()
         self.connection: sqlite3.Connection
         self.keystore: Keystore
         self.snapshot: Snapshot

@@ -41,8 +41,12 @@ class Row(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """rows by site and name; places: device -> place in rows; states: how many of each; bundles: (version, digest) and how many run it."""
+    """rows by site and name; places: device -> place in rows; states: how many of each; bundles: (version, digest) and how many run it.
 
+    cast: another number whenever devices came or what is meant for them changed.
+    """
+
+    cast: int
     rows: list[Row]
     places: dict[bytes, int]
     states: dict[str, int]
@@ -64,6 +68,7 @@ class FleetReader:
         self._connection = connection
         self._sums: dict[str, tuple[int, bytes]] = {}
         self._last: dict[str, int] = {}
+        self._cast = 0
         self._rows: list[Row] = []
         self._places: dict[bytes, int] = {}
         self._reports: dict[bytes, tuple[int, int, bytes]] = {}
@@ -87,6 +92,8 @@ class FleetReader:
         ):
             if table in changed:
                 touched |= read()
+        if changed & {"devices", "device_traits"}:
+            self._cast += 1
         if "devices" in changed:
             self._read_devices()
         else:
@@ -191,6 +198,7 @@ class FleetReader:
             (row.version, row.digest) for row in rows if row.version is not None and row.digest is not None
         )
         return Snapshot(
+            self._cast,
             rows,
             self._places,
             {state: counted[state] for state in STATES if counted[state]},

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from office_ingest.govern.rollout import RolloutRefused, progress, rules_digest
+from office_ingest.govern.rollout import rules_digest
 from office_ingest.govern.shelf import Shelf, Shelved
 from office_ingest.overview import findings_overview, quarantine_overview
 from office_ingest.prove.explain import explain_decision
@@ -13,7 +13,6 @@ from office_ingest.show.device import device_view
 from office_ingest.show.reading_room import ReadingRoom
 from office_ingest.show.snapshot import STATES, Row
 from office_ingest.storage.downward import Downward
-from protocol.adoption import REFUSED, ROLLED_BACK
 from protocol.diagnostic import DiagnosticError
 from protocol.manifest import COHORT, DEVICES
 
@@ -169,42 +168,34 @@ def release(
     """Return one release and how each device that it is meant for stands to it."""
     number = _natural(path["number"], 0)
     store = room.store()
-    held = Shelf(store).get(number) if number else None
-    if held is None:
+    found = room.standings.look(store, room.snapshot, number)
+    if found is None:
         return None
-    try:
-        found = progress(store, number)
-    except RolloutRefused:
-        return None
-    failed = {
-        one.device for one in found if not one.runs and one.step and one.step.step in (REFUSED, ROLLED_BACK)
-    }
-    found.sort(key=lambda one: (one.runs, one.device not in failed))
-    pages = max(1, -(-len(found) // PAGE_ROWS))
-    at = min(_natural(query.get("page", ""), 1), pages)
+    held, standing = found
+    page = standing.page(store, room.snapshot, _natural(query.get("page", ""), 1), PAGE_ROWS)
     rollout = {rollout.number: rollout for rollout in Downward(store).rollouts()}.get(number)
     return {
         "release": _release(held),
         "rollout": rollout._asdict() if rollout else None,
-        "meant": len(found),
-        "running": sum(one.runs for one in found),
-        "failed": len(failed),
+        "meant": page.meant,
+        "running": page.running,
+        "failed": page.failed,
         "rows": [
             {
                 "device": one.device,
                 "name": one.name,
                 "site": one.site,
                 "runs": one.runs,
-                "failed": one.device in failed,
+                "failed": has_failed,
                 "version": one.version,
                 "digest": one.digest,
                 "heard_ms": one.heard_ms,
                 "why": one.why,
             }
-            for one in found[(at - 1) * PAGE_ROWS : at * PAGE_ROWS]
+            for one, has_failed in page.rows
         ],
-        "at": at,
-        "pages": pages,
+        "at": page.at,
+        "pages": page.pages,
     }
 
 

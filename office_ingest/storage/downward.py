@@ -86,6 +86,13 @@ class Downward:
         ).fetchone()
         return None if row is None else Traits(*row)
 
+    def all_traits(self) -> list[tuple[bytes, Traits]]:
+        """Return every device that has traits, with them."""
+        rows = self._store.connection.execute(
+            "SELECT device, kind, cohort, hardware, schema, bundle FROM device_traits"
+        )
+        return [(row[0], Traits(*row[1:])) for row in rows]
+
     def put_report(self, heartbeat: Heartbeat, received_ms: int) -> None:
         """Keep what a verified heartbeat, newer than all before it, names as the bundle that decides."""
         h = heartbeat
@@ -127,6 +134,15 @@ class Downward:
             (number,),
         )
         return [(row[0], Adoption(*row[1:])) for row in rows]
+
+    def adoptions_since(self, number: int, rowid: int) -> list[tuple[int, bytes, Adoption]]:
+        """Return (rowid, device, adoption event) about one release from a rowid on, in the order in which they were written."""
+        rows = self._store.connection.execute(
+            "SELECT rowid, device, epoch, event_order, boot, tick_ms, number, step, digest, detail, received_ms"
+            " FROM adoptions WHERE number = ? AND rowid >= ? ORDER BY rowid",
+            (number, rowid),
+        )
+        return [(row[0], row[1], Adoption(*row[2:])) for row in rows]
 
     # commands
 

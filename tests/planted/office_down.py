@@ -15,13 +15,13 @@ from protocol.adoption import CONFIRMED, STEP_NAMES
 
 def count_adoption_events(put):
     """Count a device as running a release because it said that it confirmed it."""
-    honest = rollout._progress
+    honest = rollout.progress_of
 
-    def progress(rollouts, held, row, step):
-        said = step is not None and step.step == CONFIRMED
-        return honest(rollouts, held, row, step)._replace(runs=said)
+    def progress_of(*arguments):
+        step = arguments[-1]
+        return honest(*arguments)._replace(runs=step is not None and step.step == CONFIRMED)
 
-    put(rollout, "_progress", progress)
+    put(rollout, "progress_of", progress_of)
 
 
 def list_half_signed(put):

@@ -5,21 +5,19 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 
 import sqlite3
 
-from office_ingest.govern import rollout
 from office_ingest.show import live, paper, reading_room, service, site, snapshot
 from office_ingest.show.guarding import Guarding
 from office_ingest.show.live import Hub
+from office_ingest.show.standing import Standing
+from office_ingest.storage.downward import Adoption
 from protocol.adoption import CONFIRMED
+
+_NO_STEP = Adoption(0, 0, 0, 0, 0, -1, None, 0, 0)
 
 
 def count_adoption_events(put):
     """Count a device as running a release because it said that it confirmed it."""
-    made = rollout._progress
-
-    def progress(rollouts, held, row, step):
-        return made(rollouts, held, row, step)._replace(runs=step is not None and step.step == CONFIRMED)
-
-    put(rollout, "_progress", progress)
+    put(Standing, "_runs", lambda self, row: self._steps.get(row.device, _NO_STEP).step == CONFIRMED)
 
 
 def answer_any_name(put):

@@ -44,6 +44,11 @@ def _changes(store, chance, devices, at):
     ]
 
 
+def _afresh(connection):
+    # Its cast is 1: it counts from its own start.
+    return FleetReader(connection).look()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_reading_what_was_written_since_gives_what_reading_everything_gives(fleet, seed):
     """After any changes, in any order, the rows and counts kept up to date equal those of a reader that starts afresh."""
@@ -56,9 +61,9 @@ def test_reading_what_was_written_since_gives_what_reading_everything_gives(flee
         with store.transaction():
             chance.choice(_changes(store, chance, devices, at))()
         if chance.random() < 0.4:
-            assert FleetReader(connection).look() == kept.look()
+            assert _afresh(connection) == kept.look()._replace(cast=1)
 
-    assert FleetReader(connection).look() == kept.look()
+    assert _afresh(connection) == kept.look()._replace(cast=1)
     store.close()
     connection.close()
 
