@@ -1,0 +1,188 @@
+"""Faults planted under the power cuts and the counters, by name: NAME -> (plant(patch), what must catch it).
+
+patch(object, attribute, value) undoes itself. What catches it is the part of the storage whose sweep must fail, or "counters".
+"""
+
+from agent.adopter import Adopter
+from agent.cell import Cell
+from agent.journal import Journal
+from agent.keystore import Keystore
+from agent.pages import FlashFault
+from agent.session import Session
+from agent.slots import Slots
+from gateway.store import Store
+from protocol.limits import generation_segments
+from protocol.oscore import OscoreContext
+from tests.planted.device import acknowledge_before_program
+
+
+def remove_then_rewrite(patch):
+    """Erase the cell that is valid, then write the new one."""
+
+    def place(self):
+        self._flash.erase(self._sector)
+        return self._sector, 0
+
+    patch(Cell, "_place", place)
+
+
+def store_field_by_field(patch):
+    """Make several fields durable one after the other instead of in one page."""
+    store = Cell.store
+
+    def one_by_one(self, **changes):
+        for name, value in changes.items():
+            store(self, **{name: value})
+
+    patch(Cell, "store", one_by_one)
+
+
+def skip_the_erase_of_old_keys(patch):
+    """Move the keys to the other sector and leave the full one as it is."""
+    move = Keystore._move
+
+    def lazy(self):
+        flash, old = self._flash, self._sector
+        self._flash = _Unerased(flash, old)
+        try:
+            move(self)
+        finally:
+            self._flash = flash
+
+    patch(Keystore, "_move", lazy)
+    patch(Keystore, "_zero_dead", lambda self: None)
+
+
+class _Unerased:
+    """A flash whose one sector is never erased."""
+
+    def __init__(self, flash, sector):
+        self._flash, self._sector = flash, sector
+        self.read, self.program = flash.read, flash.program
+
+    def erase(self, sector):
+        if sector != self._sector:
+            self._flash.erase(sector)
+
+
+def leave_a_torn_key(patch):
+    """At boot zero nothing: what a cut left of an old key stays."""
+    patch(Keystore, "_zero_dead", lambda self: None)
+
+
+def move_the_key_before_its_last_segment(patch):
+    """Give the seal key up before the 32nd segment under it is on flash."""
+    commit = Journal.commit
+
+    def hasty(self, lane, index, raw, header):
+        advance = self.keystore.advance_seal
+        is_last = (header.number + 1) % generation_segments == 0
+        if is_last:
+            advance(lane)
+            self.keystore.advance_seal = lambda lane: None
+        try:
+            commit(self, lane, index, raw, header)
+        finally:
+            if is_last:
+                del self.keystore.advance_seal
+
+    patch(Journal, "commit", hasty)
+
+
+def fetch_over_what_decides(patch):
+    """Fetch the next release into the slot of the confirmed one."""
+    patch(Adopter, "_free_slot", lambda self: max(0, self._cell.release[0]))
+
+
+def remember_that_it_is_staged(patch):
+    """Keep in memory alone that a release has passed its checks."""
+    held = Slots.held
+    staged = {}
+
+    def remembering(self, slot):
+        found = held(self, slot)
+        if found is not None:
+            found.digest = staged.get((id(self), slot, found.number))
+        return found
+
+    patch(Slots, "held", remembering)
+    patch(
+        Slots,
+        "note_staged",
+        lambda self, slot, number, digest: staged.update({(id(self), slot, number): digest}),
+    )
+
+
+def erase_at_each_boot(patch):
+    """Begin with an empty slot whenever one is opened."""
+    init = Slots.__init__
+
+    def clean(self, flash):
+        init(self, flash)
+        for slot in range(2):
+            try:
+                self.void(slot)
+            except FlashFault:
+                continue
+
+    patch(Slots, "__init__", clean)
+
+
+def store_the_counter_after_sending(patch):
+    """Make a number durable once it was used."""
+
+    def careless(self):
+        number = self._next
+        self._next = number + 1
+        if number % 64 == 63:
+            self._store(sender_reserved=number + 1)
+        return number
+
+    patch(Session, "_next_sequence", careless)
+
+
+def doubt_and_keep_the_keys(patch):
+    """Start the numbers at 0 again under the same ID Context."""
+
+    def renew(self):
+        self._store(sender_reserved=0)
+        self._next = 0
+        self._client.context = self._context()
+
+    patch(Session, "renew", renew)
+
+
+def reserve_nothing_ahead(patch):
+    """Let the gateway's store name the next number and not move it."""
+    reserve = Store.reserve_sequence
+    patch(Store, "reserve_sequence", lambda self, device, context, count: reserve(self, device, context, 0))
+
+
+def challenge_under_the_nonce_of_the_request(patch):
+    """Answer a request whose freshness nobody knows under its own nonce."""
+    unprotect = OscoreContext.unprotect_request
+
+    def sparing(self, message, window):
+        request, exchange = unprotect(self, message, window)
+        exchange.can_reuse_nonce = True
+        return request, exchange
+
+    patch(OscoreContext, "unprotect_request", sparing)
+
+
+CUT_FAULTS = {
+    "acknowledge_before_flush": (acknowledge_before_program, "journal"),
+    "move_the_key_before_its_last_segment": (move_the_key_before_its_last_segment, "journal"),
+    "remove_then_rewrite": (remove_then_rewrite, "cell"),
+    "store_field_by_field": (store_field_by_field, "cell"),
+    "skip_the_erase_of_old_keys": (skip_the_erase_of_old_keys, "keys"),
+    "leave_a_torn_key": (leave_a_torn_key, "keys"),
+    "fetch_over_what_decides": (fetch_over_what_decides, "slots"),
+    "erase_at_each_boot": (erase_at_each_boot, "slots"),
+    "confirm_in_two_steps": (store_field_by_field, "slots"),
+    "remember_that_it_is_staged": (remember_that_it_is_staged, "slots"),
+    "store_the_counter_after_sending": (store_the_counter_after_sending, "counters"),
+    "doubt_and_keep_the_keys": (doubt_and_keep_the_keys, "counters"),
+    "reserve_nothing_ahead": (reserve_nothing_ahead, "counters"),
+    "challenge_under_the_nonce_of_the_request": (challenge_under_the_nonce_of_the_request, "counters"),
+}
