@@ -34,6 +34,11 @@ CAUGHT_BY = {
     "answer_any_demand": takings.test_answer_to_another_demand_is_a_finding_and_answers_nothing,
     "explain_by_history": takings.test_older_rules_that_decide_again_without_a_word_are_drift,
     "keep_the_last_answer": _answered_twice,
+    "believe_any_rules_of_a_release": _lived(
+        down.test_trial_of_a_release_brings_the_rules_of_that_release_and_no_others
+    ),
+    "name_every_release": takings.test_past_decision_resolves_to_its_bundle_its_release_and_its_signer,
+    "forget_the_signers": takings.test_past_decision_resolves_to_its_bundle_its_release_and_its_signer,
     "show_a_promise_as_running": cli.test_device_that_runs_what_is_wanted_is_shown_so,
     "believe_adoptions": _lived(down.test_changed_adoption_is_named, "step"),
     "believe_answers": _lived(down.test_changed_answer_to_a_command_is_named, "verdict", 2),

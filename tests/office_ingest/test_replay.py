@@ -1,7 +1,5 @@
 """Replay finds every decision that should have been made otherwise, and nothing else."""
 
-import hashlib
-
 import pytest
 
 from office_ingest.prove.verify import verify_database
@@ -15,7 +13,6 @@ from tests.support.deciding_device import (
     AT_BOOT,
     BUNDLE,
     COUNTED,
-    MANIFEST,
     READINGS,
     TO_MAKE_ROOM,
     DecidingDevice,
@@ -355,20 +352,6 @@ def test_roll_back_leads_to_the_bundle_before_and_to_no_other(desk, fleet):
     _live(device, 8, 16)
     device.roll_back(THIRD, 1)
     device.live(READINGS[16:24])
-
-    assert _named(_walk(desk, device))
-
-
-def test_release_that_the_office_holds_brings_its_own_rules_and_no_others(desk, fleet, monkeypatch):
-    """A trial names its manifest, and the manifest its rules: another bundle of the same version is found."""
-    from office_ingest.prove import sealed
-
-    device = fleet
-    other = hashlib.sha256(THIRD).digest()
-    monkeypatch.setattr(sealed, "_rules_of", lambda connection: {MANIFEST: other}.get)
-    _live(device, 0, 8)
-    device.adopt(SECOND, 1)
-    device.live(READINGS[8:20])
 
     assert _named(_walk(desk, device))
 

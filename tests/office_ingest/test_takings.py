@@ -9,6 +9,8 @@ from office_ingest.govern.release import Request, build_release, revert_release,
 from office_ingest.govern.rollout import RolloutRefused, Rollouts, halt, progress, roll_out
 from office_ingest.govern.shelf import Shelf
 from office_ingest.govern.signer import OpenSigner, make_key
+from office_ingest.prove.explain import explain_decision
+from office_ingest.prove.verify import verify_database
 from office_ingest.storage.downward import Downward, Traits
 from protocol import keys
 from protocol.adoption import CONFIRMED, DAMAGED, REFUSED, ROLLED_BACK, STAGED, TRIAL
@@ -18,7 +20,7 @@ from protocol.errors import TARGET
 from protocol.event import ADOPTION, COMMAND
 from protocol.manifest import COHORT, DEVICES, KIND, parse_release
 from tests.office_ingest.govern.release_bench import SCHEMA, SMALL, bundle
-from tests.support.deciding_device import DecidingDevice
+from tests.support.deciding_device import READINGS, DecidingDevice
 from tests.support.device_model import DeviceModel
 from tests.support.office_desk import PATIENCE
 
@@ -419,8 +421,6 @@ def test_refused_and_rolled_back_releases_are_told_in_words_and_end(desk, fleet)
 
 def test_verify_finds_nothing_wrong_with_the_way_down(desk, fleet):
     """Traits, rollouts, reports, adoptions and commands stand in an audited database like all else."""
-    from office_ingest.prove.verify import verify_database
-
     first, _ = fleet
     number = publish(desk, newer(2))
     beat(desk, first)
@@ -434,19 +434,37 @@ def test_verify_finds_nothing_wrong_with_the_way_down(desk, fleet):
 
 
 @pytest.mark.proves("S15")
-def test_past_decision_resolves_to_its_bundle_its_release_and_its_signer(desk):
-    """Whatever runs now, a decision names the bundle that made it, which the office still holds and replays."""
-    from office_ingest.prove.explain import explain_decision
-    from tests.support.deciding_device import BUNDLE, READINGS
-
-    desk.registry.add_bundle(BUNDLE)
-    device = DecidingDevice(5)
+def test_past_decision_resolves_to_its_bundle_its_release_and_its_signer(desk, fleet):
+    """Whatever runs now, a decision names the bundle that made it, the release that brought it, who wrote that and which key and leaf signed it."""
+    device = DecidingDevice(5, OLD)
     desk.add(device, name="pump")
     device.start()
-    device.live(READINGS[:30])
-    desk.take(*(segment.raw for segment in device.all_segments()))
-    desk.registry.add_bundle(newer(9))
-    said = explain_decision(desk.store.connection, desk.keystore, "pump", None)
+    before = _lived(desk, device)
+    number = publish(desk, newer(2))
+    signed = Shelf(desk.store).get(number)
+    device.adopt(newer(2), number, signed.digest)
+    tried = _lived(desk, device)
+    device.confirm(number)
+    later = publish(desk, newer(3))
+    device.adopt(newer(3), later, Shelf(desk.store).get(later).digest)
+    newest = _lived(desk, device)
+    past = explain_decision(desk.store.connection, desk.keystore, "pump", tried["order"])
+    (release,) = past["releases"]
+    root = Shelf(desk.store).roots()[0].key_id
 
-    assert digest_of(BUNDLE).hex() == said["bundle"]
-    assert [] == said["replay"]
+    assert (OLD_DIGEST.hex(), []) == (before["bundle"], before["releases"])
+    assert [digest_of(newer(2)).hex()] * 2 == [past["bundle"], tried["bundle"]]
+    assert (number, "author") == (release["number"], release["author"])
+    assert [(root.hex(), signed.signatures[0].leaf)] == [
+        (one["root"], one["leaf"]) for one in release["signers"]
+    ]
+    assert [] == past["replay"]
+    assert [later] == [one["number"] for one in newest["releases"]]
+    assert 1.0 == verify_database(desk.store.connection, desk.keystore).counts["run_replay_coverage"]
+
+
+def _lived(desk, device):
+    """Let a device take readings, bring what it sealed, and explain its newest decision."""
+    device.live(READINGS)
+    desk.take(*(segment.raw for segment in device.all_segments()))
+    return explain_decision(desk.store.connection, desk.keystore, "pump", None)

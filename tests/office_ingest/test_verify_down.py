@@ -7,14 +7,17 @@ sealed speaks against them.
 import pytest
 
 from office_ingest.govern.commands import give_command
+from office_ingest.govern.shelf import Shelf
 from office_ingest.prove.verify import verify_database
 from office_ingest.storage.rows import COLUMNS, KEYS
 from protocol.adoption import CONFIRMED, STAGED, TRIAL
+from protocol.cbor import dumps, loads
 from protocol.command import DONE, LATE, Command, seal_command
 from protocol.event import ADOPTION, COMMAND
 from protocol.keys import OFFICE, SITE, downlink_key
 from protocol.manifest import DEVICES
-from tests.office_ingest.test_takings import beat, digest_of, make_fleet, newer, publish, say
+from tests.office_ingest.test_takings import OLD, beat, digest_of, make_fleet, newer, publish, say
+from tests.support.deciding_device import READINGS, DecidingDevice
 from tests.support.device_model import DeviceModel
 
 TABLES = ("reports", "adoptions", "commands")
@@ -267,3 +270,23 @@ def test_what_an_erased_body_said_cannot_be_checked_and_is_not_claimed(desk, fle
     assert [] == walk(desk)
     add(desk, "adoptions", {**row, "event_order": first.order + 50})
     assert ["added?"] == [what[-6:] for _, what in said(walk(desk), "adoptions")]
+
+
+def test_trial_of_a_release_brings_the_rules_of_that_release_and_no_others(desk, fleet):
+    """A trial names a manifest, and the manifest its rules: another bundle of the same version does not take over by it."""
+    top = loads(newer(2), 16)
+    top[5][0][3] += 1
+    other_rules = dumps(top)
+    desk.registry.add_bundle(other_rules)
+    device = DecidingDevice(5, OLD)
+    desk.add(device, name="pump")
+    number = publish(desk, newer(2))
+    device.start()
+    device.live(READINGS[:12])
+    device.adopt(other_rules, number, Shelf(desk.store).get(number).digest)
+    device.live(READINGS[12:24])
+    desk.take(*(segment.raw for segment in device.all_segments()), heartbeats=[device.heartbeat()])
+    told = said(walk(desk), "decisions")
+
+    assert told
+    assert all("no adoption event says that it takes over" in what for _, what in told)

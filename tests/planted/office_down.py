@@ -6,7 +6,7 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 from office_ingest import overview
 from office_ingest.govern import rollout
 from office_ingest.govern.shelf import Shelved
-from office_ingest.prove import downward, sealed
+from office_ingest.prove import downward, explain, origin, sealed
 from office_ingest.prove.downward import Told
 from office_ingest.storage.downward import Downward
 from office_ingest.watch.releases import ReleaseWatch
@@ -182,6 +182,35 @@ def show_a_promise_as_running(put):
     put(overview, "_rules", rules)
 
 
+def believe_any_rules_of_a_release(put):
+    """Never look up which rules the release of a trial has."""
+    put(sealed, "_rules_of", lambda connection: lambda manifest: None)
+
+
+def name_every_release(put):
+    """Say of a decision that every release brought its bundle."""
+    put(origin, "rules_digest", lambda manifest: AnyDigest())
+
+
+class AnyDigest:
+    """Equal to every digest."""
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None
+
+
+def forget_the_signers(put):
+    """Name the release that brought a bundle, and not who signed it."""
+    honest = explain.releases_with
+
+    def releases_with(connection, digest):
+        return [{**one, "signers": []} for one in honest(connection, digest)]
+
+    put(explain, "releases_with", releases_with)
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -206,5 +235,8 @@ FAULTS = {
         believe_any_seal_of_a_command,
         miss_no_number,
         show_a_promise_as_running,
+        believe_any_rules_of_a_release,
+        name_every_release,
+        forget_the_signers,
     )
 }
