@@ -4,8 +4,9 @@ Source: SPEC.md section 5.4.
 """
 
 from protocol.errors import MALFORMED, ProtocolError
-from protocol.limits import uint32_max
+from protocol.limits import setting_max, uint32_max
 from protocol.messages import Message, open_frame, seal_frame
+from protocol.shape import is_int, is_natural, is_within
 
 COMMAND = b"outstation command v1"
 
@@ -34,8 +35,6 @@ UNKNOWN = 4
 OUT_OF_RANGE = 5
 VERDICT_NAMES = ("done", "refused by the gate", "late", "no trusted time", "unknown", "out of range")
 
-_NATURAL_MAX = 1 << 62
-_LATER_MAX = 255
 _LATER_ITEMS_MAX = 5
 
 
@@ -61,7 +60,7 @@ def parse_command(raw: bytes) -> Message:
     """Return a Message whose fields are a Command. Raises ProtocolError, never anything else."""
     items, payload, tag = open_frame(raw, "command")
     shaped = len(items) == 5 and isinstance(items[1], bytes) and len(items[1]) == 8
-    if not shaped or not _within(items[2], 1, uint32_max) or not _within(items[3], 0, _NATURAL_MAX):
+    if not shaped or not is_within(items[2], 1, uint32_max) or not is_natural(items[3]):
         raise ProtocolError(MALFORMED, "command is not the five items of version 1")
     if not is_demand(items[4]):
         raise ProtocolError(MALFORMED, "the demand of a command is none that can be")
@@ -70,20 +69,12 @@ def parse_command(raw: bytes) -> Message:
 
 def is_demand(value) -> bool:
     """Say whether value is a demand as wire.cddl has it, known to this code or not."""
-    if not isinstance(value, list) or not value or not all([_is_int(item) for item in value]):
+    if not isinstance(value, list) or not value or not all([is_int(item) for item in value]):
         return False
-    if not 0 <= value[0] <= _LATER_MAX or len(value) > _LATER_ITEMS_MAX:
+    if not 0 <= value[0] <= setting_max or len(value) > _LATER_ITEMS_MAX:
         return False
     if value[0] == SET_ACTUATOR:
         return len(value) == 3 and value[1] >= 0
     if value[0] == SET_SETTING:
-        return len(value) == 3 and 0 <= value[1] <= _LATER_MAX and value[2] >= 0
+        return len(value) == 3 and 0 <= value[1] <= setting_max and value[2] >= 0
     return value[0] != REPORT or len(value) == 1
-
-
-def _is_int(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _within(value, low: int, high: int) -> bool:
-    return _is_int(value) and low <= value <= high

@@ -12,6 +12,7 @@ from protocol.cbor import dumps, loads
 from protocol.errors import MALFORMED, SEAL, TOO_LARGE, VERSION, ProtocolError
 from protocol.limits import envelope_bytes_max
 from protocol.lms import PUBLIC_BYTES, check_public, verify
+from protocol.shape import is_int, is_uint
 
 _PROTECTED = b"\xa1\x01\x38\x2d"  # { 1: -46 }, HSS-LMS
 _KID = 4
@@ -92,12 +93,12 @@ def check_succession(raw: bytes, public: bytes) -> Succession:
     envelope = parse_envelope(raw)
     envelope.verify(public, ROOT)
     items = loads(envelope.payload)
-    if not isinstance(items, list) or not items or not isinstance(items[0], int):
+    if not isinstance(items, list) or not items or not is_int(items[0]):
         raise ProtocolError(MALFORMED, "succession has no version")
-    if items[0] != 1 or items[0] is True:
+    if items[0] != 1:
         raise ProtocolError(VERSION, "succession version {} is not 1".format(items[0]))
     shaped = len(items) == 4 and _is_bytes(items[1], KEY_ID_BYTES) and _is_bytes(items[2], PUBLIC_BYTES)
-    if not shaped or isinstance(items[3], bool) or not isinstance(items[3], int) or items[3] < 0:
+    if not shaped or not is_uint(items[3]):
         raise ProtocolError(MALFORMED, "succession is not the four items of version 1")
     if items[1] != key_id(public):
         raise ProtocolError(SEAL, "succession names another predecessor than the key that signed it")

@@ -10,7 +10,8 @@ from protocol.cbor import dumps, loads
 from protocol.columns import get_column, get_uvarint, put_column, put_uvarint
 from protocol.errors import BODY, MALFORMED, TOO_LARGE, ProtocolError
 from protocol.event_shape import check_fields
-from protocol.limits import channels_max, events_bytes_max, segment_events_max
+from protocol.limits import channels_max, events_bytes_max, segment_events_max, uint32_max
+from protocol.shape import is_int, is_natural
 
 SAMPLE = 0
 EPOCH_START = 1
@@ -116,17 +117,13 @@ def decode_events(plaintext: bytes, count: int) -> tuple:
     return boot, events
 
 
-def _natural(value, most: int = 1 << 62) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
-
-
 def _check_shape(items) -> None:
     shaped = (
         isinstance(items, list)
         and len(items) == 5
-        and _natural(items[0], 0xFFFFFFFF)
-        and _natural(items[1])
-        and _natural(items[2])
+        and is_natural(items[0], uint32_max)
+        and is_natural(items[1])
+        and is_natural(items[2])
         and isinstance(items[3], bytes)
         and isinstance(items[4], list)
     )
@@ -138,16 +135,15 @@ def _row_event(row, order_base: int, tick_base: int) -> tuple:
     shaped = (
         isinstance(row, list)
         and len(row) >= 3
-        and _natural(row[0])
-        and isinstance(row[1], int)
-        and not isinstance(row[1], bool)
-        and _natural(row[2])
+        and is_natural(row[0])
+        and is_int(row[1])
+        and is_natural(row[2])
     )
     if not shaped or row[2] == SAMPLE:
         raise ProtocolError(MALFORMED, "a row is not [order, tick, kind, ...] of an event")
     order = order_base + row[0]
     tick_ms = tick_base + row[1]
-    if not _natural(order) or not _natural(tick_ms):
+    if not is_natural(order) or not is_natural(tick_ms):
         raise ProtocolError(MALFORMED, "a row has an order or tick outside 0..2**62")
     check_fields(row[2], row[3:])
     return order, tick_ms, row[2], tuple(row[3:])
@@ -176,9 +172,9 @@ def decode_samples(columns: bytes, order_base: int, tick_base: int) -> list:
         by_channel.append((qualities, values))
     if at != len(columns):
         raise ProtocolError(MALFORMED, "{} bytes after the last column".format(len(columns) - at))
-    if min(orders) < 0 or not _natural(order_base + max(orders)):
+    if min(orders) < 0 or not is_natural(order_base + max(orders)):
         raise ProtocolError(MALFORMED, "a sample has an order outside order_base..2**62")
-    if not _natural(tick_base + min(ticks)) or not _natural(tick_base + max(ticks)):
+    if not is_natural(tick_base + min(ticks)) or not is_natural(tick_base + max(ticks)):
         raise ProtocolError(MALFORMED, "a sample has a tick outside 0..2**62")
     return [
         (order_base + orders[i], tick_base + ticks[i], SAMPLE, _reading_lists(by_channel, i))

@@ -8,6 +8,7 @@ Source: SPEC.md section 4.3; wire.cddl, rules epoch_start to command_taken.
 from protocol.command import is_demand
 from protocol.errors import MALFORMED, ProtocolError
 from protocol.limits import checkpoint_part_bytes_max, checkpoint_parts_max, uint32_max
+from protocol.shape import is_digest, is_int, is_uint, list_of, or_null, row_of, upto
 
 
 def check_fields(kind: int, fields: list) -> None:
@@ -26,71 +27,52 @@ def check_fields(kind: int, fields: list) -> None:
             )
 
 
-def _int(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _uint(value) -> bool:
-    return _int(value) and value >= 0
-
-
-def _upto(high: int, low: int = 0):
-    return lambda value: _int(value) and low <= value <= high
-
-
-def _or_null(test):
-    return lambda value: value is None or test(value)
-
-
-def _digest(value) -> bool:
-    return isinstance(value, bytes) and len(value) == 32
-
-
 def _part(value) -> bool:
     return isinstance(value, bytes) and 1 <= len(value) <= checkpoint_part_bytes_max
 
 
-def _list_of(test):
-    return lambda value: isinstance(value, list) and all([test(item) for item in value])
-
-
-def _items(*shape):
-    return lambda value: (
-        isinstance(value, list)
-        and len(value) == len(shape)
-        and all([shape[i](value[i]) for i in range(len(shape))])
-    )
-
-
 def _acts(value) -> bool:
-    return _list_of(_ACT)(value) and len(value) > 0
+    return list_of(_ACT)(value) and len(value) > 0
 
 
 def _counters(value) -> bool:
-    return isinstance(value, dict) and all([key >= 0 and _int(value[key]) for key in value])
+    return isinstance(value, dict) and all([key >= 0 and is_int(value[key]) for key in value])
 
 
 def _outcome(value) -> bool:
-    return value is None or _uint(value) or _GATE_ANSWER(value) or _counters(value)
+    return value is None or is_uint(value) or _GATE_ANSWER(value) or _counters(value)
 
 
-_UINT32 = _upto(uint32_max)
-_GATE_ANSWER = _items(_uint, _or_null(_uint))
-_OLD_HEAD = _or_null(_items(_UINT32, _digest, _uint))
-_ACT = _items(_uint, _int, _uint, _or_null(_uint))
-_INTS = _list_of(_int)
+_UINT32 = upto(uint32_max)
+_GATE_ANSWER = row_of(is_uint, or_null(is_uint))
+_OLD_HEAD = or_null(row_of(_UINT32, is_digest, is_uint))
+_ACT = row_of(is_uint, is_int, is_uint, or_null(is_uint))
+_INTS = list_of(is_int)
 
 _SHAPES = {
-    1: (_upto(3), _or_null(_UINT32), _OLD_HEAD, _OLD_HEAD),
-    2: (_upto(3), _uint),
-    3: (_upto(checkpoint_parts_max - 1), _upto(checkpoint_parts_max, 1), _part),
-    4: (_uint, _uint, _upto(2, 1), _digest, _uint, _INTS, _INTS, _upto(255), _upto(3), _INTS, _INTS, _acts),
-    5: (_uint, _uint, _int, _upto(2)),
-    6: (_uint, _uint, _int, _uint),
-    7: (_uint, _uint, _uint),
-    8: (_upto(1), _uint, _upto(1)),
-    9: (_uint, _uint),
+    1: (upto(3), or_null(_UINT32), _OLD_HEAD, _OLD_HEAD),
+    2: (upto(3), is_uint),
+    3: (upto(checkpoint_parts_max - 1), upto(checkpoint_parts_max, 1), _part),
+    4: (
+        is_uint,
+        is_uint,
+        upto(2, 1),
+        is_digest,
+        is_uint,
+        _INTS,
+        _INTS,
+        upto(255),
+        upto(3),
+        _INTS,
+        _INTS,
+        _acts,
+    ),
+    5: (is_uint, is_uint, is_int, upto(2)),
+    6: (is_uint, is_uint, is_int, is_uint),
+    7: (is_uint, is_uint, is_uint),
+    8: (upto(1), is_uint, upto(1)),
+    9: (is_uint, is_uint),
     10: (_counters,),
-    11: (_upto(4), _UINT32, _or_null(_digest), _UINT32),
-    12: (_UINT32, is_demand, _upto(5), _outcome),
+    11: (upto(4), _UINT32, or_null(is_digest), _UINT32),
+    12: (_UINT32, is_demand, upto(5), _outcome),
 }

@@ -45,12 +45,16 @@ uplink_releases_max = 256
 uplink_commands_max = 256
 # Settings that commands can change; a checkpoint carries them all.
 settings_max = 8
+# Highest number of a setting, and of a demand: one byte, most of them not yet given out.
+setting_max = 255
 # Bytes of one block of a release or part: with its options it fits where a segment does.
 block_bytes = 512
 # First bytes of SHA-256 of a body, by which its blocks are known to belong together.
 etag_bytes = 8
 # Largest number of anything that counts up: CBOR keeps it in four bytes.
 uint32_max = 0xFFFFFFFF
+# Largest order, tick, sequence or wall time: a database of signed 64-bit integers holds it, and a difference of two.
+natural_max = 1 << 62
 # A manifest names 32 devices and 8 parts, and still lies in a quarter of a flash sector.
 manifest_bytes_max = 1024
 # A COSE_Sign1 with the longest signature that is verified: two levels of height 10 and digits of 4 bits.

@@ -42,6 +42,7 @@ from protocol.limits import (
     rules_part_bytes_max,
     uint32_max,
 )
+from protocol.shape import is_natural, is_within
 
 # What a target names.
 DEVICES = 0
@@ -55,7 +56,6 @@ CONFIGURATION = 2
 PART_NAMES = ("rules", "model", "configuration")
 PART_BYTES_MAX = (rules_part_bytes_max, model_part_bytes_max, configuration_part_bytes_max)
 
-_NATURAL_MAX = 1 << 62
 _ITEMS = 9
 
 
@@ -134,11 +134,11 @@ def parse_manifest(raw: bytes) -> Manifest:
         text = "manifest of {} bytes exceeds manifest_bytes_max ({})"
         raise ProtocolError(TOO_LARGE, text.format(len(raw), manifest_bytes_max))
     items = loads(raw)
-    if not isinstance(items, list) or not items or not _is_int(items[0], uint32_max):
+    if not isinstance(items, list) or not items or not is_natural(items[0], uint32_max):
         raise ProtocolError(MALFORMED, "manifest has no version")
     if items[0] != 1:
         raise ProtocolError(VERSION, "manifest version {} is not 1".format(items[0]))
-    if len(items) != _ITEMS or not _is_int(items[1], uint32_max):
+    if len(items) != _ITEMS or not is_natural(items[1], uint32_max):
         raise ProtocolError(MALFORMED, "manifest is not the nine items of version 1")
     _check_target_form(items[2])
     _check_list(items[3], "hardware", release_hardware_max, _is_text)
@@ -274,10 +274,6 @@ def _is_bytes(value, length: int) -> bool:
     return isinstance(value, bytes) and len(value) == length
 
 
-def _is_int(value, high: int = _NATURAL_MAX) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= high
-
-
 def _is_text(value) -> bool:
     return isinstance(value, str) and 1 <= len(value.encode()) <= release_text_bytes_max
 
@@ -290,7 +286,7 @@ def _check_list(value, what: str, most: int, is_good) -> None:
 
 
 def _check_target_form(value) -> None:
-    if not isinstance(value, list) or len(value) != 2 or not _is_int(value[0], KIND):
+    if not isinstance(value, list) or len(value) != 2 or not is_natural(value[0], KIND):
         raise ProtocolError(MALFORMED, "target of a manifest is not [kind, names]")
     if value[0] == DEVICES:
         _check_list(value[1], "devices", release_devices_max, _is_device)
@@ -303,7 +299,7 @@ def _is_device(value) -> bool:
 
 
 def _check_validity_form(value) -> None:
-    if not isinstance(value, list) or len(value) != 2 or not _is_int(value[0]) or not _is_int(value[1]):
+    if not isinstance(value, list) or len(value) != 2 or not is_natural(value[0]) or not is_natural(value[1]):
         raise ProtocolError(MALFORMED, "validity of a manifest is not [from, until]")
     if value[0] >= value[1]:
         raise ProtocolError(MALFORMED, "validity of a manifest ends before it starts")
@@ -311,7 +307,7 @@ def _check_validity_form(value) -> None:
 
 def _check_provenance_form(value) -> None:
     shaped = isinstance(value, list) and len(value) == 3 and _is_text(value[0])
-    if not shaped or not _is_int(value[1]) or not _is_bytes(value[2], 32):
+    if not shaped or not is_natural(value[1]) or not _is_bytes(value[2], 32):
         raise ProtocolError(MALFORMED, "provenance of a manifest is not [author, made_ms, source]")
 
 
@@ -319,7 +315,7 @@ def _check_reset_form(value, number: int) -> None:
     if value is None:
         return
     shaped = isinstance(value, list) and len(value) == 2
-    if not shaped or not _is_int(value[0], uint32_max) or not _is_int(value[1], uint32_max):
+    if not shaped or not is_natural(value[0], uint32_max) or not is_natural(value[1], uint32_max):
         raise ProtocolError(MALFORMED, "reset of a manifest is not [low, high]")
     # A reset whose own number it covers could be played back to a device that has gone on since.
     if value[0] > value[1] or value[0] <= number <= value[1]:
@@ -340,5 +336,5 @@ def _check_parts_form(value) -> None:
 
 
 def _is_part(value) -> bool:
-    shaped = isinstance(value, list) and len(value) == 3 and _is_int(value[0], CONFIGURATION)
-    return shaped and _is_bytes(value[1], 32) and _is_int(value[2], uint32_max) and value[2] > 0
+    shaped = isinstance(value, list) and len(value) == 3 and is_natural(value[0], CONFIGURATION)
+    return shaped and _is_bytes(value[1], 32) and is_within(value[2], 1, uint32_max)

@@ -7,12 +7,19 @@ Source: SPEC.md sections 5 and 6; RFC 9052 section 6.3.
 
 from protocol.cbor import dumps, loads
 from protocol.errors import MALFORMED, SEAL, TOO_LARGE, VERSION, ProtocolError
-from protocol.limits import answer_bytes_max, message_bytes_max, receipts_max, uint32_max, wants_max
+from protocol.limits import (
+    answer_bytes_max,
+    message_bytes_max,
+    natural_max,
+    receipts_max,
+    uint32_max,
+    wants_max,
+)
 from protocol.mac import hmac_sha256, is_equal
+from protocol.shape import is_int, is_natural
 
 _MAC64 = b"\xa1\x01\x04"
 _TAG_BYTES = 8
-_NATURAL_MAX = 1 << 62
 
 HEARTBEAT = b"outstation heartbeat v1"
 RECEIPT = b"outstation receipt v1"
@@ -136,7 +143,7 @@ def open_frame(raw: bytes, what: str) -> tuple:
     if not framed or not isinstance(items[2], bytes) or not _is_bytes(items[3], _TAG_BYTES):
         raise ProtocolError(MALFORMED, "{} is not a COSE_Mac0 with HMAC 256/64".format(what))
     payload = loads(items[2])
-    if not isinstance(payload, list) or not payload or not _within(payload[0], uint32_max):
+    if not isinstance(payload, list) or not payload or not is_natural(payload[0], uint32_max):
         raise ProtocolError(MALFORMED, "{} has no version".format(what))
     if payload[0] != 1:
         raise ProtocolError(VERSION, "{} version {} is not 1".format(what, payload[0]))
@@ -147,22 +154,18 @@ def _is_bytes(value, length: int) -> bool:
     return isinstance(value, bytes) and len(value) == length
 
 
-def _within(value, high: int = _NATURAL_MAX) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= high
-
-
 def _is_head(value) -> bool:
     if value is None:
         return True
-    shaped = isinstance(value, list) and len(value) == 3 and _within(value[0], uint32_max)
-    return shaped and _within(value[1], uint32_max) and _is_bytes(value[2], 32)
+    shaped = isinstance(value, list) and len(value) == 3 and is_natural(value[0], uint32_max)
+    return shaped and is_natural(value[1], uint32_max) and _is_bytes(value[2], 32)
 
 
 def _is_counters(value) -> bool:
     if not isinstance(value, dict):
         return False
     for key in value:
-        if key < 0 or isinstance(value[key], bool) or not isinstance(value[key], int):
+        if key < 0 or not is_int(value[key]):
             return False
     return True
 
@@ -170,12 +173,12 @@ def _is_counters(value) -> bool:
 def parse_heartbeat(raw: bytes) -> Message:
     """Return a Message whose fields are a Heartbeat. Raises ProtocolError, never anything else."""
     items, payload, tag = open_frame(raw, "heartbeat")
-    shaped = len(items) == 11 and _is_bytes(items[1], 8) and _within(items[5]) and _is_counters(items[10])
+    shaped = len(items) == 11 and _is_bytes(items[1], 8) and is_natural(items[5]) and _is_counters(items[10])
     for i in (2, 3, 4, 6):
-        shaped = shaped and _within(items[i], uint32_max)
+        shaped = shaped and is_natural(items[i], uint32_max)
     shaped = shaped and _is_head(items[7]) and _is_head(items[8])
     bundle = items[9] if shaped else None
-    if not shaped or not isinstance(bundle, list) or len(bundle) != 2 or not _within(bundle[0]):
+    if not shaped or not isinstance(bundle, list) or len(bundle) != 2 or not is_natural(bundle[0]):
         raise ProtocolError(MALFORMED, "heartbeat is not the eleven items of version 1")
     if not _is_bytes(bundle[1], 32):
         raise ProtocolError(MALFORMED, "the bundle digest of a heartbeat is not 32 bytes")
@@ -187,9 +190,11 @@ def parse_heartbeat(raw: bytes) -> Message:
 def parse_receipt(raw: bytes) -> Message:
     """Return a Message whose fields are a Receipt. Raises ProtocolError, never anything else."""
     items, payload, tag = open_frame(raw, "receipt")
-    shaped = len(items) == 7 and _is_bytes(items[1], 8) and _within(items[2], 1) and _is_bytes(items[5], 32)
+    shaped = (
+        len(items) == 7 and _is_bytes(items[1], 8) and is_natural(items[2], 1) and _is_bytes(items[5], 32)
+    )
     for i in (3, 4, 6):
-        shaped = shaped and _within(items[i], uint32_max)
+        shaped = shaped and is_natural(items[i], uint32_max)
     if not shaped:
         raise ProtocolError(MALFORMED, "receipt is not the seven items of version 1")
     return Message(raw, RECEIPT, Receipt(*items[1:]), payload, tag)
@@ -198,8 +203,13 @@ def parse_receipt(raw: bytes) -> Message:
 def parse_time_token(raw: bytes) -> Message:
     """Return a Message whose fields are a TimeToken. Raises ProtocolError, never anything else."""
     items, payload, tag = open_frame(raw, "time token")
-    shaped = len(items) == 6 and _is_bytes(items[1], 8) and _within(items[2], uint32_max)
-    if not shaped or not _within(items[3], uint32_max) or not _within(items[4]) or not _within(items[5]):
+    shaped = len(items) == 6 and _is_bytes(items[1], 8) and is_natural(items[2], uint32_max)
+    if (
+        not shaped
+        or not is_natural(items[3], uint32_max)
+        or not is_natural(items[4])
+        or not is_natural(items[5])
+    ):
         raise ProtocolError(MALFORMED, "time token is not the six items of version 1")
     return Message(raw, TIME_TOKEN, TimeToken(*items[1:]), payload, tag)
 
@@ -262,7 +272,7 @@ def _tuples(value, most: int, widths: tuple) -> list:
         raise ProtocolError(MALFORMED, "an answer's list has not 1..{} entries".format(most))
     for entry in value:
         shaped = isinstance(entry, list) and len(entry) == len(widths)
-        if not shaped or not all([_within(entry[i], widths[i]) for i in range(len(widths))]):
+        if not shaped or not all([is_natural(entry[i], widths[i]) for i in range(len(widths))]):
             raise ProtocolError(MALFORMED, "an entry of an answer has the wrong shape")
     return [tuple(entry) for entry in value]
 
@@ -282,9 +292,9 @@ def parse_answer(raw: bytes) -> Answer:
         raise ProtocolError(MALFORMED, "answer is not a map")
     answer = Answer()
     if 0 in items:
-        answer.custody = _tuples(items[0], 4, (1, uint32_max, _NATURAL_MAX))
+        answer.custody = _tuples(items[0], 4, (1, uint32_max, natural_max))
     if 1 in items:
-        answer.wants = _tuples(items[1], wants_max, (1, uint32_max, uint32_max, _NATURAL_MAX))
+        answer.wants = _tuples(items[1], wants_max, (1, uint32_max, uint32_max, natural_max))
     if 2 in items:
         if not isinstance(items[2], list) or not 1 <= len(items[2]) <= receipts_max:
             raise ProtocolError(MALFORMED, "an answer's receipts are not 1..{} entries".format(receipts_max))
@@ -297,6 +307,6 @@ def parse_answer(raw: bytes) -> Answer:
 
 
 def _number(items: dict, key: int):
-    if key in items and not _within(items[key]):
+    if key in items and not is_natural(items[key]):
         raise ProtocolError(MALFORMED, "item {} of an answer is not a number".format(key))
     return items.get(key)

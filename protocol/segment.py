@@ -12,15 +12,15 @@ import hashlib
 from protocol.cbor import dumps, loads
 from protocol.errors import BODY, CHAIN, MALFORMED, SEAL, TOMBSTONE, TOO_LARGE, VERSION, ProtocolError
 from protocol.keys import CLEAR, LANES, OFFICE
-from protocol.limits import segment_bytes_max, segment_events_max, uint32_max
+from protocol.limits import natural_max, segment_bytes_max, segment_events_max, uint32_max
 from protocol.mac import hmac_sha256, is_equal
+from protocol.shape import is_within
 
 _ALG_A128CTR = -65534
 _MAC256 = b"\xa1\x01\x05"
 _AAD = b"outstation segment v1"
 _MAC_HEAD = b"\x84\x64MAC0\x43" + _MAC256 + bytes([0x40 | len(_AAD)]) + _AAD
 _DIGEST_BYTES = 32
-_FIRST_SEQUENCE_MAX = 1 << 62
 
 
 class Header:
@@ -214,26 +214,22 @@ def _is_bytes(value, length: int = -1) -> bool:
     return isinstance(value, bytes) and (length < 0 or len(value) == length)
 
 
-def _within(value, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
 def _parse_header(items) -> Header:
-    if isinstance(items, list) and items and _within(items[0], 0, uint32_max) and items[0] != 1:
+    if isinstance(items, list) and items and is_within(items[0], 0, uint32_max) and items[0] != 1:
         raise ProtocolError(VERSION, "segment version {} is not 1".format(items[0]))
     shaped = (
         _is_list(items, 11)
-        and _within(items[0], 1, 1)
+        and is_within(items[0], 1, 1)
         and _is_bytes(items[1], 8)
-        and _within(items[2], LANES[0], LANES[-1])
-        and _within(items[3], 0, uint32_max)
-        and _within(items[4], 0, uint32_max)
-        and _within(items[5], 0, _FIRST_SEQUENCE_MAX)
-        and _within(items[6], 1, segment_events_max)
+        and is_within(items[2], LANES[0], LANES[-1])
+        and is_within(items[3], 0, uint32_max)
+        and is_within(items[4], 0, uint32_max)
+        and is_within(items[5], 0, natural_max)
+        and is_within(items[6], 1, segment_events_max)
         and _is_bytes(items[7], _DIGEST_BYTES)
-        and _within(items[8], 0, uint32_max)
-        and _within(items[9], CLEAR, OFFICE)
-        and _within(items[10], 0, uint32_max)
+        and is_within(items[8], 0, uint32_max)
+        and is_within(items[9], CLEAR, OFFICE)
+        and is_within(items[10], 0, uint32_max)
     )
     if not shaped:
         raise ProtocolError(MALFORMED, "the header is not the eleven items of version 1")
@@ -255,12 +251,12 @@ def _parse_tombstone(body, header: Header) -> Tombstone:
     items = loads(body)
     shaped = (
         _is_list(items, 6)
-        and _within(items[0], 0, uint32_max)
-        and _within(items[1], 0, uint32_max)
+        and is_within(items[0], 0, uint32_max)
+        and is_within(items[1], 0, uint32_max)
         and _is_bytes(items[2], _DIGEST_BYTES)
         and _is_bytes(items[3], _DIGEST_BYTES)
-        and _within(items[4], 1, _FIRST_SEQUENCE_MAX)
-        and _within(items[5], 0, 1)
+        and is_within(items[4], 1, natural_max)
+        and is_within(items[5], 0, 1)
     )
     if not shaped:
         raise ProtocolError(MALFORMED, "a clear body is not a tombstone")

@@ -20,6 +20,7 @@ from protocol.limits import (
     uplink_segments_max,
     uplink_wants_max,
 )
+from protocol.shape import is_natural
 
 STORED = 0
 DUPLICATE = 1
@@ -30,7 +31,6 @@ HEARTBEAT_SEEN = 9
 QUARANTINED = 16
 
 _OUTCOME_MAX = 255
-_STOP_MAX = 1 << 62
 
 
 class UplinkAnswer:
@@ -173,7 +173,7 @@ def _check_strings(value, most: int, bytes_max: int, what: str) -> None:
 def _check_outcomes(value, most: int, what: str) -> None:
     _check_list(value, most, "outcomes of " + what)
     for outcome in value:
-        if not _within(outcome, _OUTCOME_MAX):
+        if not is_natural(outcome, _OUTCOME_MAX):
             raise ProtocolError(MALFORMED, "an outcome of {} is not 0..{}".format(what, _OUTCOME_MAX))
 
 
@@ -183,17 +183,13 @@ def _is_want(want) -> bool:
         and len(want) == 5
         and isinstance(want[0], bytes)
         and len(want[0]) == 8
-        and _within(want[1], LANES[-1])
-        and _within(want[2], uint32_max)
-        and _within(want[3], uint32_max)
-        and _within(want[4], _STOP_MAX)
+        and is_natural(want[1], LANES[-1])
+        and is_natural(want[2], uint32_max)
+        and is_natural(want[3], uint32_max)
+        and is_natural(want[4])
     )
 
 
 def _is_wanted_release(entry) -> bool:
     shaped = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], bytes)
-    return shaped and len(entry[0]) == 8 and _within(entry[1], uint32_max)
-
-
-def _within(value, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= high
+    return shaped and len(entry[0]) == 8 and is_natural(entry[1], uint32_max)

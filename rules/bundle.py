@@ -9,6 +9,7 @@ Source: SPEC.md sections 2, 3 and 8; bundle.cddl.
 from protocol.cbor import loads
 from protocol.errors import MALFORMED, RULE, TOO_LARGE, VERSION, ProtocolError
 from protocol.limits import channels_max, decision_values_max, uint32_max
+from protocol.shape import is_within
 from rules import grammar as g
 from rules.limits import (
     action_max,
@@ -21,7 +22,7 @@ from rules.limits import (
     rules_max,
     value_max,
 )
-from rules.tree import TreeCheck, is_int
+from rules.tree import TreeCheck
 
 _KEYS = (1, 2, 3, 4, 5, 7)
 _MODELS = 6
@@ -79,7 +80,7 @@ def read_bundle(data: bytes) -> Bundle:
     top = loads(data, nesting_max)
     if not isinstance(top, dict):
         raise ProtocolError(MALFORMED, "a bundle is a map")
-    if not is_int(top.get(1), g.FORMAT, g.FORMAT):
+    if not is_within(top.get(1), g.FORMAT, g.FORMAT):
         raise ProtocolError(VERSION, "bundle format {} is not {}".format(top.get(1), g.FORMAT))
     if _MODELS in top:
         raise ProtocolError(RULE, "models are not part of bundle format {}".format(g.FORMAT))
@@ -90,12 +91,12 @@ def read_bundle(data: bytes) -> Bundle:
 
 
 def _read_top(top: dict) -> Bundle:
-    if not is_int(top[2], 0, uint32_max):
+    if not is_within(top[2], 0, uint32_max):
         raise ProtocolError(RULE, "bundle version is not 0..{}".format(uint32_max))
     if not isinstance(top[3], bytes) or len(top[3]) != 8:
         raise ProtocolError(RULE, "schema is not the first 8 bytes of a digest")
     channels = top[7]
-    if not is_int(channels, 1, channels_max):
+    if not is_within(channels, 1, channels_max):
         raise ProtocolError(RULE, "number of channels is not 1..{}".format(channels_max))
     rules, gates = _read_rules(top[4], channels), _read_gates(top[5], channels)
     return Bundle(top[2], top[3], channels, rules, gates, _read_adopt(top, channels))
@@ -133,11 +134,11 @@ def _read_rule(row, check: TreeCheck) -> Rule:
     if not isinstance(row, list) or len(row) != 5:
         raise ProtocolError(RULE, "a rule is not [id, mode, init, needs, body]")
     rule_id, mode, init, needs, body = row
-    if not is_int(rule_id, 0, rule_id_max):
+    if not is_within(rule_id, 0, rule_id_max):
         raise ProtocolError(RULE, "rule id {} is not 0..{}".format(rule_id, rule_id_max))
-    if not is_int(mode, g.OFF, g.ON):
+    if not is_within(mode, g.OFF, g.ON):
         raise ProtocolError(RULE, "rule {}: mode is not 0..2".format(rule_id))
-    if not is_int(needs, 0, (1 << check.channels) - 1):
+    if not is_within(needs, 0, (1 << check.channels) - 1):
         raise ProtocolError(
             RULE, "rule {}: needs names more than {} channels".format(rule_id, check.channels)
         )
@@ -155,7 +156,7 @@ def _check_init(rule_id: int, init) -> None:
             TOO_LARGE, "rule {}: {} registers exceed {}".format(rule_id, len(init), registers_max)
         )
     for value in init:
-        if not is_int(value, -value_max, value_max):
+        if not is_within(value, -value_max, value_max):
             raise ProtocolError(
                 RULE, "rule {}: a first value is no integer within +-{}".format(rule_id, value_max)
             )
@@ -190,7 +191,7 @@ def _read_gate(row, channels: int) -> Gate:
     least = (0, -value_max, -value_max, 0, 0, 0, 0, 0, -value_max)
     most = (action_max, value_max, value_max, value_max, mask, mask, value_max, g.GATE_FLAGS_ALL, value_max)
     for i in range(9):
-        if not is_int(row[i], least[i], most[i]):
+        if not is_within(row[i], least[i], most[i]):
             raise ProtocolError(RULE, "part {} of a gate is not {}..{}".format(i, least[i], most[i]))
     gate = Gate(row)
     if not gate.low <= gate.safe <= gate.high:

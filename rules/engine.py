@@ -13,12 +13,12 @@ Source: SPEC.md sections 5 to 7 and 9.
 """
 
 from protocol.errors import RULE, ProtocolError
+from protocol.shape import is_within
 from rules import guard
 from rules.adopt import adopt_rule
 from rules.grammar import OFF, ON
 from rules.limits import action_max, acts_max, value_max
 from rules.translate import kernel
-from rules.tree import is_int
 from rules.value import RuleFault
 
 # positions in a decision
@@ -121,7 +121,7 @@ class Engine:
         self._good = 0
         self._sampled = now_tick
         for channel in range(self.channels):
-            if good_mask >> channel & 1 and is_int(values[channel], -value_max, value_max):
+            if good_mask >> channel & 1 and is_within(values[channel], -value_max, value_max):
                 self._good |= 1 << channel
                 self._inputs[channel] = values[channel]
                 self._ticks[channel] = now_tick
@@ -287,16 +287,16 @@ class Engine:
 
     def _is_input(self, _i: int, row) -> bool:
         return row is None or (
-            _is_row(row, 2) and is_int(row[0], -value_max, value_max) and is_int(row[1], 0, value_max)
+            _is_row(row, 2) and is_within(row[0], -value_max, value_max) and is_within(row[1], 0, value_max)
         )
 
     def _is_registers(self, i: int, row) -> bool:
         rule = self._rules[i]
         return (
             _is_row(row, 2)
-            and is_int(row[0], rule.rule_id, rule.rule_id)
+            and is_within(row[0], rule.rule_id, rule.rule_id)
             and _is_row(row[1], len(rule.registers))
-            and all(is_int(value, -value_max, value_max) for value in row[1])
+            and all(is_within(value, -value_max, value_max) for value in row[1])
         )
 
     def _is_gate(self, i: int, row) -> bool:
@@ -330,7 +330,7 @@ class Engine:
         act: as ask() gave it; now: rule tick of the command. Raises ProtocolError(RULE) if they are not of that shape;
         the engine is then as it was.
         """
-        if not _is_act(act) or not is_int(now, 0, value_max):
+        if not _is_act(act) or not is_within(now, 0, value_max):
             raise ProtocolError(RULE, "a command's outcome is not [action, value, verdict, gate_last]")
         self.now = max(self.now, now)
         self._move_gate(act, now)
@@ -371,15 +371,15 @@ def _is_row(row, length: int) -> bool:
 
 
 def _is_gate_row(row) -> bool:
-    if not _is_row(row, 3) or not is_int(row[0], 0, action_max):
+    if not _is_row(row, 3) or not is_within(row[0], 0, action_max):
         return False
     if row[1] is None:
         return row[2] is None
-    return is_int(row[1], 0, value_max) and is_int(row[2], -value_max, value_max)
+    return is_within(row[1], 0, value_max) and is_within(row[2], -value_max, value_max)
 
 
 def _is_act(act) -> bool:
-    if not _is_row(act, 4) or not is_int(act[2], guard.ALLOWED, guard.NO_GATE):
+    if not _is_row(act, 4) or not is_within(act[2], guard.ALLOWED, guard.NO_GATE):
         return False
     # A command can ask for any integer; only what was allowed is kept.
-    return act[2] != guard.ALLOWED or is_int(act[1], -value_max, value_max)
+    return act[2] != guard.ALLOWED or is_within(act[1], -value_max, value_max)

@@ -10,12 +10,12 @@ Source: SPEC.md section 10.
 """
 
 from protocol.errors import ProtocolError
+from protocol.shape import is_within
 from rules.bundle import Bundle
 from rules.engine import D_ACTS, D_AFTER, D_AGES, D_BEFORE, D_FLAGS, D_GOOD, D_INPUTS, D_NOW, D_RULE, Engine
 from rules.guard import ONLINE, TRUSTED_TIME
 from rules.limits import value_max
 from rules.translate import kernel
-from rules.tree import is_int
 
 FIELD_NAMES = ("rule", "mode", "now", "inputs", "ages", "good", "flags", "before", "after", "acts")
 
@@ -122,13 +122,13 @@ def _fits(i: int, decision) -> bool:
     if i == D_ACTS:
         return _are_acts(value, decision[D_NOW])
     if i not in (D_INPUTS, D_AGES, D_BEFORE, D_AFTER):
-        return is_int(value, 0, value_max)
+        return is_within(value, 0, value_max)
     if not isinstance(value, (list, tuple)):
         return False
     most = decision[D_NOW] if i == D_AGES else value_max
     least = -1 if i == D_AGES else -value_max
     same_length = i != D_AGES or len(value) == len(decision[D_INPUTS])
-    return same_length and all(is_int(part, least, most) for part in value)
+    return same_length and all(is_within(part, least, most) for part in value)
 
 
 def _are_acts(acts, now: int) -> bool:
@@ -137,8 +137,8 @@ def _are_acts(acts, now: int) -> bool:
     for act in acts:
         if not isinstance(act, (list, tuple)) or len(act) != 4:
             return False
-        if not all(is_int(part, -value_max, value_max) for part in act[:3]):
+        if not all(is_within(part, -value_max, value_max) for part in act[:3]):
             return False
-        if act[3] is not None and not is_int(act[3], 0, now):
+        if act[3] is not None and not is_within(act[3], 0, now):
             return False
     return True

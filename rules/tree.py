@@ -8,6 +8,7 @@ Source: SPEC.md section 3.
 
 from protocol.cbor import Simple
 from protocol.errors import RULE, TOO_LARGE, ProtocolError
+from protocol.shape import is_within
 from rules import grammar as g
 from rules.limits import action_max, operands_max, statements_max, value_max
 
@@ -33,11 +34,6 @@ _PLAIN = {
     g.OR: (2, None, _BOOL, _BOOL),
     g.NOT: (1, 1, _BOOL, _BOOL),
 }
-
-
-def is_int(value, least: int, most: int) -> bool:
-    """Return whether value is an integer (true and false are none) within least .. most."""
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 class TreeCheck:
@@ -77,7 +73,7 @@ class TreeCheck:
         return ProtocolError(TOO_LARGE, "{}: {} {} exceed {}".format(self._what, found, what, operands_max))
 
     def _statement(self, node) -> int:
-        if not isinstance(node, list) or not node or not is_int(node[0], g.SET, g.ACT):
+        if not isinstance(node, list) or not node or not is_within(node[0], g.SET, g.ACT):
             raise self._broken("a statement is not [0..3, ...]")
         if node[0] == g.SET:
             return self._set(node)
@@ -114,7 +110,7 @@ class TreeCheck:
     def _act(self, node) -> int:
         if not 3 <= len(node) <= 4:
             raise self._broken("act has {} parts, not 3 or 4".format(len(node)))
-        if not is_int(node[1], 0, action_max):
+        if not is_within(node[1], 0, action_max):
             raise self._broken("action {} is not 0..{}".format(node[1], action_max))
         self._need(node[2], _INT)
         if len(node) == 4:
@@ -122,12 +118,12 @@ class TreeCheck:
         return 1
 
     def _register(self, register) -> None:
-        if not is_int(register, 0, self._registers - 1):
+        if not is_within(register, 0, self._registers - 1):
             raise self._broken("register {} is none of its {}".format(register, self._registers))
 
     def _run(self, base, count) -> None:
         self._register(base)
-        if not is_int(count, 1, self._registers - base):
+        if not is_within(count, 1, self._registers - base):
             raise self._broken(
                 "{} registers from {} on are not among its {}".format(count, base, self._registers)
             )
@@ -147,7 +143,7 @@ class TreeCheck:
             return _INT
         if isinstance(node, Simple):
             return self._variable(node.value)
-        if not isinstance(node, list) or not node or not is_int(node[0], g.ADD, g.HAS):
+        if not isinstance(node, list) or not node or not is_within(node[0], g.ADD, g.HAS):
             raise self._broken("an expression is no constant, variable or [operator 0..23, ...]")
         return self._operation(node)
 
@@ -162,7 +158,7 @@ class TreeCheck:
         return _INT
 
     def _channel(self, channel) -> None:
-        if not is_int(channel, 0, self.channels - 1):
+        if not is_within(channel, 0, self.channels - 1):
             raise self._broken("channel {} is none of the {}".format(channel, self.channels))
 
     def _operation(self, node) -> str:
@@ -213,6 +209,6 @@ class TreeCheck:
         if len(members) > operands_max:
             raise self._too_many("members of a list", len(members))
         for member in members:
-            if not is_int(member, -value_max, value_max):
+            if not is_within(member, -value_max, value_max):
                 raise self._broken("in: a member is no constant within +-{}".format(value_max))
         return _BOOL

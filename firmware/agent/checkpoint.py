@@ -8,7 +8,14 @@ Source: SPEC.md section 4.4; wire.cddl.
 
 from protocol.cbor import dumps, loads
 from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
-from protocol.limits import checkpoint_part_bytes_max, checkpoint_parts_max, settings_max
+from protocol.limits import (
+    checkpoint_part_bytes_max,
+    checkpoint_parts_max,
+    setting_max,
+    settings_max,
+    uint32_max,
+)
+from protocol.shape import is_digest, is_int, is_natural, is_uint, list_of, row_of, upto
 
 BOOT = 0
 COUNT = 1
@@ -100,19 +107,14 @@ def encode_checkpoint(point: Checkpoint) -> bytes:
 def decode_checkpoint(data: bytes) -> Checkpoint:
     """Return the Checkpoint of a whole one. Raises ProtocolError(MALFORMED)."""
     items = loads(data)
-    if not isinstance(items, dict) or items.get(0) != _FORMAT:
+    if not isinstance(items, dict) or items.get(0) != _FORMAT or items[0] is True:
         raise ProtocolError(MALFORMED, "not a checkpoint of format {}".format(_FORMAT))
     for key in _KEYS:
         if key not in items:
             raise ProtocolError(MALFORMED, "a checkpoint without item {}".format(key))
-    shaped = isinstance(items[2], int) and isinstance(items[3], list) and len(items[3]) == 2
-    if not shaped or not isinstance(items[8], list) or not isinstance(items[9], int):
-        raise ProtocolError(MALFORMED, "a checkpoint's items have the wrong shape")
-    positions = {}
-    for row in items[8]:
-        if not isinstance(row, list) or len(row) != 2:
-            raise ProtocolError(MALFORMED, "a position of a checkpoint is not [action, value]")
-        positions[row[0]] = row[1]
+    for key, has_shape in _SHAPES.items():
+        if key in items and not has_shape(items[key]):
+            raise ProtocolError(MALFORMED, "item {} of a checkpoint has the wrong shape".format(key))
     return Checkpoint(
         items[1],
         items[2],
@@ -121,36 +123,41 @@ def decode_checkpoint(data: bytes) -> Checkpoint:
         items[5],
         items[6],
         items[7],
-        positions,
+        {row[0]: row[1] for row in items[8]},
         items[9],
-        _read_pending(items.get(10, [])),
-        _read_commands(items.get(11, 0)),
-        _read_settings(items.get(12, {})),
+        [tuple(row) for row in items.get(10, [])],
+        items.get(11, 0),
+        items.get(12, {}),
     )
 
 
-def _read_pending(rows) -> list:
-    for row in rows if isinstance(rows, list) else [None]:
-        if not isinstance(row, list) or len(row) != 3:
-            raise ProtocolError(MALFORMED, "a pending act of a checkpoint is not [order, action, value]")
-    return [tuple(row) for row in rows]
+def _is_pending(value) -> bool:
+    return _ACTS(value) and len(value) > 0
 
 
-def _read_commands(value) -> int:
-    if not _is_natural(value):
-        raise ProtocolError(MALFORMED, "the highest command of a checkpoint is not a number")
-    return value
+def _is_settings(value) -> bool:
+    return (
+        isinstance(value, dict)
+        and 1 <= len(value) <= settings_max
+        and all([is_natural(key, setting_max) and is_uint(value[key]) for key in value])
+    )
 
 
-def _read_settings(value) -> dict:
-    shaped = isinstance(value, dict) and all([_is_natural(key) and _is_natural(value[key]) for key in value])
-    if not shaped or len(value) > settings_max:
-        raise ProtocolError(MALFORMED, "settings of a checkpoint are not a map of at most 8 numbers")
-    return value
-
-
-def _is_natural(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+_ACTS = list_of(row_of(is_uint, is_uint, is_int))
+# What each item must be, as wire.cddl says; of the engine's state only the rules know.
+_SHAPES = {
+    1: upto(ADOPT),
+    2: is_uint,
+    3: row_of(is_uint, is_digest),
+    4: is_digest,
+    5: is_digest,
+    6: is_uint,
+    8: list_of(row_of(is_uint, is_int)),
+    9: is_uint,
+    10: _is_pending,
+    11: upto(uint32_max),
+    12: _is_settings,
+}
 
 
 def cut_parts(data: bytes) -> list:

@@ -6,6 +6,7 @@ Source: SPEC.md section 4.5.
 from protocol.cbor import loads
 from protocol.errors import MALFORMED, VERSION, ProtocolError
 from protocol.limits import channels_max
+from protocol.shape import is_within
 
 _VALUE_MAX = 0xFFFFFFFF
 _STUCK_MAX = 0xFFFF
@@ -28,7 +29,7 @@ class Channel:
 def read_schema(data: bytes) -> list:
     """Return the Channels of a schema. Raises ProtocolError(MALFORMED) or (VERSION)."""
     items = loads(data)
-    if not isinstance(items, list) or not items or not _is_int(items[0], 0, _VALUE_MAX):
+    if not isinstance(items, list) or not items or not is_within(items[0], 0, _VALUE_MAX):
         raise ProtocolError(MALFORMED, "a schema is [version, channels]")
     if items[0] != 1:
         raise ProtocolError(VERSION, "schema version {} is not 1".format(items[0]))
@@ -43,17 +44,13 @@ def _read_channel(row) -> Channel:
         and len(row) == 6
         and isinstance(row[0], str)
         and isinstance(row[1], str)
-        and _is_int(row[2], -18, 18)
-        and _is_int(row[3], -_VALUE_MAX, _VALUE_MAX)
-        and _is_int(row[4], -_VALUE_MAX, _VALUE_MAX)
-        and _is_int(row[5], 0, _STUCK_MAX)
+        and is_within(row[2], -18, 18)
+        and is_within(row[3], -_VALUE_MAX, _VALUE_MAX)
+        and is_within(row[4], -_VALUE_MAX, _VALUE_MAX)
+        and is_within(row[5], 0, _STUCK_MAX)
     )
     if not shaped:
         raise ProtocolError(MALFORMED, "a channel is [name, unit, scale, low, high, stuck_after]")
     if row[3] > row[4]:
         raise ProtocolError(MALFORMED, "channel {}: low {} is above high {}".format(row[0], row[3], row[4]))
     return Channel(*row)
-
-
-def _is_int(value, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

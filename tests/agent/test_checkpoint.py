@@ -3,7 +3,7 @@
 import pytest
 
 from agent.checkpoint import BOOT, Checkpoint, PartJoiner, cut_parts, decode_checkpoint, encode_checkpoint
-from protocol.cbor import dumps
+from protocol.cbor import dumps, loads
 from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
 from protocol.limits import checkpoint_part_bytes_max
 
@@ -77,3 +77,47 @@ def test_bytes_that_are_no_checkpoint_are_refused(data):
         decode_checkpoint(data)
 
     assert caught.value.code == MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (0, True),
+        (1, 5),
+        (1, True),
+        (2, -1),
+        (2, True),
+        (3, [3, D[:31]]),
+        (3, [-3, D]),
+        (4, D + D),
+        (5, 7),
+        (6, -1),
+        (8, [[1, True]]),
+        (8, [[-1, 0]]),
+        (8, [[1, 0, 0]]),
+        (9, -1),
+        (9, None),
+        (10, []),
+        (10, [[-1, 1, 1]]),
+        (10, [[1, 1, True]]),
+        (11, 1 << 32),
+        (11, True),
+        (12, {}),
+        (12, {256: 1}),
+        (12, {1: -1}),
+        (12, dict.fromkeys(range(9), 1)),
+    ],
+)
+def test_item_that_the_grammar_does_not_have_is_refused(key, value):
+    """Bounds and kinds are those of wire.cddl, item by item."""
+    items = loads(encode_checkpoint(_point()))
+    with pytest.raises(ProtocolError) as caught:
+        decode_checkpoint(dumps({**items, key: value}))
+
+    assert caught.value.code == MALFORMED
+
+
+@pytest.mark.parametrize(("key", "value"), [(11, 0xFFFFFFFF), (12, {255: 0}), (8, []), (2, 1 << 63)])
+def test_ends_of_the_grammars_ranges_are_taken(key, value):
+    """What wire.cddl just allows is a checkpoint."""
+    decode_checkpoint(dumps({**loads(encode_checkpoint(_point())), key: value}))

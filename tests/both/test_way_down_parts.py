@@ -17,6 +17,7 @@ from protocol.coap import BLOCK2, CONTENT, ETAG, NOT_FOUND, option
 from protocol.command import DONE, OUT_OF_RANGE, Command, seal_command
 from protocol.errors import MALFORMED, PART, TOO_LARGE, ProtocolError
 from protocol.limits import block_bytes, uint32_max
+from protocol.shape import is_int, is_natural, is_uint, is_within, list_of, or_null, row_of, upto
 
 RELEASE = bytes([7]) * 5000
 BODIES = [b"a" * 4096, b"b" * 700, b"c" * 9000]
@@ -311,3 +312,17 @@ def test_staged_release_is_found_whole_and_a_damaged_one_is_not():
     mended.next_request()
     mended.want_parts(PARTS)
     assert not mended.is_staged
+
+
+def test_true_is_no_number():
+    """Python says that it is 1; no bound of ours does, and the ends of a bound belong to it."""
+    for value in (True, False, None, "1", 1.0):
+        assert not is_int(value) and not is_uint(value)
+        assert not is_within(value, 0, 1) and not is_natural(value, 1)
+    assert [value for value in range(-3, 4) if is_within(value, -2, 2)] == [-2, -1, 0, 1, 2]
+    assert [value for value in range(-3, 4) if is_natural(value, 2)] == [0, 1, 2]
+    assert is_natural(1 << 62) and not is_natural((1 << 62) + 1)
+    assert is_uint(0) and not is_uint(-1)
+    assert upto(2)(2) and not upto(2)(True) and not upto(2, 1)(0)
+    row = list_of(row_of(is_uint, or_null(is_int)))
+    assert row([[1, None], [0, -1]]) and not row([[1]]) and not row([[True, None]]) and not row(None)

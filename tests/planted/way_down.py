@@ -16,7 +16,7 @@ from agent.patience import Patience
 from agent.recorder import Recorder
 from agent.slots import PAGES_PER_SECTOR, SECTOR_BYTES, Slots, tail_page
 from agent.trial import Trial
-from protocol import manifest
+from protocol import manifest, shape
 from protocol.command import DONE, SET_ACTUATOR, parse_command
 from protocol.envelope import RELEASE, key_id
 from tests.agent import (
@@ -322,6 +322,10 @@ def larger_flash():
         )
 
 
+def _take_true_for_a_number(patch):
+    patch(shape, "is_int", lambda value: isinstance(value, int))
+
+
 def _trust_the_slot(patch):
     patch(incumbent, "check_parts", lambda release, bodies: None)
 
@@ -512,6 +516,7 @@ WAY_DOWN_FAULTS = {
         test_way_down_parts.test_command_without_room_for_its_event_moves_no_gate,
     ),
     "grow_the_journal_over_the_slots": (_grow_the_journal_over_the_slots, larger_flash),
+    "take_true_for_a_number": (_take_true_for_a_number, test_way_down_parts.test_true_is_no_number),
     "confirm_unheard": (
         _confirm_unheard,
         _A.test_trial_that_no_heartbeat_confirms_ends_when_its_time_with_a_gateway_is_over,
