@@ -185,12 +185,13 @@ def progress_of(
     step: Adoption | None,
 ) -> Progress:
     """Return how one device that is meant stands. device: (identity, name, site); report: (version, digest, heard_ms), each None where none came."""
+    identity, name, site = device
     version, digest, heard_ms = report
-    wanted = rollouts.wanted_by(device[0], traits)
+    wanted = rollouts.wanted_by(identity, traits)
     is_wanted = wanted is not None and wanted.number == held.number
     runs = digest is not None and digest == rules_digest(held.manifest)
     why = "" if runs else _why_not(step, is_wanted=is_wanted, is_heard=heard_ms is not None)
-    return Progress(*device, is_wanted, runs, version, digest, heard_ms, step, why)
+    return Progress(identity, name, site, is_wanted, runs, version, digest, heard_ms, step, why)
 
 
 def _why_not(step: Adoption | None, *, is_wanted: bool, is_heard: bool) -> str:
