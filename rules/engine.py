@@ -324,14 +324,14 @@ class Engine:
         for act in decision[D_ACTS]:
             self._move_gate(act, now)
 
-    def apply_command(self, act, now: int) -> None:
-        """Fold one durable command into the gates, as if this engine had answered it: after a power cut, oldest first.
+    def apply_act(self, act, now: int) -> None:
+        """Fold one durable act into the gates, as if this engine had let it pass or not: after a power cut, oldest first.
 
-        act: as ask() gave it; now: rule tick of the command. Raises ProtocolError(RULE) if they are not of that shape;
+        act: of a command, as ask() gave it, or of another bundle's decision; now: its rule tick. Raises ProtocolError(RULE) if they are not of that shape;
         the engine is then as it was.
         """
         if not _is_act(act) or not is_within(now, 0, value_max):
-            raise ProtocolError(RULE, "a command's outcome is not [action, value, verdict, gate_last]")
+            raise ProtocolError(RULE, "an act is not [action, value, verdict, gate_last]")
         self.now = max(self.now, now)
         self._move_gate(act, now)
 

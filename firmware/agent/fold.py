@@ -96,7 +96,7 @@ class Fold:
                 self.pending.append((order, action, value))
         if fields[_BUNDLE] != self._bundle_digest:
             for act in fields[-1]:
-                self._engine.apply_command(act, now)
+                self._engine.apply_act(act, now)
         else:
             try:
                 self._engine.apply(fields[1:_BUNDLE] + fields[_BUNDLE + 1 :])
@@ -120,6 +120,6 @@ class Fold:
             self.settings[demand[1]] = demand[2]
         elif demand[0] == SET_ACTUATOR:
             self.pending.append((order, demand[1], demand[2]))
-            self._engine.apply_command(
+            self._engine.apply_act(
                 [demand[1], demand[2]] + list(outcome), self._bases[boot] + tick_ms // RULE_TICK_MS
             )

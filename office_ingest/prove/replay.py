@@ -225,9 +225,7 @@ class DeviceReplay:
         if self._engine is None or self._now_base is None:
             return
         try:
-            self._engine.apply_command(
-                [demand[1], demand[2], *outcome], self._now_base + tick_ms // RULE_TICK_MS
-            )
+            self._engine.apply_act([demand[1], demand[2], *outcome], self._now_base + tick_ms // RULE_TICK_MS)
         except ProtocolError as error:
             self._found(order, f"the command cannot be taken up: {error}")
             self._engine = None

@@ -50,7 +50,7 @@ def test_asking_for_the_condition_and_commands_change_nothing_that_is_not_theirs
             assert engine.may_adopt() == answer and engine.state()[:2] == before[:2], seed
             if act[2] != guard.ALLOWED:
                 assert engine.state() == before, seed
-            plain.apply_command(act, now)
+            plain.apply_act(act, now)
             assert plain.state() == engine.state(), seed
 
 

@@ -126,7 +126,7 @@ def _step(engine, kind, given):
     if kind == "ask":
         action, value, now, trusted, online = given
         return engine.ask(action, value, now, trusted_time=trusted, online=online)
-    return engine.apply_command(*given)
+    return engine.apply_act(*given)
 
 
 def _successor(bundle, engine, kind, make_kernel):

@@ -111,18 +111,18 @@ def command_with_ages_of_the_sample(monkeypatch):
 
 def command_is_not_folded(monkeypatch):
     """Forget after a power cut what a command moved."""
-    monkeypatch.setattr(engine.Engine, "apply_command", lambda self, act, now: None)
+    monkeypatch.setattr(engine.Engine, "apply_act", lambda self, act, now: None)
 
 
 def refused_command_is_folded(monkeypatch):
     """Start the gap anew at a command that moved nothing."""
-    honest = engine.Engine.apply_command
+    honest = engine.Engine.apply_act
 
-    def apply_command(self, act, now):
+    def apply_act(self, act, now):
         can_be_kept = abs(act[1]) <= 10
         honest(self, [act[0], act[1], guard.ALLOWED, act[3]] if can_be_kept else act, now)
 
-    monkeypatch.setattr(engine.Engine, "apply_command", apply_command)
+    monkeypatch.setattr(engine.Engine, "apply_act", apply_act)
 
 
 def takeover_forgets_ticks(monkeypatch):

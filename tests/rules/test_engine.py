@@ -124,7 +124,7 @@ def test_a_commands_tick_never_goes_back_and_no_sample_goes_below_it():
 def test_what_is_no_outcome_of_a_command_is_refused_and_changes_nothing():
     """A fold takes acts as ask() gives them, and nothing else."""
     engine = engine_of([], [gate(5, 0, 1, 0)])
-    engine.apply_command([5, 1, 0, None], 30)
+    engine.apply_act([5, 1, 0, None], 30)
     good = engine.state()
     for outcome, now in (
         ([5, 1, 0], 40),
@@ -138,7 +138,7 @@ def test_what_is_no_outcome_of_a_command_is_refused_and_changes_nothing():
         (None, 40),
     ):
         with pytest.raises(ProtocolError) as refusal:
-            engine.apply_command(outcome, now)
+            engine.apply_act(outcome, now)
 
         assert refusal.value.code == RULE
         assert (engine.state(), engine.now) == (good, 30)
