@@ -74,7 +74,7 @@ class PointsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
 
 class TrialSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a release on trial must have done to be kept: samples without a fault, real time; and its time with a gateway."""
+    """What a release on trial must have done to be kept: samples without a fault, real time; and its time with a gateway, more where that takes more."""
 
     min_samples: Annotated[int, Meta(ge=1, le=1_000_000)] = 8
     min_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 10_000
@@ -82,7 +82,7 @@ class TrialSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FetchSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long a release may be asked for, and the first wait after one that was refused; it doubles up to an hour."""
+    """How long a release may be asked for, and the first wait after a failure; it doubles up to an hour, until one is confirmed."""
 
     limit_ms: Milliseconds = 3_600_000
     retry_ms: Milliseconds = 5_000

@@ -170,6 +170,18 @@ def test_longest_cell_fits_its_page():
     )
 
 
+def test_cell_never_owes_more_than_fits_its_page():
+    """One step more than can be owed at once is a mistake of ours, found where it is made."""
+    cell = Cell(RamFlash(2))
+    cell.store(owed=[[4, 1, 1]] * OWED_MAX)
+    caught = False
+    try:
+        cell.store(owed=[[4, 1, 1]] * (OWED_MAX + 1))
+    except AssertionError:
+        caught = True
+    assert caught and len(cell.owed) == OWED_MAX
+
+
 def test_cell_of_before_there_were_slots_still_loads():
     """Fields that an older agent did not know begin at their start."""
     flash = RamFlash(2)

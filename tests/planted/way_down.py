@@ -6,7 +6,7 @@ Each is a mistake somebody could make in good faith. tests/canary/test_way_down.
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from agent import adopter, incumbent, recorder
+from agent import adopter, cell, incumbent, recorder
 from agent.adopter import Adopter
 from agent.app import Agent
 from agent.commander import Commander
@@ -326,6 +326,10 @@ def _take_true_for_a_number(patch):
     patch(shape, "is_int", lambda value: isinstance(value, int))
 
 
+def _owe_without_bound(patch):
+    patch(cell, "OWED_MAX", 99)
+
+
 def _trust_the_slot(patch):
     patch(incumbent, "check_parts", lambda release, bodies: None)
 
@@ -517,6 +521,10 @@ WAY_DOWN_FAULTS = {
     ),
     "grow_the_journal_over_the_slots": (_grow_the_journal_over_the_slots, larger_flash),
     "take_true_for_a_number": (_take_true_for_a_number, test_way_down_parts.test_true_is_no_number),
+    "owe_without_bound": (
+        _owe_without_bound,
+        test_way_down_parts.test_cell_never_owes_more_than_fits_its_page,
+    ),
     "confirm_unheard": (
         _confirm_unheard,
         _A.test_trial_that_no_heartbeat_confirms_ends_when_its_time_with_a_gateway_is_over,
