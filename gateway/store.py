@@ -23,7 +23,16 @@ import sqlite_utils
 from gateway.errors import GatewayError, StoreFailed, StoreFull, TooManyForks
 from gateway.group_commit import GroupCommit
 from gateway.reconcile import Lane
-from gateway.store_file import LaneKey, connect, load_lanes, lock_store, migrate, unusable, used_bytes
+from gateway.store_file import (
+    LaneKey,
+    connect,
+    load_lanes,
+    lock_store,
+    make_durable,
+    migrate,
+    unusable,
+    used_bytes,
+)
 from protocol.diagnostic import DiagnosticError
 from protocol.keys import CRITICAL
 from protocol.messages import Message
@@ -106,18 +115,26 @@ class Store:
         self.lanes: dict[LaneKey, Lane] = {}
         self.reopened = 0
         self.down_bytes = 0
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            # Whoever tries again, in this process too, must find the file free.
+            os.close(self._guard)
+            raise
         self.commits = GroupCommit(self._run_batch)
 
     # ---- opening, failing, opening again
 
     def _open(self) -> None:
         self._connection = self._connect(str(self._path))
-        self._connection.execute("PRAGMA secure_delete = ON")
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        migrate(sqlite_utils.Database(self._connection), self._clock.wall_ms())
-        self.lanes = load_lanes(self._connection)
+        try:
+            self._connection.execute("PRAGMA secure_delete = ON")
+            make_durable(self._connection)
+            migrate(sqlite_utils.Database(self._connection), self._clock.wall_ms())
+            self.lanes = load_lanes(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def _reopen(self) -> None:
         """Open again after a failure, or raise StoreFailed. Runs before the first operation that follows one."""

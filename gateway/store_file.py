@@ -20,6 +20,15 @@ def connect(path: str) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
 
 
+def make_durable(connection: sqlite3.Connection) -> None:
+    """Let every commit that returns survive a power cut. Raises sqlite3.OperationalError where the disk does not allow it."""
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        # SQLite says no error here. It would go on with a journal whose end, a deletion, a power cut can undo.
+        raise sqlite3.OperationalError(f"no write-ahead log can be used on this disk (journal mode {mode})")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
 def migrate(database: sqlite_utils.Database, now_ms: int) -> None:
     """Bring the schema up to date: each file of schema/ once, in order, each in one transaction.
 

@@ -7,6 +7,7 @@ Source: SPEC.md section 7.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any
@@ -172,6 +173,11 @@ def _answer_errors(api: FastAPI) -> None:
     @api.exception_handler(StoreUnavailable)
     async def unavailable(_request: Request, error: StoreUnavailable) -> JSONResponse:
         return _unavailable(str(error)).response()
+
+    @api.exception_handler(sqlite3.DatabaseError)
+    async def unreadable(_request: Request, error: sqlite3.DatabaseError) -> JSONResponse:
+        # What was committed stays so; the gateway asks again and learns that it is held.
+        return _unavailable(f"the database could not be read: {error}").response()
 
     @api.exception_handler(HTTPException)
     async def other(_request: Request, error: HTTPException) -> JSONResponse:

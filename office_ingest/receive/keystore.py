@@ -68,7 +68,10 @@ class Keystore:
         if not path.is_file():
             raise NotAnOfficeDatabase(f"{path} is not a file")
         check_readable(path)
-        connection = _connect(path, read_only=read_only)
+        try:
+            connection = _connect(path, read_only=read_only)
+        except sqlite3.DatabaseError as error:
+            raise NotAnOfficeDatabase(f"{path} cannot be used: {error}") from None
         try:
             if not read_only:
                 _make_durable(connection)

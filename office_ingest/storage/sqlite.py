@@ -9,7 +9,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ HEARTBEATS_KEPT = 64
 QUARANTINE_KEPT = 256
 # A writer waits this long for another process's write, for instance provisioning's.
 _BUSY_MS = 5000
+
+# Errors of SQLite that are faults of ours; all others are the disk's, a damaged file among them.
+_OURS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
 
 _PUT = {table: put_statement(table) for table in COLUMNS}
 _BEFORE = {
@@ -58,8 +61,15 @@ class SqliteStore:
     def open(cls, path: Path) -> "SqliteStore":
         """Open a database and bring it to this version's schema. Raises NotAnOfficeDatabase for any other file."""
         check_database(path)
-        connection = _connect(path)
-        migrate(connection)
+        try:
+            connection = _connect(path)
+            try:
+                migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+        except sqlite3.DatabaseError as error:
+            raise NotAnOfficeDatabase(f"{path} cannot be used: {error}") from None
         return cls(connection)
 
     def close(self) -> None:
@@ -74,8 +84,10 @@ class SqliteStore:
             yield
             self._sums.store(self.connection)
             self.connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             self._undo()
+            if isinstance(error, _OURS):
+                raise
             raise StoreUnavailable(f"the database did not take a batch: {error}") from error
         except BaseException:
             self._undo()
@@ -375,14 +387,12 @@ def check_database(path: Path) -> None:
     if not path.is_file():
         raise NotAnOfficeDatabase(f"{path} is not a file")
     check_readable(path)
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
-        found = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as error:
         raise NotAnOfficeDatabase(f"{path} is no database that can be read: {error}") from None
-    finally:
-        connection.close()
     if found != APPLICATION_ID:
         raise NotAnOfficeDatabase(f"{path} is a database, but not an office's")
     if version > len(_steps()):
@@ -405,7 +415,16 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
     )
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    try:
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            # SQLite says no error here. It would go on with a journal whose end, a deletion, a power cut can undo.
+            raise sqlite3.OperationalError(
+                f"no write-ahead log can be used on this disk (journal mode {mode})"
+            )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    except BaseException:
+        connection.close()
+        raise
     return connection

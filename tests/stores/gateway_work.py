@@ -5,7 +5,6 @@ database after 30 pages instead of 1,000, so that a short run meets as many chec
 """
 
 import asyncio
-import contextlib
 import hashlib
 
 from gateway.errors import StoreFailed, StoreFull
@@ -13,12 +12,14 @@ from gateway.shelf import Shelf
 from gateway.store import STORED
 from gateway.store_down import StoreDown
 from gateway.store_file import connect
+from protocol.command import REPORT, Command, seal_command
+from protocol.diagnostic import DiagnosticError
+from protocol.keys import downlink_key
 from protocol.manifest import MODEL
 from protocol.messages import parse_heartbeat, parse_receipt
 from protocol.segment import genesis, parse_segment
 from tests.agent.release_bench import make_release
-from tests.gateway.site import TestClock, device_id, heartbeat, new_store, receipt, segment
-from tests.gateway.test_shelf import command
+from tests.gateway.site import DOWNLINK, TestClock, device_id, heartbeat, new_store, receipt, segment
 from tests.stores.promises import contents
 
 NAME = "gateway"
@@ -39,10 +40,12 @@ RELEASES = _releases()
 class Work:
     """One run in a folder. promises: where it is noted, or None. ready(error): called when the store refused, before another try."""
 
-    def __init__(self, folder, promises, *, ready=None):
+    def __init__(self, folder, promises, *, ready=None, states=True):
         self.folder = folder
         self.promises = promises
         self.ready = ready
+        # Whether each committed content is noted; where the disk fails, one may be there that nobody was told of.
+        self._states = states
         self.clock = TestClock()
         self.refusals = []
         self.connection = None
@@ -58,6 +61,23 @@ class Work:
         return self.connection
 
     def open(self):
+        """Open the store; where it says by name that it cannot be, try again once the disk is mended."""
+        for _ in range(ATTEMPTS):
+            try:
+                self._open()
+                return
+            except DiagnosticError as error:
+                self._refused(error)
+        raise AssertionError(f"{ATTEMPTS} attempts in vain: {self.refusals[-1]}")
+
+    def _refused(self, error):
+        self.refusals.append(error)
+        if self.ready is None:
+            raise error
+        self.ready(error)
+        self.clock.now += 2
+
+    def _open(self):
         self.store = new_store(
             self.folder, clock=self.clock, point=self._point, connect=self._connect, bytes_max=1 << 24
         )
@@ -65,7 +85,7 @@ class Work:
         self._point("after_commit")
 
     def _point(self, name):
-        if name == "after_commit" and self.promises is not None:
+        if name == "after_commit" and self.promises is not None and self._states:
             self.promises.committed(NAME, contents(self.connection))
 
     # telling what was told
@@ -78,10 +98,7 @@ class Work:
                 if asyncio.iscoroutine(result):
                     result = await result
             except (StoreFull, StoreFailed) as error:
-                self.refusals.append(error)
-                assert self.ready is not None, f"refused without a cause: {error}"
-                self.ready(error)
-                self.clock.now += 2
+                self._refused(error)
                 continue
             self._told(facts)
             return result
@@ -92,8 +109,7 @@ class Work:
             return
         for fact in facts:
             self.promises.kept(NAME, *fact)
-        with contextlib.suppress(Exception):
-            # A state that is seen here was committed before; after an error the connection may be unusable.
+        if self._states:
             state = contents(self.connection)
             self.promises.committed(NAME, state)
             self.promises.state_acknowledged(NAME, state)
@@ -102,15 +118,11 @@ class Work:
 
     async def run(self, rounds):
         """Work for so many rounds; the store is closed and opened again in the middle."""
-        self.open()
-        shelf = Shelf(StoreDown(self.store))
-        await shelf.load()
+        shelf = await self._begin()
         for number in range(rounds):
             if number == rounds // 2 and number:
                 await self.store.close()
-                self.open()
-                shelf = Shelf(StoreDown(self.store))
-                await shelf.load()
+                shelf = await self._begin()
             await self._custody(3 + number % 3)
             await self._heartbeat(number + 1)
             await self._do(lambda: self.store.reserve_sequence(device_id(), CONTEXT, 64))
@@ -119,6 +131,12 @@ class Work:
             if number % 3 == 0:
                 await self._shelve(shelf, number // 3)
         await self.store.close()
+
+    async def _begin(self):
+        self.open()
+        shelf = Shelf(StoreDown(self.store))
+        await self._do(shelf.load)
+        return shelf
 
     async def _custody(self, count):
         calls = []
@@ -159,7 +177,8 @@ class Work:
     async def _shelve(self, shelf, turn):
         release, bodies = RELEASES[turn % len(RELEASES)]
         number = turn % len(RELEASES) + 1
-        commands = [command(turn + 1, device_id())]
+        order = Command(device_id(), turn + 1, 1 << 50, [REPORT])
+        commands = [seal_command(order, downlink_key(DOWNLINK, "command"))]
         await self._do(lambda: shelf.replace([(device_id(), number)], commands))
         for raw in (release, *bodies):
             lacking = shelf.lacking()

@@ -38,7 +38,9 @@ class Promises:
         return [promise.fact for promise in self.facts if promise.after <= cut]
 
     def wrong_state(self, cut, store, content):
-        """Return what is wrong with a content found after a cut, or None."""
+        """Return what is wrong with a content found after a cut, or None; None too where contents were not noted."""
+        if not self.states:
+            return None
         place = self.states.get((store, content))
         if place is None:
             return f"{store}: a content that no transaction left"

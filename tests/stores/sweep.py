@@ -52,8 +52,10 @@ class Figures:
         return {"store": self.store, "run": self.run, **counts, "seconds": round(self.seconds, 1)}
 
 
-async def sweep(recorded, folder, look, *, name, run, seed=1, every=1, on_image=None):
-    """Return the Figures of all cuts. look(folder, promises, cut): async, gives (wrong, lost). every: 1 for each operation.
+async def sweep(recorded, folder, look, *, name, run, seed=1, every=1, first=0, on_image=None):
+    """Return the Figures of all cuts. look(folder, promises, cut): async, gives (wrong, lost).
+
+    every: 1 for each operation; first: the lowest cut. on_image(cut, wrong, lost): awaited after each image.
 
     Where nothing waits to be synced all states are one image, which is looked at once and counted for each.
     """
@@ -64,7 +66,7 @@ async def sweep(recorded, folder, look, *, name, run, seed=1, every=1, on_image=
     begun = time.perf_counter()
     for cut in range(len(recorded.operations) + 1):
         at_work = recorded.operations[cut] if cut < len(recorded.operations) else None
-        if cut % every == 0:
+        if cut >= first and cut % every == 0:
             settled = platter.is_settled()
             states = ("none", "torn") if settled else STATES
             for state in states:
