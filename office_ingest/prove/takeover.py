@@ -48,9 +48,10 @@ class Takeover:
         """Critical events are missing from here on."""
         self.deciding: bytes | None = None
         self._before: bytes | None = None
-        # Numbers of the releases on trial and confirmed, where their events were seen.
+        # Numbers of the releases on trial, confirmed, and rolled back last, where their events were seen.
         self._on_trial: int | None = None
         self._confirmed: int | None = None
+        self._ended: int | None = None
         self._told: Told | None = None
         self._held: tuple[int, bytes] | None = None
 
@@ -64,28 +65,29 @@ class Takeover:
         self._held = None
 
     def tell(self, step: int, number: int, manifest: bytes | None, detail: int) -> None:
-        """Take an adoption event; what a boot's checkpoint named before it may become right by it."""
+        """Take an adoption event; what a boot's checkpoint named before it may become right by it. One that a cut repeats says the same again."""
         if step == TRIAL:
-            self._before, self._on_trial = self.deciding, number
+            if number != self._on_trial:
+                self._before, self._on_trial = self.deciding, number
             self._told = Told(detail, None if manifest is None else self._rules_of(manifest))
         elif step == ROLLED_BACK:
             self._tell_back(number)
         elif step == CONFIRMED:
-            self._before = self._on_trial = self._told = None
+            self._before = self._on_trial = self._ended = self._told = None
             self._confirmed = number
         if self._held is not None and self._told is not None and self._told.fits(*self._held):
             self.deciding, self._held, self._told = self._held[1], None, None
 
     def _tell_back(self, number: int) -> None:
         if number == self._on_trial:
-            self._told, self._on_trial = Told(None, self._before), None
+            self._on_trial, self._ended = None, number
         elif number == self._confirmed:
             # Its slot is damaged: behind the trial, if there is one, lies nothing but what was provisioned.
-            self._before, self._confirmed = self._provisioned, None
-            self._told = Told(None, self._provisioned)
-        else:
+            self._before, self._confirmed, self._ended = self._provisioned, None, number
+        elif number != self._ended:
             # It began before what can be read.
-            self._told = Told(None, None)
+            self._before = None
+        self._told = Told(None, self._before)
 
     def take(self, reason: int, version: int, digest: bytes) -> str:
         """Take a whole checkpoint; return "" if its bundle decides, or may yet do so (is_held), else what is wrong with it."""

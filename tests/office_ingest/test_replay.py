@@ -394,6 +394,13 @@ def _cut_often(device):
     device.tell(ROLLED_BACK, 1, RESTARTS)
 
 
+def _event_twice(device):
+    _cut_before_checkpoint(device)
+    device.tell(TRIAL, 1, 2)
+    device.take(READINGS[7])
+    device.roll_back(BUNDLE, 1)
+
+
 def _slot_damaged(device):
     device.adopt(SECOND, 1)
     device.confirm(1)
@@ -418,6 +425,7 @@ CUTS = (
     _cut_before_event,
     _cut_twice,
     _cut_often,
+    _event_twice,
     _slot_damaged,
     _room_was_made,
 )
