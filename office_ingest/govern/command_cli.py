@@ -48,7 +48,8 @@ def command() -> None:
     """Give one device a command: through its gates, carried out once."""
 
 
-@command.command("set")
+# A value below zero is none of the options: what is no option of ours is taken for an argument.
+@command.command("set", context_settings={"ignore_unknown_options": True})
 @_DEVICE
 @click.argument("action", type=click.IntRange(0))
 @click.argument("value", type=int)

@@ -164,6 +164,8 @@ def test_device_that_is_not_there_is_said(field, words):
     ("words", "name", "said"),
     [
         (("set", "first", 99, 1), "command-refused", "no gate for action 99"),
+        (("set", "first", 1, -7), "command-refused", "the gate of action 1 lets 0 to 1 pass, not -7"),
+        (("set", "first", 1, 1, "--fro", "10m"), "usage-wrong", "--fro"),
         (("set", "first", 1, 7), "command-refused", "the gate of action 1 lets 0 to 1 pass, not 7"),
         (
             ("setting", "first", "heartbeat_ms", 5),
