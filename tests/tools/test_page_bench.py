@@ -25,13 +25,15 @@ FIGURES = {
 @pytest.fixture
 def few(monkeypatch):
     """So few requests and viewers that each takes a moment."""
-    for name, value in {
+    counts = {
         "REQUESTS": 5,
         "REQUESTS_OF_OTHERS": 1,
         "LOADS": 1,
         "VIEWERS": 2,
         "LISTEN_S": 0.5,
-    }.items():
+        "SETTLE_S": 0.2,
+    }
+    for name, value in counts.items():
         monkeypatch.setattr(page_bench, name, value)
 
 
@@ -49,7 +51,8 @@ def test_figures_are_of_a_running_office(tmp_path, few, monkeypatch):
         *(f"answer_ms {name}" for name in said["answer_ms"]),
         "viewer_bytes_per_s",
     }
-    assert all(share > 0 for share in said["of_limit"].values())
+    # In so short a time a viewer may have been sent nothing.
+    assert all(said["of_limit"][f"answer_ms {name}"] > 0 for name in said["answer_ms"])
     assert [path.name for path in tmp_path.iterdir()] == ["page.json"]
 
 
