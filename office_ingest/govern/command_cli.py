@@ -1,5 +1,6 @@
 """The commands `outstation command ...`: orders to one device."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from protocol.report import emit
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _LASTS_DAYS_MAX = 30
 _LOOK_EVERY_S = 0.2
+_BELOW_ZERO = re.compile(r"-[0-9]+")
 
 _DEVICE = click.argument("device")
 _ORDER = together(
@@ -48,8 +50,27 @@ def command() -> None:
     """Give one device a command: through its gates, carried out once."""
 
 
-# A value below zero is none of the options: what is no option of ours is taken for an argument.
-@command.command("set", context_settings={"ignore_unknown_options": True})
+class BelowZero(click.Command):
+    """A command whose arguments may be numbers below zero: -5 is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words, options first, so that whatever is left over is an argument."""
+        return super().parse_args(ctx, args if "--" in args else self._options_first(args))
+
+    def _options_first(self, args: list[str]) -> list[str]:
+        valued = {name for one in self.params if not getattr(one, "is_flag", True) for name in one.opts}
+        options: list[str] = []
+        words: list[str] = []
+        is_value = False
+        for word in args:
+            is_option = word.startswith("-") and not _BELOW_ZERO.fullmatch(word)
+            (options if is_value or is_option else words).append(word)
+            is_value = not is_value and word in valued
+        # Where the last option lacks its value, click says so.
+        return args if is_value else [*options, "--", *words]
+
+
+@command.command("set", cls=BelowZero)
 @_DEVICE
 @click.argument("action", type=click.IntRange(0))
 @click.argument("value", type=int)

@@ -12,6 +12,7 @@ from protocol.diagnostic import FINDING, OK, TRY_AGAIN, USAGE
 from protocol.event import COMMAND
 from rules.guard import TOO_SOON
 from tests.office_ingest.test_takings import beat, say
+from tools.cli import run
 
 
 def _given(field):
@@ -165,7 +166,9 @@ def test_device_that_is_not_there_is_said(field, words):
     [
         (("set", "first", 99, 1), "command-refused", "no gate for action 99"),
         (("set", "first", 1, -7), "command-refused", "the gate of action 1 lets 0 to 1 pass, not -7"),
-        (("set", "first", 1, 1, "--fro", "10m"), "usage-wrong", "--fro"),
+        (("set", "first", "--for", "2h", 1, -7, "--wait", 0), "command-refused", "pass, not -7"),
+        (("set", "first", -1, 1), "usage-wrong", "-1"),
+        (("set", "first", 1, 1, "--fro", "10m"), "usage-no-such-option", "--fro"),
         (("set", "first", 1, 7), "command-refused", "the gate of action 1 lets 0 to 1 pass, not 7"),
         (
             ("setting", "first", "heartbeat_ms", 5),
@@ -184,6 +187,14 @@ def test_what_the_device_would_refuse_for_certain_is_not_given(field, words, nam
     code, found, text, _ = field.refused("command", *words)
 
     assert (USAGE, name, True) == (code, found, said in text), text
+    assert [] == _given(field)
+
+
+def test_option_without_its_value_is_said(field, capsys):
+    """Nothing behind it is taken for the value that is missing."""
+    code = run(["command", "set", "first", "1", "1", "--config", field.settings, "--author"])
+
+    assert (USAGE, True) == (code, "--author" in capsys.readouterr().err)
     assert [] == _given(field)
 
 
