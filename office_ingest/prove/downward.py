@@ -38,27 +38,26 @@ def _check_reports(connection: sqlite3.Connection, report: Report) -> None:
             f"SELECT {', '.join(_REPORT)} FROM reports WHERE device = ?",  # noqa: S608 - names are ours
             (device,),
         ).fetchone()
-        due = _newest_report(connection, device)
+        newest = connection.execute(
+            "SELECT raw, received_ms FROM heartbeats WHERE device = ? ORDER BY boot DESC, counter DESC LIMIT 1",
+            (device,),
+        ).fetchone()
         if row is None:
             report.find("reports", where, "its newest heartbeat is held and no report repeats it: deleted?")
-        elif due is None:
+        elif newest is None:
             report.find("reports", where, "no heartbeat that is held says so: added?")
         else:
-            _differ("reports", where, _REPORT, row, due, "its newest heartbeat says", report)
+            _check_report(where, row, *newest, report)
         report.count("reports_checked")
 
 
-def _newest_report(connection: sqlite3.Connection, device: bytes) -> tuple[Any, ...] | None:
-    """Return what the report of a device should be; None if no heartbeat says it."""
-    newest = connection.execute(
-        "SELECT raw, received_ms FROM heartbeats WHERE device = ? ORDER BY boot DESC, counter DESC LIMIT 1",
-        (device,),
-    ).fetchone()
+def _check_report(where: str, row: tuple[Any, ...], raw: bytes, received_ms: int, report: Report) -> None:
     try:
-        h = parse_heartbeat(newest[0]).fields if newest else None
+        h = parse_heartbeat(raw).fields
     except ProtocolError:
-        return None  # Said where heartbeats are checked.
-    return None if h is None or newest is None else (h.boot, h.counter, *h.bundle, newest[1])
+        return  # Said where heartbeats are checked.
+    due = (h.boot, h.counter, *h.bundle, received_ms)
+    _differ("reports", where, _REPORT, row, due, "its newest heartbeat says", report)
 
 
 def _check_commands(connection: sqlite3.Connection, device: bytes, report: Report) -> None:

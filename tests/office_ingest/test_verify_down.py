@@ -258,6 +258,14 @@ def test_added_and_deleted_reports_are_named(desk, fleet):
     assert "added?" in told[place("reports", {"device": silent.device})]
 
 
+def test_heartbeat_that_cannot_be_read_blames_no_report(desk, fleet):
+    """What is damaged is named, and nothing beside it."""
+    newest = {**rows(desk, "heartbeats")[-1], "raw": b"damaged"}
+    add(desk, "heartbeats", newest)
+
+    assert {"heartbeats"} == {finding.table for finding in walk(desk, keys=False)}
+
+
 def test_what_an_erased_body_said_cannot_be_checked_and_is_not_claimed(desk, fleet):
     """Without its view key nobody reads the events again; rows of orders that may lie there are left alone, others are not."""
     first, _ = fleet
