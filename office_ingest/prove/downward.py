@@ -47,7 +47,7 @@ def _check_reports(connection: sqlite3.Connection, report: Report) -> None:
         elif newest is None:
             report.find("reports", where, "no heartbeat that is held says so: added?")
         else:
-            _check_report(where, row, *newest, report)
+            _check_report(where, row, newest[0], newest[1], report)
         report.count("reports_checked")
 
 
