@@ -19,6 +19,7 @@ from agent.checkpoint import ADOPT
 from agent.checkpoint import BOOT as AT_BOOT
 from agent.checkpointer import Checkpointer
 from agent.clock import Clock
+from agent.coap_client import longest_request_ms
 from agent.commander import Commander
 from agent.exchange import Exchange, ExchangeSettings
 from agent.flash import Window
@@ -50,9 +51,8 @@ _SLEEP_MS = const(50)
 _HEALTH_MS = const(60000)
 # Receipts come with the answers to heartbeats: who drains asks twice a second.
 _DRAIN_HEARTBEAT_MS = const(500)
-# A part that does not come by for a minute hangs; the exchange may wait for its last retransmission, twice the RFC's longest.
+# A part that does not come by for a minute hangs; the exchange comes by before each request, and may wait for the last word of one.
 _AWAY_MS = const(60000)
-_EXCHANGE_AWAY_MS = const(250000)
 
 
 class Agent:
@@ -180,6 +180,8 @@ class Agent:
         self._checkpointer.incumbent = self.incumbent
 
     async def _request(self, code: int, path: str, payload: bytes, options):
+        # Before each: a backlog after an outage is thousands of requests without a pause.
+        self._watchdog.check_in("exchange", self._clock.real_ms())
         self.is_recording = False
         try:
             response = await self._session.request(code, path, payload, options)
@@ -415,7 +417,8 @@ class Agent:
     async def run(self) -> None:
         """Sample, decide and exchange until stop(); then drain."""
         self._watchdog.expect("sampling", _AWAY_MS, self._clock.real_ms())
-        self._watchdog.expect("exchange", _EXCHANGE_AWAY_MS, self._clock.real_ms())
+        away_ms = _AWAY_MS + longest_request_ms(self._config.ack_timeout_ms) + self._config.exchange_idle_ms
+        self._watchdog.expect("exchange", away_ms, self._clock.real_ms())
         exchange = asyncio.create_task(self._exchange_loop())
         try:
             while not self._is_stopping:

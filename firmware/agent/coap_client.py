@@ -42,6 +42,12 @@ _TICKS_MASK = const(0x3FFFFFFF)
 _RESPONSE_MIN = const(0x40)
 
 
+def longest_request_ms(first_wait_ms: int) -> int:
+    """Return how long one request may take at most, every Echo round of it unanswered until its last transmission."""
+    waits = first_wait_ms * 3 // 2 * ((2 << retransmit_max) - 1)
+    return (echo_rounds_max + 1) * (waits + separate_timeout_ms)
+
+
 class LinkError(Exception):
     """An exchange that came to nothing. Who must act: nobody; the exchange is tried again later."""
 

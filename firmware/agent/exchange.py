@@ -75,6 +75,8 @@ class Exchange:
         self._counter = 0
         self._is_known = False
         self._heartbeat_at = 0
+        # The last request was a heartbeat: on a link slower than their distance, something else has its turn between two.
+        self._has_beaten = False
         self._retry_at = 0
         self._failures = 0
         self._refusals = 0
@@ -118,9 +120,11 @@ class Exchange:
     async def work(self) -> None:
         """Exchange until nothing is left to send, custody is refused, or the link fails."""
         while self._clock.real_ms() >= self._retry_at:
-            if self._clock.real_ms() >= self._heartbeat_at:
+            if self._clock.real_ms() >= self._heartbeat_at and not self._has_beaten:
+                self._has_beaten = True
                 await self._beat()
                 continue
+            self._has_beaten = False
             chosen = self._choose() if self._is_known else None
             if chosen is None:
                 if self._is_known:
@@ -163,6 +167,7 @@ class Exchange:
         response = await self._ask(POST, "h", raw)
         if response is None:
             self._heartbeat_at = 0
+            self._has_beaten = False
         elif response.code == CHANGED:
             self._owner.heard(bundle[1])
             self._take_answer(response.payload, True)

@@ -1,5 +1,6 @@
 """The agent as a whole, in virtual time: nothing lost, nothing decided twice, whatever ends it and whenever."""
 
+import asyncio
 import hashlib
 from itertools import pairwise
 
@@ -507,6 +508,22 @@ def test_heartbeat_counters_rise_strictly_over_boots():
     stamps = [(beat.boot, beat.counter) for beat in desk.gateway.heartbeats]
 
     assert stamps == sorted(set(stamps))
+
+
+def test_backlog_over_a_slow_link_starves_nobody():
+    """An exchange that is never done, because more is sealed than a slow link takes, is alive all the same."""
+    desk = Desk(sample_ms=360_000, routine_seal_ms=1_000_000, ack_timeout_ms=2000)
+    answered = desk.gateway.recv
+
+    async def late(timeout_ms):
+        await asyncio.sleep(1.9)
+        return await answered(timeout_ms)
+
+    desk.gateway.recv = late
+    desk.run(700)
+
+    assert [] == desk.starved
+    assert len(desk.gateway.received) > 100
 
 
 def test_loop_whose_exchange_hangs_starves_the_watchdog():
