@@ -28,7 +28,7 @@ from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
 from office_ingest.show.service import PageService
 from office_ingest.storage.sqlite import SqliteStore
-from office_ingest.watch.silence import SilenceWatch
+from office_ingest.watch.silence import SilenceWatch, record_silence
 from protocol.diagnostic import TRY_AGAIN, UNREACHABLE, Diagnostic, DiagnosticError
 
 # Silence is looked for this often within the expected interval.
@@ -90,16 +90,7 @@ class Office:
 
     def check_silence(self) -> None:
         """Record which devices fell silent or are heard again since the last call."""
-        fallen, again = self.watch.check(self.store.device_ids())
-        if not fallen and not again:
-            return
-        now_ms = self._clock.wall_ms()
-        text = f"no heartbeat for {self.watch.limit_s:g} s"
-        with self.store.transaction():
-            for device in fallen:
-                self.store.add_finding(device, "silence", "", text, now_ms)
-            for device in again:
-                self.store.clear_finding(device, "silence", "", now_ms)
+        record_silence(self.watch, self.store, self._clock.wall_ms())
 
     async def watch_silence(self) -> None:
         """Check again and again, until cancelled."""

@@ -7,6 +7,8 @@ silence an earlier run had found stay silent until they are heard, or that findi
 import math
 from collections.abc import Callable, Iterable
 
+from office_ingest.storage.sqlite import SqliteStore
+
 INTERVALS_MISSED = 2
 
 
@@ -41,3 +43,27 @@ class SilenceWatch:
         fallen, again = sorted(silent - self._silent), sorted(self._silent - silent)
         self._silent = silent
         return fallen, again
+
+    def unsaid(self, fallen: Iterable[bytes], again: Iterable[bytes]) -> None:
+        """Take back what check() told: it could not be recorded, and the next check must tell it again."""
+        self._silent = (self._silent - set(fallen)) | set(again)
+
+
+def record_silence(watch: SilenceWatch, store: SqliteStore, now_ms: int) -> None:
+    """Record which devices fell silent or are heard again since the last call.
+
+    Raises StoreUnavailable: nothing was recorded, the next call does it.
+    """
+    fallen, again = watch.check(store.device_ids())
+    if not fallen and not again:
+        return
+    text = f"no heartbeat for {watch.limit_s:g} s"
+    try:
+        with store.transaction():
+            for device in fallen:
+                store.add_finding(device, "silence", "", text, now_ms)
+            for device in again:
+                store.clear_finding(device, "silence", "", now_ms)
+    except BaseException:
+        watch.unsaid(fallen, again)
+        raise

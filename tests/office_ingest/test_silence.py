@@ -1,6 +1,11 @@
 """Silence is noticed by a clock that never goes back, once for each device, and ends with the next heartbeat."""
 
-from office_ingest.watch.silence import SilenceWatch
+import pytest
+
+from office_ingest.errors import StoreUnavailable
+from office_ingest.watch.silence import SilenceWatch, record_silence
+from tests.support.device_model import DeviceModel
+from tests.support.office_desk import OfficeDesk
 
 DEVICES = [b"device-1", b"device-2"]
 
@@ -63,3 +68,22 @@ def test_new_device_gets_its_time():
     watch.heard(DEVICES[1])
 
     assert ([], []) == watch.check([*DEVICES, b"device-3"])
+
+
+def test_silence_that_could_not_be_recorded_is_recorded_by_the_next_check(tmp_path):
+    """A full disk at that moment must not cost the finding."""
+    desk = OfficeDesk(tmp_path)
+    device = DeviceModel(1)
+    desk.add(device)
+    now = [0.0]
+    watch = SilenceWatch(interval_s=10, grace_s=5, monotonic=lambda: now[0])
+    record_silence(watch, desk.store, 1)
+    now[0] = 30.0
+    desk.store.connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreUnavailable):
+        record_silence(watch, desk.store, 2)
+    desk.store.connection.execute("PRAGMA query_only = OFF")
+    record_silence(watch, desk.store, 3)
+
+    assert [("silence", "")] == desk.findings()
+    desk.close()
