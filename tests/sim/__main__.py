@@ -1,0 +1,11 @@
+"""Runs worlds: `python -m tests.sim SEED` shows one, `python -m tests.sim --seeds 0..200` runs many and writes build/sim.json."""
+
+from tools.shim import install
+
+install()
+
+import sys  # noqa: E402 - the agent must be importable first
+
+from tests.sim.command import main  # noqa: E402
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,36 @@
+"""One file for each promise: check(world) -> [what breaks it], asked when a world has come to rest."""
+
+from tests.sim.checks import (
+    adoption,
+    bounded,
+    chains,
+    commands,
+    forged,
+    lost,
+    once,
+    order,
+    replay,
+    rest,
+    state,
+)
+
+PROMISES = {
+    "nothing receipted is lost": lost,
+    "nothing is doubled": once,
+    "nothing forged is accepted": forged,
+    "chains close over tombstones": chains,
+    "order is kept": order,
+    "storage is bounded": bounded,
+    "state is the fold of what is durable": state,
+    "decisions replay equal": replay,
+    "adoption: old or new": adoption,
+    "commands once": commands,
+    "all is at rest": rest,
+}
+
+
+def check_all(world):
+    """Ask for every promise and write what breaks it to the history."""
+    for promise, module in PROMISES.items():
+        for text in module.check(world):
+            world.history.breaks(promise, text)

@@ -1,0 +1,244 @@
+"""A device of a simulated site: the agent as it ships, on flash in memory, with a power switch."""
+
+import asyncio
+import random
+
+from agent import app as agent_app
+from agent.app import Agent
+from agent.board import Board
+from agent.cell import Cell
+from agent.config import Config
+from agent.flash import MODES, PowerCut, RamFlash
+from agent.keystore import Keystore
+from agent.layout import KEY_SECTOR, window_sectors
+from protocol.aes_host import Aes128
+from tests.sim.clock import DeviceTicks
+from tests.sim.history import Crash
+from tests.sim.site_plan import FIRST_RULES, SAMPLE_S, SCHEMA
+
+# A simulated device does less often what costs a wake-up and finds nothing: it looks whether something is due every 50 s instead
+# of every 50 ms, and records its health every half hour instead of every minute.
+agent_app._SLEEP_MS = 50_000
+agent_app._HEALTH_MS = 1_800_000
+
+HEARTBEAT_S = 1800
+_SETTINGS = {
+    "sample_ms": SAMPLE_S * 1000,
+    "heartbeat_ms": HEARTBEAT_S * 1000,
+    "exchange_idle_ms": 120_000,
+    "routine_seal_ms": 3 * 3_600_000,
+    "period_s": 86_400,
+    "drain_ms": 900_000,
+    "cohort": "sim",
+    "trial": {"min_ms": 1_200_000, "limit_ms": 4 * 3_600_000},
+    "fetch": {"retry_ms": 60_000},
+}
+_NEAR_WRAP_MS = (1 << 30) - 40_000_000
+
+
+class Sensor:
+    """Readings as a function of time: use, leaks, noise, and a wire that comes loose."""
+
+    def __init__(self, time, seed):
+        self._time = time
+        self._chance = random.Random(seed)
+
+    def read(self):
+        hour = self._time.now / 3600
+        leak = 1600 if int(hour) % 5 == 3 else 0
+        flow = 10_150 - leak + self._chance.randrange(-400, 400)
+        return [None if self._chance.random() < 0.02 else flow, 200 + self._chance.randrange(-5, 5)]
+
+
+class DeviceLink:
+    """What one boot of the agent sends and hears through."""
+
+    def __init__(self, device, gateway):
+        self._device = device
+        self._gateway = gateway
+        self._queue = []
+        self._waiter = None
+        self.is_dead = False
+
+    def send(self, datagram):
+        if not self.is_dead:
+            self._device.world.network.up(self._device, self._gateway, bytes(datagram))
+
+    async def recv(self, timeout_ms):
+        if not self._queue:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            alarm = loop.call_later(timeout_ms / 1000, self._wake)
+            try:
+                await self._waiter
+            finally:
+                alarm.cancel()
+                self._waiter = None
+        return self._queue.pop(0) if self._queue else None
+
+    def put(self, datagram):
+        if not self.is_dead:
+            self._queue.append(datagram)
+            self._wake()
+
+    def _wake(self):
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def close(self):
+        self._queue.clear()
+
+
+def state_of(agent):
+    """Return what must survive a boot."""
+    return {
+        "positions": dict(agent.actuators.positions),
+        "rules": agent.incumbent.digest.hex()[:8],
+        "settings": dict(agent._commander.settings),
+        "command": agent._commander.taken,
+    }
+
+
+class SimDevice:
+    """identity: its keys. agent: of this boot, None while it has no power. moves: what its actuators did."""
+
+    def __init__(self, world, identity, root):
+        self.world = world
+        self.identity = identity
+        self.name = identity.name
+        self.random = random.Random(f"{world.seed} {self.name}")
+        # Small enough that a day without receipts prunes, or large enough that none does.
+        self.ring_sectors = self.random.choice((8, 12, 40))
+        self.image = RamFlash(window_sectors(self.ring_sectors)).image
+        Keystore(self._flash(), KEY_SECTOR).provision(identity.seal_keys, identity.ratchets, identity.downlink)
+        self.sensor = Sensor(world.time, self.random.random())
+        self.gateway = world.gateways[0]
+        self.drift = self.random.uniform(-5e-5, 5e-5)
+        self.cut = None
+        self.crash_at = None
+        self.off_s = 0
+        self.boots = 0
+        self.moves = []
+        self.agent = None
+        self.link = None
+        self.flash = None
+        self._root = root
+        self._task = None
+        self.is_done = False
+        self.last_state = self.last_heads = self.last_epoch = None
+
+    def _flash(self):
+        return RamFlash(len(self.image) // RamFlash.sector_bytes, self.image)
+
+    def link_secret(self, gateway):
+        """Return the secret that this device has with a gateway: what keys come from."""
+        return self.identity.secrets[gateway.site_name]
+
+    def cell(self):
+        """Return the power-safe cell as it lies on flash."""
+        cell = Cell(self._flash(), 0)
+        cell.load()
+        return cell
+
+    # ---- life
+
+    async def live(self):
+        """Boot, run, lose power, boot again, until the world is over."""
+        while not self.world.is_over:
+            self._task = asyncio.ensure_future(self._boot())
+            try:
+                await self._task
+            except (PowerCut, Crash) as end:
+                self.world.history.note(self.name, "down", type(end).__name__)
+            except asyncio.CancelledError:
+                self.world.history.note(self.name, "down", "power")
+            self._die()
+            await asyncio.sleep(self.off_s or self.random.uniform(1, 5))
+            self.off_s = 0
+        self.is_done = True
+
+    async def _boot(self):
+        self.boots += 1
+        self.flash = self._flash()
+        if self.cut is not None:
+            operations, mode = self.cut
+            self.cut = None
+            self.flash.cut_after(operations, mode, seed=self.random.randrange(1, 1 << 30))
+        self.link = DeviceLink(self, self.gateway)
+        self.agent = Agent(Config(self._settings()), self._board())
+        self.world.watch.booted(self)
+        await self.agent.run()
+        self.last_state = state_of(self.agent)
+        self.last_heads, self.last_epoch = self.agent._journal.offer(), self.agent._journal.epoch
+
+    def _settings(self):
+        link = {"kid": self.identity.kid.hex(), "secret": self.link_secret(self.gateway).hex()}
+        return {"device": self.identity.device.hex(), "link": link, "roots": [self._root.hex()], **_SETTINGS}
+
+    def _board(self):
+        ticks = DeviceTicks(self.world.time, self.random.choice((0, _NEAR_WRAP_MS)), self.drift)
+        board = Board(
+            self.flash,
+            self.link,
+            self.sensor,
+            lambda action, value: self.moves.append((action, value)),
+            ticks.ticks_ms,
+            ticks.ticks_diff,
+            lambda ms: asyncio.sleep(ms / 1000),
+            self.random.randbytes,
+            Aes128,
+            SCHEMA,
+            FIRST_RULES,
+        )
+        board.reset_cause = self.random.choice((0, 1, 3))
+        board.point = self._reach
+        board.starve = lambda names: self.world.history.breaks("watchdog", f"{self.name}: {names}")
+        return board
+
+    def _reach(self, name):
+        if self.crash_at is not None:
+            self.crash_at -= 1
+            if self.crash_at <= 0:
+                self.crash_at = None
+                self.flash.is_dead = True
+                raise Crash(name)
+
+    def _die(self):
+        if self.agent is not None:
+            self.world.watch.died(self)
+        if self.flash is not None:
+            self.flash.is_dead = True
+        if self.link is not None:
+            self.link.is_dead = True
+        self.agent = None
+
+    # ---- what is done to it
+
+    def hear(self, datagram):
+        """A datagram arrives."""
+        if self.link is not None and self.agent is not None:
+            self.link.put(datagram)
+
+    def power_off(self, seconds):
+        """Take its power away now, for so long."""
+        self.off_s = seconds
+        if self._task is not None and not self._task.done():
+            self.flash.is_dead = True
+            self._task.cancel()
+
+    def cut_soon(self, operations, mode):
+        """Let the power fail in a flash operation that comes; and perhaps in the recovery after it."""
+        if self.flash is not None and not self.flash.is_dead:
+            self.flash.cut_after(operations, mode, seed=self.random.randrange(1, 1 << 30))
+        if self.random.random() < 0.5:
+            self.cut = (self.random.randrange(12), self.random.choice(MODES))
+
+    def restore(self, image):
+        """Put back what its flash once held: a cloned or restored device."""
+        self.power_off(60)
+        self.image = bytearray(image)
+
+    def stop(self):
+        """Let it end in order."""
+        if self.agent is not None:
+            self.agent.stop()

@@ -1,0 +1,237 @@
+"""A gateway of a simulated site: every part as it ships but the socket and the HTTPS client, below aiocoap."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+from types import SimpleNamespace
+
+import aiocoap
+
+from gateway.app import HEALTH_INTERVAL_S
+from gateway.collector import Collector
+from gateway.config import Link
+from gateway.delivery import Delivery
+from gateway.downlink import Downlink
+from gateway.errors import OfficeBusy, OfficeConfused, OfficeUnreachable, StoreFailed, StoreFull
+from gateway.fetcher import Fetcher
+from gateway.health import Health
+from gateway.links.udp import EXCHANGE_LIFETIME_S, Site
+from gateway.outbox import Outbox
+from gateway.sessions import Sessions
+from gateway.shelf import Shelf
+from gateway.store import open_store
+from gateway.store_down import StoreDown
+from gateway.store_file import connect
+from gateway.uplink import Backoff, Uplink
+from protocol import coap
+from protocol.diagnostic import DiagnosticError
+from protocol.errors import ProtocolError
+from tests.sim.clock import HostClock
+from tests.sim.disk import Disk
+from tests.sim.history import Crash
+from tests.sim.site_plan import START_MS, token_of
+
+logging.getLogger("gateway").setLevel(logging.CRITICAL)
+
+BYTES_MAX = 1 << 20
+
+
+class SimGateway:
+    """site_name: which gateway of the site it is; a replacement has the same. honest unless `meddle_*` are set (hostile.py)."""
+
+    def __init__(self, world, site_name, folder, bytes_max=BYTES_MAX):
+        self.world = world
+        self.site_name = self.name = site_name
+        self.random = random.Random(f"{world.seed} {site_name}")
+        self.bytes_max = bytes_max
+        self.hears_strays = False
+        self.is_up = False
+        self.disk = Disk(folder, self.random)
+        self.clock = HostClock(world.time, START_MS, self.random.uniform(-1e-4, 1e-4))
+        self.crash_at = None
+        self.hostile = None
+        self.starts = 0
+        self.folders = 0
+        self._tasks = []
+        self._answered = {}
+
+    # ---- life
+
+    def start(self):
+        """Start the process."""
+        self.clock.boot()
+        self.starts += 1
+        self.world.history.note(self.name, "start", self.starts)
+        self._answered = {}
+        self.health = Health()
+        self.store = open_store(
+            self.disk.folder / "gateway.db",
+            bytes_max=self.bytes_max,
+            clock=self.clock,
+            rng=self.random,
+            point=self._reach,
+            connect=connect,
+        )
+        links = [
+            Link(device.identity.device, device.identity.kid, device.identity.secrets[self.site_name])
+            for device in self.world.devices
+        ]
+        self.sessions = Sessions(self.store, links, secret=self.random.randbytes(32), clock=self.clock)
+        self.downlink = Downlink()
+        self.shelf = Shelf(StoreDown(self.store))
+        self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=self._reach)
+        delivery = Delivery(self.shelf, self.health)
+        taken = self.collector if self.hostile is None else self.hostile.collector(self.collector)
+        self.site = Site(self.sessions, taken, delivery, self.health, point=self._reach)
+        self.fetcher = Fetcher(
+            self.shelf, self.health, self._get, backoff=self._backoff(), clock=self.clock, point=self._reach
+        )
+        outbox = Outbox(
+            self.store,
+            self.downlink,
+            self.shelf,
+            self.health,
+            is_known=self.sessions.is_known,
+            lacks=self.fetcher.wake,
+        )
+        self.uplink = Uplink(
+            outbox,
+            self.health,
+            self._post,
+            backoff=self._backoff(),
+            clock=self.clock,
+            batch_segments=64,
+            point=self._reach,
+        )
+        self.collector.arrived = self.uplink.wake
+        self.is_up = True
+        self._tasks = [asyncio.ensure_future(self._serve())]
+
+    def _backoff(self):
+        return Backoff(least_s=30.0, most_s=900.0, rng=self.random)
+
+    @contextlib.contextmanager
+    def _mortal(self):
+        """What goes wrong in a process that is gone is nobody's business."""
+        start = self.starts
+        try:
+            yield
+        except BaseException:
+            if self.is_up and self.starts == start:
+                raise
+
+    async def _serve(self):
+        with self._mortal():
+            try:
+                self.health.load(await self.store.load_health())
+                self.downlink.load_receipts(await self.store.receipts())
+                await self.shelf.load()
+            except (StoreFull, StoreFailed):
+                # The service manager starts it again.
+                self.crash("cannot load")
+                return
+            work = (self.uplink.run(), self.fetcher.run(), self._keep_health())
+            mine = [asyncio.ensure_future(one) for one in work]
+            self._tasks += mine
+            await asyncio.gather(*mine)
+
+    async def _keep_health(self):
+        while True:
+            await self.clock.sleep(1800 * HEALTH_INTERVAL_S)
+            with contextlib.suppress(StoreFull, StoreFailed):
+                await self.store.save_health(self.health.body())
+
+    def _reach(self, name):
+        if not self.is_up:
+            raise Crash(name)
+        if self.crash_at is not None:
+            self.crash_at -= 1
+            if self.crash_at <= 0:
+                self.crash_at = None
+                self.crash(name)
+                raise Crash(name)
+
+    def crash(self, why="killed"):
+        """End the process at once; it is started again after a while."""
+        if not self.is_up:
+            return
+        self.world.history.note(self.name, "crash", why)
+        self.is_up = False
+        self.disk.crash()
+        with contextlib.suppress(OSError):
+            os.close(self.store._guard)
+        for task in self._tasks:
+            task.cancel()
+        asyncio.get_running_loop().call_later(self.random.uniform(1, 30), self._start_again)
+
+    def _start_again(self):
+        if self.is_up:
+            return
+        try:
+            self.start()
+        except (DiagnosticError, StoreFull, StoreFailed) as error:
+            self.world.history.note(self.name, "cannot start", type(error).__name__)
+            self.disk.crash()
+            asyncio.get_running_loop().call_later(60, self._start_again)
+
+    # ---- datagrams
+
+    def hear(self, device, datagram):
+        """A datagram of a device arrives: answered once, repeated as it was for who repeats his request (RFC 7252 section 4.5)."""
+        if not self.is_up:
+            return
+        try:
+            message = coap.decode(datagram)
+        except ProtocolError:
+            return
+        if message.code == coap.EMPTY or message.code >= 0x40:
+            return
+        key = (device.name, message.message_id)
+        then, answer = self._answered.get(key, (-1e9, None))
+        if self.world.time.now - then < EXCHANGE_LIFETIME_S:
+            if answer is not None:
+                self.world.network.down(self, device, answer, datagram)
+            return
+        self._answered[key] = (self.world.time.now, None)
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.ensure_future(self._answer(device, message, datagram, key)))
+
+    async def _answer(self, device, message, datagram, key):
+        request = aiocoap.Message(code=aiocoap.numbers.codes.Code(message.code), payload=message.payload)
+        request.opt.oscore = coap.option(message.options, coap.OSCORE)
+        request.remote = device.name
+        answers = []
+        pipe = SimpleNamespace(request=request, add_response=lambda one, is_last: answers.append(one))
+        with self._mortal():
+            await self.site.render_to_pipe(pipe)
+            if not self.is_up:
+                return
+            made = answers[0]
+            options = [] if made.opt.oscore is None else [(coap.OSCORE, made.opt.oscore)]
+            answer = coap.encode(
+                coap.Message(coap.ACK, int(made.code), message.message_id, message.token, options, made.payload)
+            )
+            self._answered[key] = (self.world.time.now, answer)
+            self.world.network.down(self, device, answer, datagram)
+
+    # ---- the office
+
+    async def _post(self, body):
+        post = self.world.office.uplink if self.hostile is None else self.hostile.uplink
+        return await self._ask(lambda: post(token_of(self.site_name), body))
+
+    async def _get(self, path, bytes_max):
+        return await self._ask(lambda: self.world.office.body(token_of(self.site_name), path))
+
+    async def _ask(self, call):
+        try:
+            kind, answer = await self.world.network.ask(self, call)
+        except ConnectionError as error:
+            raise OfficeUnreachable(str(error)) from None
+        if kind == "busy":
+            raise OfficeBusy(answer, 30.0)
+        if kind != "ok":
+            raise OfficeConfused(f"{kind}: {answer}")
+        return answer

@@ -1,0 +1,84 @@
+"""What is checked while it happens: each boot, each uplink request, each silence check. It writes to the history what it finds."""
+
+from protocol.keys import CRITICAL
+from protocol.messages import parse_receipt
+from protocol.segment import parse_segment
+from tests.sim.device import HEARTBEAT_S
+from tests.sim.office import CHECK_S, GRACE_S
+from tests.sim.site_plan import ALL_RULES
+
+
+class Watch:
+    """receipts: (device, lane, epoch) -> highest number that the office ever said is safe there."""
+
+    def __init__(self, world):
+        self._world = world
+        self._cells = {}
+        self._left = {}
+        self.receipts = {}
+
+    # ---- devices
+
+    def booted(self, device):
+        """A device has booted: its rules are ones that exist, its counters are above all before."""
+        agent = device.agent
+        if agent.incumbent.digest not in ALL_RULES:
+            self._breaks("adoption", f"{device.name} runs rules that nobody made")
+        cell = device.cell()
+        now = (cell.boot, cell.epoch, cell.command_floor)
+        before = self._cells.get(device.name)
+        if before is not None and (now[0] <= before[0] or now[1] < before[1] or now[2] < before[2]):
+            self._breaks("counters", f"{device.name}: (boot, epoch, command floor) {before} then {now}")
+        self._cells[device.name] = now
+        self._world.history.note(device.name, "boot", *now, agent.incumbent.digest[:4].hex())
+
+    def restored(self, device):
+        """An old image was put back: what its cell says may be old, and only from here on it must rise."""
+        self._cells.pop(device.name, None)
+        self._left.pop(device.name, None)
+
+    def died(self, device):
+        """A device has no power any more."""
+
+    # ---- the office
+
+    def uplink(self, segments):
+        """A request of an honest gateway has its critical segments first."""
+        if self._world.is_hostile_now():
+            return
+        lanes = [parse_segment(raw).header.lane for raw in segments]
+        if lanes != sorted(lanes):
+            self._breaks("critical first", f"lanes {lanes} in one request")
+
+    def answered(self, answer):
+        """The office has answered: what it receipts is promised for ever."""
+        for raw in answer.receipts:
+            fields = parse_receipt(raw).fields
+            place = (fields.device, fields.lane, fields.epoch)
+            if self.receipts.get(place, -1) < fields.number:
+                self.receipts[place] = fields.number
+
+    def silence_checked(self):
+        """After each check every device that was not heard for the limit has an open finding, and no other."""
+        office = self._world.office
+        if office.disk.fault is not None:
+            return
+        now = self._world.time.now
+        open_ = office.store.devices_with_open_finding("silence")
+        # A device that was not heard since the start counts from the first check of that start.
+        limit = 2 * HEARTBEAT_S + GRACE_S + CHECK_S
+        for device in self._world.devices:
+            heard = office.heard_s.get(device.identity.device, office.started_s)
+            quiet_s = now - heard
+            if quiet_s > limit + 2 and device.identity.device not in open_:
+                self._breaks("silence", f"{device.name} is quiet for {quiet_s:.0f} s and nobody says so")
+            if quiet_s < CHECK_S / 2 and device.identity.device in open_ and office.heard_s.get(device.identity.device):
+                self._breaks("silence", f"{device.name} was heard {quiet_s:.0f} s ago and is said to be silent")
+
+    def _breaks(self, promise, text):
+        self._world.history.breaks(promise, text)
+
+
+def is_critical(place):
+    """Say whether a place is of the critical lane."""
+    return place[0] == CRITICAL
