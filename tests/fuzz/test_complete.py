@@ -1,0 +1,98 @@
+"""No decoder without frames: whatever reads by its name is fuzzed, or the reason why not stands here."""
+
+import pytest
+
+from tests.fuzz.device_decoders import ENTRIES
+from tests.fuzz.host_decoders import HOST_ENTRIES
+from tests.fuzz.surface import readers
+
+_ROWS = (
+    "reads rows of our own database, whose damage is looked for where it is checked (tests of both stores)"
+)
+_OPENS = "opens a file of ours by its path; what lies in it is read by others"
+_CALLS = "hands on to decoders that are fuzzed"
+_BYTES = "gives bytes as they lie there"
+
+# Modules that hold the SQL of a store and read nothing else.
+STORES = ("gateway.store", "office_ingest.storage.")
+# Function -> why it needs no entry of its own.
+EXEMPT = {
+    "agent.acknowledgements.Acknowledgements.read": _BYTES,
+    "agent.clock.Clock.take_token": "takes a token that was parsed and verified",
+    "agent.flash.RamFlash.read": _BYTES,
+    "agent.flash.Window.read": _BYTES,
+    "agent.journal.Journal.open_events": "counts events in memory",
+    "agent.ring.Ring.read": "run by flash_boot for every number",
+    "agent.slots.Slots.read_part": _BYTES,
+    "agent.slots.Slots.read_release": _BYTES,
+    "gateway.cli.read_status": _CALLS,
+    "gateway.downlink.Downlink.load_receipts": "takes receipts from our own database",
+    "gateway.health.Health.load": _ROWS,
+    "office_ingest.govern.command_cli.BelowZero.parse_args": "words of a command line",
+    "office_ingest.govern.leaf.Disk.read": _BYTES,
+    "office_ingest.govern.leaf.OsDisk.read": _BYTES,
+    "office_ingest.govern.opening.open_keystore": _OPENS,
+    "office_ingest.govern.opening.open_shelf": _OPENS,
+    "office_ingest.govern.opening.open_store": _OPENS,
+    "office_ingest.overview.open_read_only": _OPENS,
+    "office_ingest.prove.sealed.open_lane": _CALLS,
+    "office_ingest.receive.keystore.Keystore.open": _OPENS,
+    "office_ingest.show.readings.read_recent": _ROWS,
+    "protocol.aead.AesCcm.open": "run by protected_request and protected_answer",
+    "protocol.segment.Segment.open_body": "run by office_body and flash_boot",
+    "tools.cddl.read_rules": "reads grammars that we ship",
+    "tools.cli.load": "imports a command of ours",
+    "tools.decode.parse_or_none": _CALLS,
+}
+
+
+def _covered():
+    return {name for entry in ENTRIES + HOST_ENTRIES for name in entry.covers}
+
+
+def test_every_reader_is_fuzzed_or_says_why_not():
+    """A new decoder needs an entry in device_decoders.py, server_decoders.py or file_decoders.py."""
+    missing = {name for name in readers() if not name.startswith(STORES)} - _covered() - set(EXEMPT)
+
+    assert not missing, f"no frames for {', '.join(sorted(missing))}: add an entry, or a reason to EXEMPT"
+
+
+def test_no_reason_outlives_its_reader():
+    """What is exempt exists, and has no entry."""
+    gone = set(EXEMPT) - readers()
+
+    assert not gone, f"no such reader any more: {', '.join(sorted(gone))}"
+    assert not set(EXEMPT) & _covered()
+
+
+def test_every_entry_covers_something_that_exists():
+    """A decoder that was renamed is not lost from sight."""
+    for name in sorted(_covered()):
+        module, _, rest = name.rpartition(".")
+        if module.rpartition(".")[2][:1].isupper():
+            module, _, owner = module.rpartition(".")
+            rest = f"{owner}.{rest}"
+        found = __import__(module, fromlist=["x"])
+        for word in rest.split("."):
+            found = getattr(found, word, None)
+        assert callable(found), name
+
+
+@pytest.mark.parametrize("entries", [ENTRIES, HOST_ENTRIES], ids=["device", "hosts"])
+def test_names_of_entries_are_unique(entries):
+    """A name is all that a replay has."""
+    names = [entry.name for entry in entries]
+
+    assert len(set(names)) == len(names)
+
+
+def test_reader_that_nobody_fuzzes_is_found(tmp_path, monkeypatch):
+    """The search sees functions and methods of every package, by their names."""
+    folder = tmp_path / "protocol"
+    folder.mkdir()
+    (folder / "new.py").write_text(
+        "class A:\n    def parse_it(self, raw): ...\ndef decode_it(raw): ...\ndef make(x): ...\n"
+    )
+    monkeypatch.setattr("tests.fuzz.surface.ROOT", tmp_path)
+
+    assert readers() == {"protocol.new.A.parse_it", "protocol.new.decode_it"}
