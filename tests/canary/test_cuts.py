@@ -2,13 +2,20 @@
 
 import pytest
 
+from protocol import blockwise
 from tests.cuts.counters import run_cycles
 from tests.cuts.parts import PARTS
 from tests.cuts.sweep import CutFailure, sweep
-from tests.planted.cuts import CUT_FAULTS
+from tests.fuzz.device_decoders import ENTRIES
+from tests.fuzz.frames import FuzzFailure, run_entry
+from tests.fuzz.host_decoders import HOST_ENTRIES
+from tests.fuzz.runs import run_device
+from tests.planted.cuts import CUT_FAULTS, FUZZ_FAULTS
+from tests.planted.protocol import accept_longer_heads
 
 CUTS = 2000
 CYCLES = 300
+FRAMES = 4000
 
 
 def _catch(catcher):
@@ -38,3 +45,32 @@ def test_fault_planted_under_the_cuts_is_caught(name, monkeypatch):
 def test_same_cuts_find_nothing_without_a_fault(catcher):
     """What the canaries look at is whole."""
     _catch(catcher)
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize("name", FUZZ_FAULTS)
+def test_fault_planted_in_a_decoder_is_caught(name, monkeypatch):
+    """The frames find nothing in the decoder as it is, and name a frame once the fault is in."""
+    plant, entry_name = FUZZ_FAULTS[name]
+    entry = next(one for one in ENTRIES + HOST_ENTRIES if one.name == entry_name)
+    run_entry(entry, FRAMES, 1)
+    plant(monkeypatch.setattr)
+    if entry_name == "block_option":
+        monkeypatch.setattr(entry, "decode", blockwise.decode_block)
+
+    with pytest.raises(FuzzFailure, match=f"--replay {entry_name}:1:"):
+        run_entry(entry, FRAMES, 1)
+
+
+@pytest.mark.canary
+def test_runtimes_that_disagree_are_caught(monkeypatch):
+    """One runtime that takes what the other refuses shows in the sum of outcomes."""
+    theirs = run_device("micropython", 20_000, 1, ["cbor"])["cbor"]
+    entry = next(one for one in ENTRIES if one.name == "cbor_prefix")
+    cbor_entry = next(one for one in ENTRIES if one.name == "cbor")
+    count = theirs["taken"] + theirs["refused"]
+    assert run_entry(cbor_entry, count, 1)[2] == theirs["sum"]
+    accept_longer_heads(monkeypatch)
+    monkeypatch.setattr(cbor_entry, "decode", entry.decode)
+
+    assert run_entry(cbor_entry, count, 1)[2] != theirs["sum"]

@@ -14,6 +14,8 @@ _NOISE_BYTES_MAX = 80
 _WARM_UP = 64
 # Bytes that begin something in CBOR, CoAP or a varint, or are the ends of a range.
 _TELLING = b"\x00\x01\x17\x18\x1b\x1f\x20\x3b\x40\x5b\x5f\x7b\x7f\x80\x81\x9b\x9f\xa0\xbb\xbf\xc0\xc2\xd9\xdb\xf5\xf6\xf7\xf8\xfb\xfe\xff"
+# Arrays and maps that hold one more each.
+_NESTS = (b"\x81", b"\xa1\x00", b"\x82\x00")
 # Heads that announce far more than there is: bytes, text, array, map.
 _HEADS = (0x5B, 0x7B, 0x9B, 0xBB)
 
@@ -89,6 +91,8 @@ def _edit(dice, raw, golden):
     if kind == 10:
         other = golden[dice.below(len(golden))]
         return raw[:at] + other[dice.below(len(other) + 1) :]
+    if dice.below(16) == 0:
+        return raw[:at] + _NESTS[dice.below(len(_NESTS))] * (8 + dice.below(2000)) + raw[at:]
     size = bytes([0 if dice.below(2) else 255] + [dice.below(256) for _ in range(7)])
     return raw[:at] + bytes([_HEADS[dice.below(4)]]) + size + raw[at + dice.below(2) :]
 

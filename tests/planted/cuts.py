@@ -1,8 +1,12 @@
-"""Faults planted under the power cuts and the counters, by name: NAME -> (plant(patch), what must catch it).
+"""Faults planted under the power cuts, the counters and the decoders, by name: NAME -> (plant(patch), what must catch it).
 
-patch(object, attribute, value) undoes itself. What catches it is the part of the storage whose sweep must fail, or "counters".
+patch(object, attribute, value) undoes itself. What catches it is the part of the storage whose sweep must fail, "counters", or the entry
+of the fuzzing whose frames must show it.
 """
 
+import tomllib
+
+from agent import cell
 from agent.adopter import Adopter
 from agent.cell import Cell
 from agent.journal import Journal
@@ -10,9 +14,12 @@ from agent.keystore import Keystore
 from agent.pages import FlashFault
 from agent.session import Session
 from agent.slots import Slots
+from gateway import outbox
 from gateway.store import Store
+from protocol import blockwise, cbor, settings
 from protocol.limits import generation_segments
 from protocol.oscore import OscoreContext
+from rules.authoring import cel
 from tests.planted.device import acknowledge_before_program
 
 
@@ -185,4 +192,78 @@ CUT_FAULTS = {
     "doubt_and_keep_the_keys": (doubt_and_keep_the_keys, "counters"),
     "reserve_nothing_ahead": (reserve_nothing_ahead, "counters"),
     "challenge_under_the_nonce_of_the_request": (challenge_under_the_nonce_of_the_request, "counters"),
+}
+
+
+# ---- decoders
+
+
+def read_past_the_end(patch):
+    """Read the head of an item without looking whether the bytes are there: IndexError."""
+    honest = cbor.read_head
+
+    def read_head(data, at):
+        data[at]
+        return honest(data, at)
+
+    patch(cbor, "read_head", read_head)
+
+
+def believe_a_length(patch):
+    """Give as many bytes of a string as there are, however many were announced."""
+    honest = cbor._string
+    patch(cbor, "_string", lambda data, major, n, at: honest(data, major, min(n, len(data) - at), at))
+
+
+def nest_without_an_end(patch):
+    """Go down as deep as a frame says."""
+    patch(cbor, "_room", lambda data, n, at, depth: None)
+
+
+def look_up_any_block_size(patch):
+    """Take size code 7 for a size."""
+
+    def decode_block(value):
+        n = int.from_bytes(value, "big")
+        return n >> 4, bool(n & 8), blockwise._SIZES[n & 7]
+
+    patch(blockwise, "decode_block", decode_block)
+
+
+def trust_a_page(patch):
+    """Take a page of the cell for whole once it begins like one."""
+    patch(cell, "decode_page", lambda label, page: cbor.load_prefix(page)[0])
+
+
+def let_toml_speak_for_itself(patch):
+    """Let the parser's own error reach the person."""
+    patch(settings, "_parse", lambda file, text: tomllib.loads(text))
+
+
+def open_brackets_without_an_end(patch):
+    """Go down as deep as a condition says."""
+    patch(cel, "_DEPTH_MAX", 1 << 30)
+
+
+def take_what_the_office_says(patch):
+    """Look up an outcome for each segment that was asked about, told or not."""
+    honest = outbox.parse_uplink_answer
+
+    def parse(raw):
+        answer = honest(raw)
+        answer.outcomes[0]
+        return answer
+
+    patch(outbox, "parse_uplink_answer", parse)
+
+
+FUZZ_FAULTS = {
+    "read_past_the_end": (read_past_the_end, "cbor"),
+    "believe_a_length": (believe_a_length, "cbor"),
+    "nest_without_an_end": (nest_without_an_end, "cbor"),
+    "look_up_any_block_size": (look_up_any_block_size, "block_option"),
+    "trust_a_page": (trust_a_page, "flash_cell"),
+    "let_toml_speak_for_itself": (let_toml_speak_for_itself, "office_toml"),
+    "open_brackets_without_an_end": (open_brackets_without_an_end, "condition"),
+    "take_what_the_office_says": (take_what_the_office_says, "office_answer"),
 }
