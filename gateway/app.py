@@ -26,6 +26,7 @@ from gateway.health import Health
 from gateway.links import udp
 from gateway.outbox import Outbox
 from gateway.points import VARIABLE, KillPoint, read_kill_point
+from gateway.scrub import Scrub
 from gateway.sessions import Sessions
 from gateway.shelf import Shelf
 from gateway.store import open_store
@@ -100,8 +101,10 @@ class Gateway:
             point=point,
         )
         self.collector.arrived = self.uplink.wake
+        self._scrub = Scrub(files.database, self.store, self.health, clock=clock)
         self._saved = ""
         self._reopened = 0
+        self._repaired = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.link: udp.UdpLink | None = None
 
@@ -116,7 +119,7 @@ class Gateway:
         await self.shelf.load()
         listen = self._configuration.settings.listen
         self.link = await udp.listen(self._site, listen.host, listen.port)
-        work = (self.uplink.run(), self.fetcher.run(), self._keep_health())
+        work = (self.uplink.run(), self.fetcher.run(), self._keep_health(), self._scrub.run())
         self._tasks = [asyncio.create_task(one) for one in work]
         return self.link
 
@@ -155,7 +158,8 @@ class Gateway:
         self.health.store_fault = self.store.fault()
         self.health.down = self.shelf.document()
         self.health.count("store_reopened", self.store.reopened - self._reopened)
-        self._reopened = self.store.reopened
+        self.health.count("store_repaired", self.store.repaired - self._repaired)
+        self._reopened, self._repaired = self.store.reopened, self.store.repaired
         body = self.health.body()
         if body == self._saved:
             return

@@ -1,6 +1,6 @@
-"""The commands `outstation gateway ...`: run, status, devices, gaps.
+"""The commands `outstation gateway ...`: run, status, devices, gaps, check.
 
-`status`, `devices` and `gaps` read the store only, so they answer while the gateway runs, stands, or is stopped.
+All but `run` read the store only, so they answer while the gateway runs, stands, or is stopped.
 """
 
 import os
@@ -18,6 +18,7 @@ RUN_SCHEMA = "outstation.gateway-run"
 STATUS_SCHEMA = "outstation.gateway-status"
 DEVICES_SCHEMA = "outstation.gateway-devices"
 GAPS_SCHEMA = "outstation.gateway-gaps"
+CHECK_SCHEMA = "outstation.gateway-check"
 VERSION = 1
 
 _config = click.option(
@@ -136,6 +137,40 @@ def gaps(config: Path, as_json: bool) -> int:
     else:
         click.echo("no gaps")
     return FINDING if rows else OK
+
+
+@gateway.command()
+@_config
+@_json
+def check(config: Path, as_json: bool) -> int:
+    """Read the whole store and name what is damaged.
+
+    It may run meanwhile. Exit code 1 if a row is not as it was written; each start, and once a day the running gateway, does the
+    same and repairs what it finds.
+    """
+    import sqlite3
+
+    from gateway.config import read_gateway
+    from gateway.store_check import check_file
+    from gateway.store_file import unusable
+    from gateway.store_view import check_reachable
+
+    database = read_gateway(config)[1].database
+    check_reachable(database)
+    try:
+        damages = [damage._asdict() for damage in check_file(database)]
+    except sqlite3.Error as error:
+        raise DiagnosticError(unusable(database, str(error))) from None
+    if as_json:
+        emit(CHECK_SCHEMA, VERSION, {"damages": damages})
+    else:
+        for damage in damages:
+            where = " ".join(word for word in (damage["table"], damage["place"]) if word)
+            click.echo(f"damaged: {where}: {damage['text']}")
+        click.echo(
+            "restart the gateway: it repairs the store" if damages else "the store is as it was written"
+        )
+    return FINDING if damages else OK
 
 
 def read_status(config: Path) -> dict[str, Any]:

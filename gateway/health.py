@@ -26,6 +26,8 @@ COUNTERS = {
     "commands_sent": "commands handed to devices",
     "not_for_device": "requests for a release that is not for that device, or not here",
     "store_reopened": "times the store was opened again after a failure of the disk",
+    "store_repaired": "times the store was damaged and made whole from what verified",
+    "scrubs": "times the whole store was read through while the gateway ran",
 }
 
 

@@ -5,7 +5,8 @@ rows). Writers share transactions (`group_commit`). The connection is used by on
 
 When the disk fails (an fsync that fails may have dropped what it was asked to write, and the kernel then calls those pages
 clean), nothing is acknowledged any more. The connection is closed, opened again, everything in the WAL is written anew
-into the database by a checkpoint with its own fsync, and the file is checked; only then custody is given again.
+into the database by a checkpoint with its own fsync, and the file is checked; only then custody is given again. A store that
+is damaged is repaired whenever it is opened (`store_check`, `store_repair`).
 
 Opening the file: `store_file`. Read by others while the gateway runs: `store_view`. The way down: `store_down`. No other module has SQL.
 """
@@ -18,21 +19,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import sqlite_utils
-
 from gateway.errors import GatewayError, StoreFailed, StoreFull, TooManyForks
 from gateway.group_commit import GroupCommit
 from gateway.reconcile import Lane
-from gateway.store_file import (
-    LaneKey,
-    connect,
-    load_lanes,
-    lock_store,
-    make_durable,
-    migrate,
-    unusable,
-    used_bytes,
-)
+from gateway.store_file import LaneKey, connect, load_lanes, lock_store, unusable, used_bytes
+from gateway.store_repair import open_whole
 from protocol.diagnostic import DiagnosticError
 from protocol.keys import CRITICAL
 from protocol.messages import Message
@@ -114,6 +105,7 @@ class Store:
         self._fault = ""
         self.lanes: dict[LaneKey, Lane] = {}
         self.reopened = 0
+        self.repaired = 0
         self.down_bytes = 0
         try:
             self._open()
@@ -126,11 +118,9 @@ class Store:
     # ---- opening, failing, opening again
 
     def _open(self) -> None:
-        self._connection = self._connect(str(self._path))
+        self._connection, damages = open_whole(self._path, self._connect, self._clock.wall_ms())
+        self.repaired += bool(damages)
         try:
-            self._connection.execute("PRAGMA secure_delete = ON")
-            make_durable(self._connection)
-            migrate(sqlite_utils.Database(self._connection), self._clock.wall_ms())
             self.lanes = load_lanes(self._connection)
         except BaseException:
             self._connection.close()
@@ -147,7 +137,7 @@ class Store:
             # Writes what the failed fsync may have lost a second time, into the database itself.
             busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             verdict = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._note_failure(error)
             raise StoreFailed(self._fault) from error
         if busy or verdict != "ok":
@@ -160,6 +150,12 @@ class Store:
     def _note_failure(self, error: object) -> None:
         self._failed_at = self._clock.monotonic()
         self._fault = f"the store failed: {error}"
+
+    def doubt(self, damage: object) -> None:
+        """Acknowledge nothing more until the store was opened again, checked and repaired: it was seen to be damaged."""
+        with self._lock:
+            if self._failed_at is None:
+                self._note_failure(damage)
 
     def fault(self) -> str:
         """Return what is wrong with the store, or an empty text."""
@@ -460,7 +456,8 @@ class Store:
             ).fetchone()
             start: int = row[0] if row else self._random.randrange(SEQUENCE_START_MAX)
             connection.execute(
-                "INSERT INTO sessions VALUES (?, ?, 'unconfirmed', ?) ON CONFLICT DO UPDATE SET reserved = excluded.reserved",
+                "INSERT INTO sessions VALUES (?1, ?2, 'unconfirmed', ?3, session_sum(?1, ?2, 'unconfirmed', ?3)) "
+                "ON CONFLICT DO UPDATE SET reserved = excluded.reserved, sum = session_sum(device, context, state, excluded.reserved)",
                 (device, context, start + count),
             )
             return start
@@ -472,7 +469,9 @@ class Store:
 
         def confirm(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "UPDATE sessions SET state = CASE context WHEN ? THEN 'current' ELSE 'retired' END WHERE device = ?",
+                "UPDATE sessions SET state = n.state, sum = session_sum(n.device, n.context, n.state, n.reserved) FROM "
+                "(SELECT device, context, CASE context WHEN ?1 THEN 'current' ELSE 'retired' END AS state, reserved "
+                "FROM sessions WHERE device = ?2) AS n WHERE sessions.device = n.device AND sessions.context = n.context",
                 (context, device),
             )
 
@@ -576,7 +575,7 @@ def open_store(
     old = os.umask(0o077)
     try:
         return Store(path, bytes_max=bytes_max, clock=clock, rng=rng, point=point, connect=connect)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise DiagnosticError(unusable(path, str(error))) from error
     finally:
         os.umask(old)

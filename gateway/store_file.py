@@ -8,6 +8,7 @@ from pathlib import Path
 import sqlite_utils
 
 from gateway.reconcile import Lane
+from gateway.store_check import session_sum
 from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, Diagnostic, DiagnosticError
 
 SCHEMA_FOLDER = Path(__file__).parent / "schema"
@@ -20,8 +21,13 @@ def connect(path: str) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
 
 
-def make_durable(connection: sqlite3.Connection) -> None:
-    """Let every commit that returns survive a power cut. Raises sqlite3.OperationalError where the disk does not allow it."""
+def prepare(connection: sqlite3.Connection) -> None:
+    """Let every commit that returns survive a power cut, and what is deleted be overwritten.
+
+    Raises sqlite3.OperationalError where the disk does not allow it.
+    """
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.create_function("session_sum", 4, session_sum, deterministic=True)
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         # SQLite says no error here. It would go on with a journal whose end, a deletion, a power cut can undo.
@@ -32,17 +38,21 @@ def make_durable(connection: sqlite3.Connection) -> None:
 def migrate(database: sqlite_utils.Database, now_ms: int) -> None:
     """Bring the schema up to date: each file of schema/ once, in order, each in one transaction.
 
-    Raises DiagnosticError (exit 4) if the database was written by a newer program: there is no way back but a backup.
+    Raises DiagnosticError (exit 4) if the database was written by a newer program: there is no way back but a backup;
+    sqlite3.DatabaseError if it is damaged.
     """
     database.table("migrations").create({"name": str, "applied_ms": int}, pk="name", if_not_exists=True)
     applied = {row["name"] for row in database.table("migrations").rows}
     files = sorted(SCHEMA_FOLDER.glob("*.sql"))
     newer = applied - {file.stem for file in files}
+    if newer and not (applied > newer and {file.stem for file in files} <= applied and None not in applied):
+        # A newer program has taken every step of ours and some more.
+        raise sqlite3.DatabaseError("the list of its schema steps is damaged")
     if newer:
         raise DiagnosticError(
             Diagnostic(
                 "store-newer",
-                f"the store was written by a newer gateway (it has {', '.join(sorted(newer))})",
+                f"the store was written by a newer gateway (it has {', '.join(sorted(map(str, newer)))})",
                 fix="install that version again, or restore the backup made before it",
             ),
             NOT_ALLOWED,
@@ -111,9 +121,5 @@ def lock_store(path: Path) -> int:
 
 def unusable(path: Path, reason: str) -> Diagnostic:
     """Return what is said of a store that cannot be opened."""
-    return Diagnostic(
-        "file-unusable",
-        f"the store cannot be opened: {reason}",
-        str(path),
-        fix="check the path and its rights",
-    )
+    fix = "make room on its disk" if "full" in reason else "check the path, its rights and its disk"
+    return Diagnostic("file-unusable", f"the store cannot be opened: {reason}", str(path), fix=fix)

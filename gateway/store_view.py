@@ -21,20 +21,7 @@ class StoreView:
 
     def __init__(self, path: Path):
         self._path = path
-        if not path.is_file():
-            raise DiagnosticError(
-                Diagnostic(
-                    "file-unusable",
-                    "there is no store yet",
-                    str(path),
-                    fix="start the gateway once: outstation gateway run --config FILE",
-                ),
-                UNREACHABLE,
-            )
-        if not os.access(path, os.R_OK):
-            fix = "give this user the right to read it"
-            said = Diagnostic("file-not-allowed", "this user may not read the store", str(path), fix=fix)
-            raise DiagnosticError(said, NOT_ALLOWED)
+        check_reachable(path)
         try:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
             self._database = sqlite_utils.Database(connection)
@@ -129,6 +116,24 @@ class StoreView:
     def heartbeats_waiting(self) -> int:
         """Return how many heartbeats wait for the office."""
         return self._database["heartbeat_queue"].count
+
+
+def check_reachable(path: Path) -> None:
+    """Return if there is a store that this user may read. Raises DiagnosticError."""
+    if not path.is_file():
+        raise DiagnosticError(
+            Diagnostic(
+                "file-unusable",
+                "there is no store yet",
+                str(path),
+                fix="start the gateway once: outstation gateway run --config FILE",
+            ),
+            UNREACHABLE,
+        )
+    if not os.access(path, os.R_OK):
+        fix = "give this user the right to read it"
+        said = Diagnostic("file-not-allowed", "this user may not read the store", str(path), fix=fix)
+        raise DiagnosticError(said, NOT_ALLOWED)
 
 
 def _key(row: dict[str, Any]) -> tuple[bytes, int, int]:

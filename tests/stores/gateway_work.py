@@ -132,6 +132,18 @@ class Work:
                 await self._shelve(shelf, number // 3)
         await self.store.close()
 
+    async def fill(self, rounds):
+        """Take custody in so many rounds; of the first, most is released again, all else waits for a receipt."""
+        shelf = await self._begin()
+        await self._shelve(shelf, 0)
+        for number in range(rounds):
+            await self._custody(8)
+            await self._heartbeat(number + 1)
+            if number == 0:
+                await self._settle()
+        await self._do(lambda: self.store.reserve_sequence(device_id(), CONTEXT, 64))
+        await self.store.close()
+
     async def _begin(self):
         self.open()
         shelf = Shelf(StoreDown(self.store))
@@ -143,7 +155,7 @@ class Work:
         for n in range(count):
             key = LANES[n % len(LANES)]
             number, previous = self._chains[key]
-            raw = segment(number, device=key[0], lane=key[1], previous=previous, size=40 + 60 * n)
+            raw = segment(number, device=key[0], lane=key[1], previous=previous, size=40 + 60 * (n % 5))
             self._chains[key] = (number + 1, hashlib.sha256(raw).digest())
             self._raws[*key, number] = raw
             calls.append(self._take(key, number, raw))

@@ -19,6 +19,7 @@ SETTINGS = {
     "gateway run": "gateway",
     "gateway status": "gateway",
     "gateway devices": "gateway",
+    "gateway check": "gateway",
     "gateway gaps": "gateway",
     "office serve": "office",
     "office devices": "office",

@@ -1,0 +1,383 @@
+"""Makes a whole store out of a damaged one: every row that verifies is carried over, the rest is asked of its source again.
+
+Nothing is deleted: the damaged file stays beside the store as it was (`.damaged-` and the time in ms), with its log. A segment
+that is not carried over is held no more, so that its number is wanted from the device, which keeps it until the office's
+receipt. A receipt comes again with the office's next answer, a release and its parts are fetched again. A session whose row is
+wrong is retired: its device goes on in a fresh context.
+
+A segment verifies if its bytes have the digest of its row, or one that something else names: the index, the next segment, a
+heartbeat, a receipt. It is put where its own header says; of the row only what the bytes do not say is believed.
+
+The repaired file is made aside, and is the store from the moment in which it has the name `.repaired`: a power cut before it
+leaves the damaged store, one after it is carried on by the next start (`finish_repair`).
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+
+from gateway import store_check
+from gateway.store_file import migrate, prepare
+from protocol.errors import ProtocolError
+from protocol.keys import LANES
+from protocol.messages import parse_heartbeat
+from protocol.segment import parse_segment
+
+# ruff: noqa: S608 - tables and columns in SQL text are ours; every value is bound
+
+# Damaged files that are kept; everything that verified is carried over before the eldest goes.
+DAMAGED_KEPT = 3
+# Rows between two unreadable places that are tried one by one.
+PROBES_MAX = 1_000_000
+
+# How every SQLite file begins, and how many of these bytes may be wrong in a damaged one.
+_MAGIC = b"SQLite format 3\0"
+DAMAGED_MAGIC_MAX = 2
+
+Step = Callable[[str], None]
+Connect = Callable[[str], sqlite3.Connection]
+
+_log = logging.getLogger("gateway.store_repair")
+
+
+def open_whole(
+    path: Path, connect: Connect, now_ms: int
+) -> tuple[sqlite3.Connection, list[store_check.Damage]]:
+    """Return a checked store of this version's schema, and what had to be repaired first: none, or what was damaged.
+
+    Raises sqlite3.Error or OSError: the disk fails, is full, or the file never was a store; nothing was changed then.
+    """
+    finish_repair(path, now_ms)
+    connection, damages = _open_checked(path, connect, now_ms)
+    if not damages:
+        assert connection is not None
+        return connection, []
+    if connection is not None:
+        connection.close()
+    _refuse_stranger(path)
+    for damage in damages:
+        _log.error("damaged: %s %s: %s", *damage)
+    repair_store(path, connect, now_ms)
+    connection, still = _open_checked(path, connect, now_ms)
+    if still or connection is None:
+        raise sqlite3.DatabaseError(f"it is damaged and could not be repaired: {still[0].text}")
+    _log.error("the store was repaired; what could not be carried over is asked for again")
+    return connection, damages
+
+
+def _open_checked(
+    path: Path, connect: Connect, now_ms: int
+) -> tuple[sqlite3.Connection | None, list[store_check.Damage]]:
+    connection = connect(str(path))
+    try:
+        prepare(connection)
+        migrate(sqlite_utils.Database(connection), now_ms)
+        return connection, store_check.check_store(connection)
+    except store_check.READ_ERRORS as error:
+        connection.close()
+        if not store_check.is_of_the_file(error):
+            raise
+        return None, [store_check.Damage("database", "", f"it cannot be opened: {error}")]
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _refuse_stranger(path: Path) -> None:
+    """Raise sqlite3.DatabaseError for a file that is no damaged database but something else: somebody named it by mistake."""
+    with path.open("rb") as file:
+        head = file.read(len(_MAGIC))
+    alike = sum(ours == theirs for ours, theirs in zip(_MAGIC, head, strict=False))
+    if alike < len(_MAGIC) - DAMAGED_MAGIC_MAX:
+        raise sqlite3.DatabaseError("file is not a database")
+
+
+def repair_store(path: Path, connect: Connect, now_ms: int, step: Step = lambda name: None) -> None:
+    """Put a whole store in the place of the damaged one at path. No connection may be open. step: named points, for tests.
+
+    Raises sqlite3.Error or OSError: then the damaged store is still there as it was.
+    """
+    made = _beside(path, ".repairing")
+    _remove(made)
+    # As closed to others as the store itself; its log takes after it.
+    os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with contextlib.closing(connect(str(made))) as target:
+        prepare(target)
+        migrate(sqlite_utils.Database(target), now_ms)
+        with contextlib.closing(connect(str(path))) as source:
+            # Text that is none any more is data to be judged, not an error.
+            source.text_factory = _text
+            target.execute("BEGIN IMMEDIATE")
+            _carry_over(source, target)
+            target.execute("COMMIT")
+        # One file, without a log: it takes a name in one step.
+        target.execute("PRAGMA journal_mode = DELETE")
+    _sync(made)
+    step("made")
+    made.replace(_beside(path, ".repaired"))
+    _sync(path.parent)
+    step("named")
+    finish_repair(path, now_ms, step)
+
+
+def finish_repair(path: Path, now_ms: int, step: Step = lambda name: None) -> None:
+    """Put a repaired store, if there is one, in its place. Every step may be done again after a power cut."""
+    repaired = _beside(path, ".repaired")
+    if not repaired.exists():
+        return
+    _keep_damaged(path, _beside(path, f".damaged-{now_ms}"))
+    step("kept")
+    # The old log must be gone before the new file has the name: SQLite would play it into the new file.
+    for suffix in ("-wal", "-shm", "-journal"):
+        _beside(path, suffix).unlink(missing_ok=True)
+    _sync(path.parent)
+    step("log gone")
+    repaired.replace(path)
+    _sync(path.parent)
+
+
+def _keep_damaged(path: Path, kept: Path) -> None:
+    others = [
+        one for one in sorted(path.parent.glob(f"{path.name}.damaged-*")) if not one.name.endswith("-wal")
+    ]
+    if not path.exists() or any(one.samefile(path) for one in others):
+        return  # Kept already, before a power cut.
+    log = _beside(path, "-wal")
+    if log.exists():
+        os.link(log, _beside(kept, "-wal"))
+    os.link(path, kept)
+    for one in others[: len(others) + 1 - DAMAGED_KEPT]:
+        _remove(one)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        _beside(path, suffix).unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+# ---- reading what can still be read
+
+
+def read_rows(source: sqlite3.Connection, table: str, columns: str, key: str) -> Iterator[tuple[Any, ...]]:
+    """Give every row that can be read, from both ends up to what cannot. A row may come twice."""
+    for order in ("ASC", "DESC"):
+        try:
+            yield from source.execute(f"SELECT {columns} FROM {table} ORDER BY {key} {order}")
+        except store_check.READ_ERRORS as error:
+            if not store_check.is_of_the_file(error):
+                raise
+
+
+# ---- carrying over what verifies
+
+
+def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    _Segments(source, target).carry()
+    _carry_lanes(source, target)
+    _carry_heartbeats(source, target)
+    _carry_down(source, target)
+    _carry_sessions(source, target)
+    for row in read_rows(source, "health", "id, body, saved_ms", "id"):
+        if store_check.is_health(row[1]):
+            _insert(target, "health", "id, body, saved_ms", row)
+    # Numbers that only spare traffic: taken where they are numbers at all.
+    for table, columns in (
+        ("lost", "device, lane, epoch, start, stop"),
+        ("forks", "device, lane, epoch, number, digest, seen_ms"),
+    ):
+        for row in read_rows(source, table, columns, columns):
+            if _is_plain(row):
+                _insert(target, table, columns, row)
+
+
+class _Segments:
+    """Carries segments over, first those that verify by themselves, then those that something else vouches for."""
+
+    _PLACE = "device, lane, epoch, number, digest"
+    _COLUMNS = "id, device, lane, epoch, number, digest, raw, outcome, times, received_ms"
+    # Where a row's other columns cannot be read; something else must then vouch for the bytes.
+    _BYTES_ALONE = "id, NULL, NULL, NULL, NULL, NULL, raw, NULL, 1, 0"
+    _INDEX = "segments INDEXED BY sqlite_autoindex_segments_1"
+
+    def __init__(self, source: sqlite3.Connection, target: sqlite3.Connection):
+        self._source = source
+        self._target = target
+        self._doubtful: dict[bytes, tuple[Any, ...]] = {}
+
+    def carry(self) -> None:
+        """Read whatever can be read, and carry over what verifies."""
+        ids = [0, 0]
+        for row in read_rows(self._source, "segments", self._COLUMNS, "id"):
+            self._take(row)
+            ids = [min(ids[0], row[0]), max(ids[1], row[0])]
+        for row_id, *_ in read_rows(self._source, self._INDEX, "id, device", self._PLACE):
+            if isinstance(row_id, int):
+                ids = [min(ids[0], row_id), max(ids[1], row_id)]
+        for row_id in range(ids[0], min(ids[1] + 1, ids[0] + PROBES_MAX)):
+            if self._target.execute("SELECT 1 FROM segments WHERE id = ?", (row_id,)).fetchone() is None:
+                for row in self._probe(self._COLUMNS, row_id) or self._probe(self._BYTES_ALONE, row_id):
+                    self._take(row)
+        for digest in self._named():
+            self._insert(self._doubtful[digest])
+
+    def _take(self, row: tuple[Any, ...]) -> None:
+        digest, raw = row[5:7]
+        if raw is None:
+            # The office has these bytes as evidence; without a place that the index repeats they are asked for again.
+            if isinstance(row[7], int) and self._is_indexed(row[1:6]):
+                _insert(self._target, "segments", self._COLUMNS, row)
+        elif isinstance(raw, bytes):
+            true_digest = hashlib.sha256(raw).digest()
+            if true_digest == digest:
+                self._insert(row)
+            else:
+                self._doubtful[true_digest] = row
+
+    def _probe(self, columns: str, row_id: int) -> list[tuple[Any, ...]]:
+        try:
+            return self._source.execute(f"SELECT {columns} FROM segments WHERE id = ?", (row_id,)).fetchall()
+        except store_check.READ_ERRORS as error:
+            if not store_check.is_of_the_file(error):
+                raise
+            return []
+
+    def _is_indexed(self, place: tuple[Any, ...]) -> bool:
+        where = " AND ".join(f"{name} = ?" for name in self._PLACE.split(", "))
+        try:
+            return (
+                self._source.execute(f"SELECT 1 FROM {self._INDEX} WHERE {where}", place).fetchone()
+                is not None
+            )
+        except store_check.READ_ERRORS as error:
+            if not store_check.is_of_the_file(error):
+                raise
+            return False
+
+    def _insert(self, row: tuple[Any, ...]) -> None:
+        """Keep bytes that verify where their own header says."""
+        row_id, *_, raw, outcome, times, received_ms = row
+        try:
+            segment = parse_segment(raw)
+        except ProtocolError:
+            return
+        told = outcome if isinstance(outcome, int) else None
+        rest = (*segment.header.key(), segment.digest, raw, told, _number(times, 1), _number(received_ms, 0))
+        if not _insert(self._target, "segments", self._COLUMNS, (row_id, *rest)):
+            # Another row has this id: one of the two ids is wrong, and neither matters.
+            _insert(self._target, "segments", self._COLUMNS, (None, *rest))
+
+    def _named(self) -> set[bytes]:
+        """Return the digests of doubtful bytes that the index, a next segment, a heartbeat or a receipt names."""
+        if not self._doubtful:
+            return set()
+        found: set[Any] = set()
+        for source, columns, key, digests in (
+            (self._INDEX, "digest", self._PLACE, lambda digest: [digest]),
+            ("lanes", "digest", "device, lane, epoch", lambda digest: [digest]),
+            ("segments", "raw", "id", lambda raw: [parse_segment(raw).header.previous]),
+            ("devices", "heartbeat", "device", _heads),
+        ):
+            for (value,) in read_rows(self._source, source, columns, key):
+                with contextlib.suppress(ProtocolError, TypeError):
+                    found.update(digest for digest in digests(value) if digest in self._doubtful)
+        return found
+
+
+def _heads(raw: Any) -> list[bytes]:
+    heads = [parse_heartbeat(raw).fields.head(lane) for lane in LANES]
+    return [head[2] for head in heads if head]
+
+
+def _carry_lanes(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    columns = "device, lane, epoch, receipted, digest, receipt, kept_from"
+    for row in read_rows(source, "lanes", columns, "device, lane, epoch"):
+        *key, receipted, digest, receipt, kept_from = row
+        if not store_check.is_receipt_of(receipt, *key, receipted=receipted, digest=digest):
+            receipted, digest, receipt = 0, None, None
+        if _is_plain(key):
+            values = (*key, receipted, digest, receipt, _number(kept_from, 0))
+            _insert(target, "lanes", columns, values)
+
+
+def _carry_heartbeats(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    columns = "device, heard_ms, boot, counter, epoch, heartbeat, heartbeat_ms"
+    for device, heard_ms, *said in read_rows(source, "devices", columns, "device"):
+        if said[3] is not None and not store_check.is_heartbeat_of(said[3], device):
+            said = [None] * len(said)
+        if isinstance(device, bytes):
+            _insert(target, "devices", columns, (device, _number(heard_ms, 0), *said))
+    columns = "id, device, raw"
+    for row in read_rows(source, "heartbeat_queue", columns, "id"):
+        if store_check.is_heartbeat_of(row[2], row[1]):
+            _insert(target, "heartbeat_queue", columns, row)
+
+
+def _carry_down(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    for table, columns, key, is_whole in (
+        (
+            "wanted",
+            "device, number",
+            "device",
+            lambda row: isinstance(row[0], bytes) and isinstance(row[1], int),
+        ),
+        ("releases", "number, raw", "number", lambda row: store_check.is_release(row[1], row[0])),
+        ("parts", "digest, body", "digest", lambda row: store_check.is_part(row[1], row[0])),
+        (
+            *("commands", "device, number, raw", "device, number"),
+            lambda row: store_check.is_command_of(row[2], row[0], row[1]),
+        ),
+    ):
+        for row in read_rows(source, table, columns, key):
+            if is_whole(row):
+                _insert(target, table, columns, row)
+
+
+def _carry_sessions(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    columns = "device, context, state, reserved, sum"
+    for row in read_rows(source, "sessions", columns, "device, context"):
+        device, context, _, reserved, _ = row
+        if not store_check.is_session(row):
+            if not (isinstance(device, bytes) and isinstance(context, bytes)):
+                continue
+            # Refused for good, so that no number is used twice whatever the true one was.
+            row = (device, context, "retired", _number(reserved, 0), None)
+            row = (*row[:-1], store_check.session_sum(*row[:-1]))
+        _insert(target, "sessions", columns, row)
+
+
+def _insert(target: sqlite3.Connection, table: str, columns: str, row: tuple[Any, ...]) -> bool:
+    """Insert a row unless its key is there, and return whether it was inserted."""
+    marks = ", ".join("?" * len(row))
+    done = target.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", row)
+    return done.rowcount == 1
+
+
+def _is_plain(row: Any) -> bool:
+    return isinstance(row[0], bytes) and all(isinstance(value, bytes | int) for value in row)
+
+
+def _number(value: Any, otherwise: int) -> int:
+    return value if isinstance(value, int) else otherwise
