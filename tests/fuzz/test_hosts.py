@@ -2,11 +2,16 @@
 
 import asyncio
 import os
+import shutil
 import socket
 
 import pytest
 
 from gateway.links.udp import listen
+from office_ingest.govern.lms_key import KeyDamaged
+from office_ingest.govern.signer import OpenSigner
+from protocol.cbor import dumps, loads
+from tests.fuzz.file_decoders import key_folder
 from tests.fuzz.frames import share_of, watch_entry
 from tests.fuzz.host_decoders import HOST_ENTRIES
 from tests.fuzz.server_decoders import the_gateway
@@ -81,3 +86,17 @@ def test_recording_with_an_endless_number_is_said_to_be_wrong(tmp_path):
     path.write_text("8000," + "9" * 5000 + "\n")
 
     assert _recording_mistakes(path)[0].line == 1
+
+
+@pytest.mark.xfail(
+    reason="the signer's key reader does not expect a parameter below zero", raises=OverflowError
+)
+def test_damaged_signing_key_is_said_to_be_damaged(tmp_path):
+    """A bit that turns a parameter's sign leaves no traceback, but the word which folder holds no key any more."""
+    folder = tmp_path / "key"
+    shutil.copytree(key_folder(), folder)
+    items = loads((folder / "secret").read_bytes())
+    (folder / "secret").write_bytes(dumps([*items[:2], -4, *items[3:]]))
+
+    with pytest.raises(KeyDamaged, match="cannot be read"), OpenSigner(folder):
+        pass
