@@ -4,6 +4,10 @@ Theory: every expression lies in an interval that follows from the channels' dec
 A register's range is a claim; that each store stays inside it is what proves the claim, by induction over evaluations.
 A condition that was met narrows what it compared (facts) until a register it mentions is stored to again.
 
+A tree stands in many places, since a variable is written out wherever it is named, and what decides is looked at again to
+narrow what follows. So a tree is looked at once in each context, which is what is known of its own parts: the work grows
+with the number of trees, not with the paths through them.
+
 It walks what the device will run, the registers of stateful functions included, not what the author wrote. Sensor
 arithmetic must stay within +-2**30, where a 32-bit MicroPython allocates nothing; only times may leave it.
 
@@ -52,16 +56,46 @@ class Problem:
 
 
 Facts = dict[str, tuple[Range, frozenset[int]]]
+Context = frozenset[tuple[str, tuple[Range, frozenset[int]]]]
 _NOW = Range(0, value_max, is_time=True)
 
 
 class Bounds:
-    """The analysis of one rule. channels: range of each input as the rule can see it; registers: claimed ranges."""
+    """The analysis of one rule. channels: range of each input as the rule can see it; registers: claimed ranges.
 
-    def __init__(self, channels: list[Range], registers: list[Range], report: Callable[[Problem], None]):
+    Registers may be added while it is in use; ranges, trees and facts that it was given may not change any more.
+    """
+
+    def __init__(
+        self, channels: list[Range], registers: list[Range], report: Callable[[Problem], None] | None = None
+    ):
         self.channels = channels
         self.registers = registers
-        self._report = report
+        self._report: Callable[[Problem], None] = report or _pass_over
+        # Narrowing looks in silence at what was looked at before.
+        self._quiet: Bounds = self if report is None else Bounds(channels, registers)
+        # Both keep the tree beside what is known of it, so that no other tree takes its number.
+        self._texts: dict[int, tuple[Any, str]] = {}
+        self._seen: dict[tuple[int, Context], tuple[Any, Any]] = {}
+
+    def _once(self, look: Callable[[Any, Facts], Any], tree: Any, facts: Facts) -> Any:
+        """Return look(tree, facts), from memory where the same tree was seen in the same context."""
+        key = (id(tree), self._context(tree, facts))
+        seen = self._seen.get(key)
+        if seen is None:
+            seen = self._seen[key] = (tree, look(tree, facts))
+        return seen[1]
+
+    def _context(self, tree: Any, facts: Facts) -> Context:
+        """Return what facts say of a tree and its parts."""
+        text = self._text(tree) if facts else ""
+        return frozenset(item for item in facts.items() if item[0] in text)
+
+    def _text(self, tree: Any) -> str:
+        found = self._texts.get(id(tree))
+        if found is None:
+            found = self._texts[id(tree)] = (tree, repr(tree))
+        return found[1]
 
     def body(self, statements: list[Any], facts: Facts) -> Facts:
         """Check every statement in order and return what is known afterwards."""
@@ -87,10 +121,10 @@ class Bounds:
 
     def _if(self, node: list[Any], facts: Facts) -> Facts:
         self.truth(node[1], facts)
-        self.body(node[2], {**facts, **self._facts(node[1], True, facts)})
+        self.body(node[2], self._met(node[1], True, facts))
         changed = _stored_in(node[2])
         if len(node) == 4:
-            self.body(node[3], {**facts, **self._facts(node[1], False, facts)})
+            self.body(node[3], self._met(node[1], False, facts))
             changed |= _stored_in(node[3])
         return _without(facts, changed)
 
@@ -128,8 +162,12 @@ class Bounds:
         """Return the interval of an int expression; what cannot be proved is reported."""
         if isinstance(tree, int):
             return Range(tree, tree)
+        found: Range = self._once(self._number, tree, facts)
+        return found
+
+    def _number(self, tree: Any, facts: Facts) -> Range:
         found = self._variable(tree) if isinstance(tree, Simple) else self._operation(tree, facts)
-        known = facts.get(repr(tree)) if facts else None
+        known = facts.get(self._text(tree)) if facts else None
         return found if known is None else _meet(found, known[0])
 
     def _variable(self, tree: Simple) -> Range:
@@ -147,8 +185,8 @@ class Bounds:
             return _hull(self.registers[tree[1] : tree[1] + tree[2]])
         if operator == g.CHOOSE:
             decided = self.truth(tree[1], facts)
-            yes = self.number(tree[2], {**facts, **self._facts(tree[1], True, facts)})
-            no = self.number(tree[3], {**facts, **self._facts(tree[1], False, facts)})
+            yes = self.number(tree[2], self._met(tree[1], True, facts))
+            no = self.number(tree[3], self._met(tree[1], False, facts))
             return _hull([yes, no]) if decided is None else (yes if decided else no)
         parts = [self.number(part, facts) for part in tree[1:]]
         return self._small(tree, self._combined(tree, operator, parts))
@@ -214,6 +252,10 @@ class Bounds:
         """Return what a bool expression always is, or None if it can be either; what cannot be proved is reported."""
         if isinstance(tree, bool):
             return tree
+        found: bool | None = self._once(self._truth, tree, facts)
+        return found
+
+    def _truth(self, tree: Any, facts: Facts) -> bool | None:
         operator = tree[0]
         if operator in (g.GOOD, g.HAS):
             return None
@@ -224,8 +266,8 @@ class Bounds:
             return self._joined(tree, operator == g.AND, facts)
         if operator == g.CHOOSE:
             self.truth(tree[1], facts)
-            yes = self.truth(tree[2], {**facts, **self._facts(tree[1], True, facts)})
-            no = self.truth(tree[3], {**facts, **self._facts(tree[1], False, facts)})
+            yes = self.truth(tree[2], self._met(tree[1], True, facts))
+            no = self.truth(tree[3], self._met(tree[1], False, facts))
             return yes if yes == no else None
         if operator == g.IN_LIST:
             self.number(tree[1], facts)
@@ -239,35 +281,38 @@ class Bounds:
         found: list[bool | None] = []
         for part in tree[1:]:
             found.append(self.truth(part, facts))
-            facts = {**facts, **self._facts(part, is_and, facts)}
+            facts = self._met(part, is_and, facts)
         if (not is_and) in found:
             return not is_and
         return None if None in found else is_and
 
-    def _facts(self, tree: Any, truth: bool, facts: Facts) -> Facts:
-        """Return what is known beyond facts when a condition is met (or not)."""
+    def _met(self, tree: Any, truth: bool, facts: Facts) -> Facts:
+        """Return what is known once a condition is met (truth) or not."""
         if isinstance(tree, bool):
-            return {}
+            return facts
         operator = tree[0]
         if operator == g.NOT:
-            return self._facts(tree[1], not truth, facts)
+            return self._met(tree[1], not truth, facts)
         if operator == (g.AND if truth else g.OR):
-            known = dict(facts)
             for part in tree[1:]:
-                known |= self._facts(part, truth, known)
-            return known
+                facts = self._met(part, truth, facts)
+            return facts
         if operator not in _OPPOSITE or is_bool(tree[1]):
-            return {}
-        operator = operator if truth else _OPPOSITE[operator]
+            return facts
+        return {**facts, **self._sides(tree, operator if truth else _OPPOSITE[operator], facts)}
+
+    def _sides(self, tree: list[Any], operator: int, facts: Facts) -> Facts:
         found: Facts = {}
         for subject, other, seen_as in (
             (tree[1], tree[2], operator),
             (tree[2], tree[1], _FLIPPED.get(operator, operator)),
         ):
             if not isinstance(subject, int):
-                quiet = Bounds(self.channels, self.registers, lambda _problem: None)
-                now, limit = quiet.number(subject, facts), quiet.number(other, facts)
-                found[repr(subject)] = (_narrowed(now, seen_as, limit), frozenset(registers_of(subject)))
+                now, limit = self._quiet.number(subject, facts), self._quiet.number(other, facts)
+                found[self._text(subject)] = (
+                    _narrowed(now, seen_as, limit),
+                    frozenset(registers_of(subject)),
+                )
         return found
 
 
@@ -357,3 +402,7 @@ def _compared(operator: int, left: Range, right: Range) -> bool | None:
     always, never = left.high < right.low, left.low >= right.high
     below = True if always else False if never else None
     return below if operator == g.BELOW or below is None else not below
+
+
+def _pass_over(_problem: Problem) -> None:
+    """Whom a problem is told that nobody asked for."""

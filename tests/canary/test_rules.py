@@ -7,6 +7,7 @@ from tests.both import test_rules_vectors as vectors
 from tests.planted import rules as planted
 from tests.rules import test_engine as engine
 from tests.rules.authoring import test_adopt as policy
+from tests.rules.authoring import test_bounds as analysis
 
 _GAP = random.test_no_order_of_rules_commands_takeovers_and_power_cuts_moves_an_actuator_before_its_gap
 _JUDGE = random.test_translated_condition_says_what_the_judge_says_and_has_the_known_digest
@@ -33,6 +34,9 @@ CATCHERS = [
         planted.adopt_left_out_by_the_compiler,
         policy.test_random_conditions_are_met_when_their_text_says_so,
     ),
+    (planted.bounds_walk_again, analysis.test_each_tree_is_looked_at_once_in_each_context),
+    (planted.bounds_of_every_context, analysis.test_each_tree_is_looked_at_once_in_each_context),
+    (planted.bounds_of_another_context, analysis.test_what_was_seen_in_another_context_is_looked_at_again),
     (planted.adopt_at_any_time, policy.test_a_policys_own_test_can_ask_when_it_may_be_replaced),
     (planted.adopt_at_any_time, vectors.test_adopt_vectors_hold),
     (planted.command_ignores_the_gap, vectors.test_gates_vectors_hold),

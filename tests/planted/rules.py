@@ -1,6 +1,7 @@
 """Faults to plant in rules/: what lies between two bundles, and commands. A planter takes pytest's monkeypatch."""
 
 from rules import adopt, bundle, engine, guard
+from rules.authoring import bounds
 from rules.authoring import compile as compiler
 
 
@@ -62,6 +63,21 @@ def adopt_without_a_check(monkeypatch):
 def adopt_left_out_by_the_compiler(monkeypatch):
     """Compile a policy as if it said nothing of when it may be replaced."""
     monkeypatch.setattr(compiler, "compile_adopt", lambda policy, report: None)
+
+
+def bounds_walk_again(monkeypatch):
+    """Look at a tree anew wherever it stands."""
+    monkeypatch.setattr(bounds.Bounds, "_once", lambda self, look, tree, facts: look(tree, facts))
+
+
+def bounds_of_every_context(monkeypatch):
+    """Look at a tree anew whenever anything more is known of anything."""
+    monkeypatch.setattr(bounds.Bounds, "_context", lambda self, tree, facts: frozenset(facts.items()))
+
+
+def bounds_of_another_context(monkeypatch):
+    """Take what a tree was under one condition for what it is under every other."""
+    monkeypatch.setattr(bounds.Bounds, "_context", lambda self, tree, facts: frozenset())
 
 
 def adopt_at_any_time(monkeypatch):

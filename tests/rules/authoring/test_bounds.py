@@ -12,6 +12,7 @@ from tests.both.random_bundles import CHANNELS, Dice, RuleDice
 
 BODIES = 3000
 EXPRESSIONS = 3000
+NESTED = 10
 A, B = Simple(0), Simple(1)
 R0 = Simple(g.register_variable(0))
 
@@ -168,3 +169,47 @@ def test_an_index_is_proved_or_refused():
         bounds.body([[g.SET_AT, 0, 3, index, 1], [g.SET, 0, [g.READ_AT, 0, 3, index]]], {})
 
         assert ([] if is_fine else ["rules-index"] * 2) == [problem.code for problem in found]
+
+
+def looked_at(tree):
+    """Return how many operations the analysis of a tree looks at; it is stopped where that grows with the paths."""
+    honest, count = Bounds._operation, 0
+
+    def counted(self, tree, facts):
+        nonlocal count
+        count += 1
+        assert count <= 8 * NESTED, "trees are looked at again and again"
+        return honest(self, tree, facts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bounds, "_operation", counted)
+        bounds = Bounds([Range(-5, 5)], [], lambda problem: None)
+        first = bounds.number(tree, {})
+        assert bounds.number(tree, {}) == first == Range(1, 5)
+    return count
+
+
+def test_each_tree_is_looked_at_once_in_each_context():
+    """Ten trees, each made of the one before in two or more places: the work grows with their number, not with the paths."""
+    for grown in (
+        lambda tree: [g.CHOOSE, [g.ABOVE, tree, 3], tree, 1],
+        lambda tree: [g.CHOOSE, [g.NOT, [g.AND, [g.ABOVE, tree, 0], [g.BELOW, tree, 9]]], 1, tree],
+        lambda tree: [g.LEAST, [g.GREATEST, tree, 1], tree],
+    ):
+        tree = [g.GREATEST, A, 1]
+        for _ in range(NESTED):
+            tree = grown(tree)
+
+        assert looked_at(tree) >= NESTED
+
+
+def test_what_was_seen_in_another_context_is_looked_at_again():
+    """A divisor that a condition made sure of is no divisor that may be used before it."""
+    tree = [g.DIVIDE, 100, B]
+    found = []
+    bounds = Bounds([Range(-5, 5), Range(0, 10)], [], found.append)
+
+    assert bounds.number([g.CHOOSE, [g.ABOVE, B, 4], tree, 0], {}) == Range(0, 20)
+    assert found == []
+    assert bounds.number(tree, {}).high == 100
+    assert [problem.code for problem in found] == ["rules-division"]
