@@ -9,17 +9,11 @@ import aiocoap
 from aiocoap import error, resource
 
 from tests.aiocoap_oscore import MemoryContext, oscore
+from tools.site import free_port
 
 SECRET = b"link secret 0001"
 DEVICE_ID = b"\x07"
 GATEWAY_ID = b""
-
-
-def free_port():
-    """Return a UDP port of the loopback that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class ProtectedSite(resource.Resource):
@@ -87,7 +81,7 @@ class Relay(asyncio.DatagramProtocol):
 async def run_site(rule, client):
     """Start server and relay, await client(relay port), and return (site, relay, what client returned)."""
     site = ProtectedSite()
-    address = ("127.0.0.1", free_port())
+    address = ("127.0.0.1", free_port(socket.SOCK_DGRAM))
     server = await aiocoap.Context.create_server_context(
         site, bind=address, transports=["simplesocketserver"]
     )

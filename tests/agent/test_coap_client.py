@@ -3,13 +3,15 @@
 import asyncio
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
 from protocol.coap import ACK, CHANGED, CON, EMPTY, OSCORE, POST, RST, UNAUTHORIZED, Message, decode, encode
-from tests.agent.oscore_server import free_port, run_site
+from tests.agent.oscore_server import run_site
+from tools.site import free_port
 from tools.upy import micropython_command
 
 ROOT = Path(__file__).parents[2]
@@ -179,7 +181,7 @@ def test_silence_ends_in_link_down_after_the_last_retransmission(run):
 @pytest.mark.parametrize("runtime", ["cpython", "micropython"])
 def test_a_closed_port_ends_in_link_down(runtime):
     """Nobody listens: the system's errors are counted, and the link is down after the last retransmission."""
-    lines = asyncio.run(_client(runtime, free_port(), 0, ["s:200"]))
+    lines = asyncio.run(_client(runtime, free_port(socket.SOCK_DGRAM), 0, ["s:200"]))
     assert lines[0]["error"] == "down"
     assert lines[1]["lost"] >= 1 and lines[1]["retransmissions"] == 2
 

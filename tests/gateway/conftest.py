@@ -16,11 +16,11 @@ from tests.gateway.site import (
     DeviceDouble,
     OfficeDouble,
     device_id,
-    free_port,
     make_certificates,
     until,
     write_files,
 )
+from tools.site import free_port
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def files(tmp_path, certificates):
     def write(**options):
         shutil.copy(certificates / "office-ca.pem", tmp_path / "office-ca.pem")
         options.setdefault("office_port", free_port(socket.SOCK_STREAM))
-        options.setdefault("coap_port", free_port())
+        options.setdefault("coap_port", free_port(socket.SOCK_DGRAM))
         return write_files(tmp_path, **options)
 
     return write

@@ -7,7 +7,6 @@ import ipaddress
 import os
 import random
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -113,13 +112,6 @@ def receipt(number, raw, *, lane=1, epoch=0, device=None):
 def time_token(*, boot=1, counter=1, device=None):
     """Return the office's sealed time token for a heartbeat."""
     return seal_time_token(TimeToken(device or device_id(), boot, counter, 1_700_000_000_000, 5), TIME_KEY)
-
-
-def free_port(kind=socket.SOCK_DGRAM):
-    """Return a port of the loopback that was free a moment ago."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def write_files(

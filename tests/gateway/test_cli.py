@@ -19,12 +19,12 @@ from tests.gateway.site import (
     DeviceDouble,
     GatewayProcess,
     device_id,
-    free_port,
     secret_of,
     segment,
     until,
     write_private,
 )
+from tools.site import free_port
 
 
 def outstation(*words):
@@ -41,7 +41,7 @@ def outstation(*words):
 
 def test_run_status_and_stop(files):
     """The gateway says when it is ready, is looked into while it runs and after it, and SIGTERM ends it with exit 0."""
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     path = files(coap_port=port)
     gateway = GatewayProcess(path)
     assert gateway.ready == f"listening on coap://127.0.0.1:{port}\n"
@@ -142,7 +142,7 @@ def test_refused_commands_are_shown():
 
 def test_links_are_read_again_on_sighup(files):
     """A device that is added to links.toml is known after SIGHUP; a broken file changes nothing and is said."""
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     path = files(coap_port=port, devices=1)
     gateway = GatewayProcess(path)
     entry = f'[[device]]\nid = "{device_id(2).hex()}"\nkid = "02"\nsecret = "{secret_of(2).hex()}"\n'

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import socket
 import sqlite3
 
 import pytest
@@ -30,11 +31,11 @@ from tests.gateway.site import (
     device_id,
     drip,
     flood,
-    free_port,
     new_store,
     segment,
     until,
 )
+from tools.site import free_port
 
 NUMBER = 7
 BODY = bytes(range(256)) * 40
@@ -339,7 +340,7 @@ def test_kill_between_fetch_and_commit_leaves_nothing_half(files, certificates, 
         office = await OfficeDouble(certificates).start()
         office.put_release(RELEASE, BODIES)
         office.wanted[device_id()] = NUMBER
-        port = free_port()
+        port = free_port(socket.SOCK_DGRAM)
         path = files(coap_port=port, office_port=office.port)
         gateway = await asyncio.to_thread(GatewayProcess, path, point=f"{point}:1")
         device = DeviceDouble(port, ack_timeout_ms=300)
@@ -370,7 +371,7 @@ def test_delivery_goes_on_at_any_block_after_a_kill_without_the_office(files, ce
         office = await OfficeDouble(certificates).start()
         office.put_release(RELEASE, BODIES)
         office.wanted[device_id()] = NUMBER
-        port = free_port()
+        port = free_port(socket.SOCK_DGRAM)
         path = files(coap_port=port, office_port=office.port)
         gateway = await asyncio.to_thread(GatewayProcess, path)
         device = DeviceDouble(port, ack_timeout_ms=300)

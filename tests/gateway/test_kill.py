@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 import shutil
+import socket
 import sqlite3
 import subprocess
 
@@ -12,7 +13,8 @@ import pytest
 from agent.coap_client import LinkError, LinkRefused
 from gateway.points import EXIT_CODE, POINTS
 from protocol import coap
-from tests.gateway.site import DeviceDouble, GatewayProcess, OfficeDouble, device_id, free_port, segment
+from tests.gateway.site import DeviceDouble, GatewayProcess, OfficeDouble, device_id, segment
+from tools.site import free_port
 
 SEGMENTS = 12
 
@@ -42,7 +44,7 @@ class Killed:
 
     async def run(self, kill=None, deaths_min=0):
         self.office = await OfficeDouble(self.certificates).start()
-        port = free_port()
+        port = free_port(socket.SOCK_DGRAM)
         self.path = self.files(coap_port=port, office_port=self.office.port)
         self.gateway = await asyncio.to_thread(GatewayProcess, self.path, point=self.point, fault=self.fault)
         device = DeviceDouble(port, ack_timeout_ms=150)
@@ -144,7 +146,7 @@ async def answer_to(device, raw):
 
 async def with_failing_fsync(killed):
     office = killed.office = await OfficeDouble(killed.certificates).start()
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     killed.path = killed.files(coap_port=port, office_port=office.port)
     killed.refused = 0
     prefix = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]

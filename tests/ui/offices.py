@@ -11,15 +11,9 @@ import urllib.request
 from pathlib import Path
 
 from tools.page_fleet import make_office
+from tools.site import free_port
 
 READY_SECONDS = 20
-
-
-def free_port():
-    """Return a loopback port that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class PageOffice:
@@ -29,7 +23,7 @@ class PageOffice:
         self.folder = folder
         now_ms = time.time_ns() // 1_000_000
         # Known before it starts, so that a restart comes back to the same address.
-        self.port = free_port()
+        self.port = free_port(socket.SOCK_STREAM)
         self.fleet = make_office(
             folder, devices=devices, now_ms=now_ms, page_port=self.port, is_empty=is_empty
         )
