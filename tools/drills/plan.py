@@ -1,0 +1,25 @@
+"""Which drills there are, and which run side by side."""
+
+from typing import NamedTuple
+
+CI, SOAK = "ci", "soak"
+SIZES = (CI, SOAK)
+
+
+class Part(NamedTuple):
+    """One process of drills over one site. about: a line for people."""
+
+    name: str
+    about: str
+
+
+PARTS = (
+    Part("kills", "gateway, office and devices are killed again and again on a link that loses datagrams"),
+    Part("outage", "the uplink is cut for hours while devices reboot and lose power, and then drained"),
+    Part("rogue", "a gateway in the wrong hands: it alters, drops, inserts, forges, withholds and lies"),
+    Part("rollback", "a gateway's store is put back to what it was, and a device's flash as well"),
+    Part("network", "strangers flood, replay, forge addresses and talk nonsense"),
+)
+NAMES = tuple(part.name for part in PARTS)
+# The first lane is one long drill; the others fill the time beside it. A machine with two processors carries two.
+LANES = (("kills",), ("rogue", "rollback", "network", "outage"))
