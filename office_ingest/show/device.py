@@ -5,10 +5,10 @@ from typing import Any
 
 from office_ingest.govern.commands import answer_words, demand_words
 from office_ingest.govern.rollout import step_words
-from office_ingest.overview import findings_overview
 from office_ingest.receive.keystore import Keystore
-from office_ingest.show.chart import draw
-from office_ingest.show.readings import read_recent
+from office_ingest.show.chain import Chains
+from office_ingest.show.findings import device_findings
+from office_ingest.show.recents import Recents
 from office_ingest.storage.downward import Downward
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.keys import LANE_NAMES
@@ -16,14 +16,22 @@ from protocol.keys import LANE_NAMES
 _ROWS_MAX = 50
 
 
+class Kept:
+    """What is kept from one look at devices to the next."""
+
+    def __init__(self) -> None:
+        self.recents = Recents()
+        self.chains = Chains()
+
+
 def device_view(
-    connection: sqlite3.Connection, keystore: Keystore, device: bytes, now_ms: int
+    connection: sqlite3.Connection, keystore: Keystore, kept: Kept, device: bytes, now_ms: int
 ) -> dict[str, Any] | None:
     """Return what a device's page shows, None if there is no such device."""
     row = connection.execute("SELECT name, site FROM devices WHERE id = ?", (device,)).fetchone()
     if row is None:
         return None
-    recent = read_recent(connection, keystore, device)
+    drawn = kept.recents.look(connection, keystore, device)
     return {
         "id": device.hex(),
         "name": row[0],
@@ -33,15 +41,13 @@ def device_view(
             "SELECT segments, events, decisions, duplicates FROM tallies WHERE device = ?", (device,)
         ).fetchone()
         or (0, 0, 0, 0),
-        "lanes": _lanes(connection, device),
+        "lanes": kept.chains.look(connection, device),
         "gaps": _gaps(connection, device),
         "forks": _forks(connection, device),
         "quarantined": _count(connection, "quarantine", device),
-        "findings": [
-            one for one in findings_overview(connection, cleared=True) if one["device"] == device.hex()
-        ][-_ROWS_MAX:],
-        "recent": recent,
-        "pictures": draw(recent),
+        "findings": device_findings(connection, device, _ROWS_MAX),
+        "recent": drawn.recent,
+        "pictures": drawn.pictures,
         **_downward(connection, device, now_ms),
     }
 
@@ -53,18 +59,6 @@ def _report(connection: sqlite3.Connection, device: bytes) -> dict[str, Any] | N
     if row is None:
         return None
     return dict(zip(("boot", "counter", "version", "digest", "received_ms"), row, strict=True))
-
-
-def _lanes(connection: sqlite3.Connection, device: bytes) -> list[dict[str, Any]]:
-    rows = connection.execute(
-        "SELECT s.lane, s.epoch, count(*), max(s.number), sum(s.count), (SELECT number FROM receipts r WHERE"
-        " r.device = s.device AND r.lane = s.lane AND r.epoch = s.epoch), (SELECT number FROM heads h WHERE"
-        " h.device = s.device AND h.lane = s.lane AND h.epoch = s.epoch)"
-        " FROM segments s WHERE s.device = ? GROUP BY s.lane, s.epoch ORDER BY s.epoch DESC, s.lane",
-        (device,),
-    )
-    names = ("lane", "epoch", "segments", "newest", "events", "receipted", "head")
-    return [dict(zip(names, (LANE_NAMES[row[0]], *row[1:]), strict=True)) for row in rows]
 
 
 def _gaps(connection: sqlite3.Connection, device: bytes) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Writes pages from templates, and says things as people read them: times, ages, short digests."""
 
+from collections import OrderedDict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,21 @@ from protocol.event import QUALITY_NAMES
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
+# As base.html has it, and the page's head before it holds no text but the title, without markup.
+_NO_TIME = '<time id="as-of"></time>'
+# No page with readings: what was read with a key that is erased must not live on here.
+PAGES_KEPT = ("findings",)
+_WRITTEN_MAX = 4
+
 
 class Paper:
-    """name: of the office."""
+    """name: of the office.
+
+    Of PAGES_KEPT a page is not written again while its view gives the very same object: only the time on it is another.
+    """
 
     def __init__(self, name: str):
+        self._written: OrderedDict[tuple[str, str], tuple[dict[str, Any], str]] = OrderedDict()
         self._environment = Environment(
             loader=FileSystemLoader(_TEMPLATES),
             autoescape=True,
@@ -40,9 +51,22 @@ class Paper:
 
     def write(self, page: str, shown: dict[str, Any], topic: str, as_of: str) -> str:
         """Return a page's HTML. shown: what its view gave; topic: its address; as_of: office time, HH:MM:SS."""
-        return self._environment.get_template(f"{page}.html").render(
-            **shown, page=page, topic=topic, as_of=as_of
-        )
+        html = self._body(page, shown, topic)
+        # The first one is the header's: what people and devices wrote comes behind it, and is never markup.
+        return html.replace(_NO_TIME, f'<time id="as-of">{as_of}</time>', 1)
+
+    def _body(self, page: str, shown: dict[str, Any], topic: str) -> str:
+        kept = self._written.pop((page, topic), None)
+        if kept is None or kept[0] is not shown:
+            kept = (
+                shown,
+                self._environment.get_template(f"{page}.html").render(**shown, page=page, topic=topic),
+            )
+        if page in PAGES_KEPT:
+            self._written[page, topic] = kept
+            if len(self._written) > _WRITTEN_MAX:
+                self._written.popitem(last=False)
+        return kept[1]
 
 
 # The last millisecond that a calendar of four digits has; what a device says of time may lie beyond it.

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from office_ingest.overview import open_read_only
 from office_ingest.receive.keystore import Keystore
+from office_ingest.show.device import Kept
+from office_ingest.show.findings import Findings
 from office_ingest.show.snapshot import FleetReader, Snapshot
 from office_ingest.show.standing import Standings
 from office_ingest.storage.sqlite import SqliteStore
@@ -17,7 +19,11 @@ Result = TypeVar("Result")
 
 
 class ReadingRoom:
-    """Opens in its thread; snapshot: the fleet as of the newest look(); standings: its devices' to releases. Nothing here can write."""
+    """Opens in its thread. Nothing here can write.
+
+    snapshot: the fleet as of the newest look(). What is kept from one view to the next: standings, of its devices to releases;
+    devices, their readings and lanes; findings, their page.
+    """
 
     def __init__(self, database: Path, keystore: Path):
         self._database = database
@@ -25,6 +31,8 @@ class ReadingRoom:
         self._worker = ThreadPoolExecutor(1, "office-page")
         self._version = -1
         self.standings = Standings()
+        self.devices = Kept()
+        self.findings = Findings()
         self.connection: sqlite3.Connection
         self.keystore: Keystore
         self.snapshot: Snapshot
@@ -41,13 +49,14 @@ class ReadingRoom:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
 
     async def look(self) -> bool:
-        """Take a new snapshot if the database has changed since the last look; say whether it has."""
+        """Take a new snapshot if the database has changed since the last look; say whether it has, or a key was erased that showed something."""
         return await self.run(self._look)
 
     def _look(self) -> bool:
+        has_forgotten = self.devices.recents.forget_erased(self.keystore)
         version = self.connection.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
-            return False
+            return has_forgotten
         self.snapshot = self._fleet.look()
         self._version = version
         return True

@@ -10,21 +10,14 @@ Source: SPEC.md sections 4.1 to 4.4.
 import sqlite3
 from typing import Any, NamedTuple
 
-from office_ingest.errors import KeyUnknown
-from office_ingest.receive.body import open_events
-from office_ingest.receive.keystore import Keystore
+from office_ingest.show.bodies import Bodies, Body, Event, Keys
 from protocol.cbor import loads
-from protocol.errors import ProtocolError
 from protocol.event import ACTION, BOOT, DECISION, SAMPLE, TIME_MARK
-from protocol.keys import CLEAR, CRITICAL, ROUTINE
-from protocol.segment import parse_segment
+from protocol.keys import CRITICAL, ROUTINE
 
 SAMPLES_MAX = 300
-_ROUTINE_SEGMENTS = 12
-_CRITICAL_SEGMENTS = 160
+_SEGMENTS = {CRITICAL: 160, ROUTINE: 12}
 RULE_TICK_MS = 100
-
-Event = tuple[int, int, int, tuple[Any, ...]]
 
 
 class Channel(NamedTuple):
@@ -70,10 +63,33 @@ class Recent(NamedTuple):
     unreadable: int
 
 
-def read_recent(connection: sqlite3.Connection, keystore: Keystore, device: bytes) -> Recent:
-    """Return what a page shows of a device; empty where nothing is held or its keys are gone."""
-    critical, bad = _open(connection, keystore, device, CRITICAL, _CRITICAL_SEGMENTS)
-    routine, worse = _open(connection, keystore, device, ROUTINE, _ROUTINE_SEGMENTS)
+class Held(NamedTuple):
+    """The newest bodies of one lane, the newest first. unreadable: how many could not be opened."""
+
+    bodies: list[Body]
+    unreadable: int
+
+
+def read_recent(
+    connection: sqlite3.Connection, bodies: Bodies, keys: Keys, device: bytes
+) -> tuple[Held, Held]:
+    """Return the newest bodies of both lanes, critical first, as many as a page looks at; none where nothing is held or its keys are gone."""
+    return _held(connection, bodies, keys, device, CRITICAL), _held(connection, bodies, keys, device, ROUTINE)
+
+
+def _held(connection: sqlite3.Connection, bodies: Bodies, keys: Keys, device: bytes, lane: int) -> Held:
+    rows = connection.execute(
+        "SELECT raw FROM segments WHERE device = ? AND lane = ? ORDER BY epoch DESC, number DESC LIMIT ?",
+        (device, lane, _SEGMENTS[lane]),
+    ).fetchall()
+    found = [bodies.body(keys, device, raw) for (raw,) in rows]
+    readable = [body for body in found if body is not None and body.events is not None]
+    return Held(readable, len(found) - len(readable))
+
+
+def recent_of(held_critical: Held, held_routine: Held, channels: list[Channel]) -> Recent:
+    """Return what a page shows of what is held of a device."""
+    critical, routine = _events(held_critical), _events(held_routine)
     bases, marks = _times(critical)
     samples: list[Sample] = []
     newest = None
@@ -91,35 +107,15 @@ def read_recent(connection: sqlite3.Connection, keystore: Keystore, device: byte
         for _, event in critical
         if event[2] == DECISION and len(fields := event[3]) == 12
     ]
-    wall = _wall(marks, newest)
-    return Recent(_channels(connection, device), samples, acts, decisions[-50:], newest, wall, bad + worse)
+    unreadable = held_critical.unreadable + held_routine.unreadable
+    return Recent(channels, samples, acts, decisions[-50:], newest, _wall(marks, newest), unreadable)
 
 
-def _open(
-    connection: sqlite3.Connection, keystore: Keystore, device: bytes, lane: int, most: int
-) -> tuple[list[tuple[int, Event]], int]:
-    """Return (boot, event) of the newest segments of a lane, by order, and how many bodies could not be opened."""
-    rows = connection.execute(
-        "SELECT raw FROM segments WHERE device = ? AND lane = ? ORDER BY epoch DESC, number DESC LIMIT ?",
-        (device, lane, most),
-    ).fetchall()
-    events: list[tuple[int, Event]] = []
-    unreadable = 0
-    for (raw,) in rows:
-        segment = parse_segment(raw)
-        if segment.header.view_class == CLEAR:
-            continue
-        try:
-            key = keystore.view_key(device, segment.header.view_class, segment.header.period)
-            if key is None:
-                raise KeyUnknown("the period's key was erased")
-            boot, opened = open_events(segment, key)
-        except (KeyUnknown, ProtocolError):
-            unreadable += 1
-            continue
-        events += [(boot, event) for event in opened]
+def _events(of: Held) -> list[tuple[int, Event]]:
+    """Return (boot, event) by order."""
+    events = [event for body in of.bodies for event in body.events or ()]
     events.sort(key=lambda one: one[1][0])
-    return events, unreadable
+    return events
 
 
 def _times(critical: list[tuple[int, Event]]) -> tuple[dict[int, int], dict[int, tuple[int, int, int]]]:
@@ -159,7 +155,7 @@ def _acts(event: Event, at: int) -> list[Act]:
     return []
 
 
-def _channels(connection: sqlite3.Connection, device: bytes) -> list[Channel]:
+def device_channels(connection: sqlite3.Connection, device: bytes) -> list[Channel]:
     """Return the channels of the schema that the device's bundle is for; [] if the office does not hold it."""
     row = connection.execute(
         "SELECT b.body FROM reports r JOIN bundles b ON b.digest = r.digest WHERE r.device = ?", (device,)

@@ -77,6 +77,7 @@ class FleetReader:
         self._findings: dict[bytes, list[str]] = {}
         self._gaps: dict[bytes, list[str]] = {}
         self._forks: dict[bytes, list[str]] = {}
+        self._count_afresh()
 
     def look(self) -> Snapshot:
         """Return the fleet as the database says now."""
@@ -100,6 +101,8 @@ class FleetReader:
             for place in {self._places[device] for device in touched if device in self._places}:
                 old = self._rows[place]
                 self._rows[place] = self._row(old.device, old.name, old.site)
+                self._count(old, -1)
+                self._count(self._rows[place], 1)
         return self._snapshot()
 
     def _changed_tables(self) -> set[str]:
@@ -166,6 +169,15 @@ class FleetReader:
         devices = self._connection.execute("SELECT id, name, site FROM devices ORDER BY site, name, id")
         self._rows = [self._row(*one) for one in devices]
         self._places = {row.device: place for place, row in enumerate(self._rows)}
+        self._count_afresh()
+
+    def _count_afresh(self) -> None:
+        self._states: Counter[str] = Counter()
+        self._sites: Counter[str] = Counter()
+        self._running: Counter[tuple[int, bytes]] = Counter()
+        self._events = self._decisions = 0
+        for row in self._rows:
+            self._count(row, 1)
 
     def _row(self, device: bytes, name: str, site: str) -> Row:
         heard_ms, version, digest = self._reports.get(device, (None, None, None))
@@ -191,21 +203,26 @@ class FleetReader:
         }
         return next((state for state, is_so in true_of.items() if is_so), "ok")
 
+    def _count(self, row: Row, by: int) -> None:
+        """Count a row in, by 1, or out again, by -1."""
+        self._states[row.state] += by
+        self._sites[row.site] += by
+        if row.version is not None and row.digest is not None:
+            self._running[row.version, row.digest] += by
+        self._events += by * row.events
+        self._decisions += by * row.decisions
+
     def _snapshot(self) -> Snapshot:
-        rows = self._rows
-        counted = Counter(row.state for row in rows)
-        running = Counter(
-            (row.version, row.digest) for row in rows if row.version is not None and row.digest is not None
-        )
+        running = [(bundle, count) for bundle, count in self._running.items() if count]
         return Snapshot(
             self._cast,
-            rows,
+            self._rows,
             self._places,
-            {state: counted[state] for state in STATES if counted[state]},
-            running.most_common(),
-            sorted({row.site for row in rows}),
-            sum(row.events for row in rows),
-            sum(row.decisions for row in rows),
+            {state: self._states[state] for state in STATES if self._states[state]},
+            sorted(running, key=lambda one: (-one[1], one[0])),
+            sorted(site for site, count in self._sites.items() if count),
+            self._events,
+            self._decisions,
         )
 
 

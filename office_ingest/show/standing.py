@@ -53,14 +53,24 @@ class Standing:
 
     def page(self, store: SqliteStore, snapshot: Snapshot, at: int, rows_max: int) -> Page:
         """Return counts over all devices that are meant, and page number at of them. Only sealed heartbeats count as running."""
-        rows = [row for row in snapshot.rows if row.device in self._meant]
-        rows.sort(key=lambda row: (self._runs(row), not self._failed(row)))
+        failed, coming, running = self._parted(snapshot)
+        rows = failed + coming + running
         pages = max(1, -(-len(rows) // rows_max))
         at = min(at, pages)
         rollouts = Rollouts(store)
         shown = [self._progress(rollouts, row) for row in rows[(at - 1) * rows_max : at * rows_max]]
-        running = sum(map(self._runs, rows))
-        return Page(len(rows), running, sum(map(self._failed, rows)), shown, at, pages)
+        return Page(len(rows), len(running), len(failed), shown, at, pages)
+
+    def _parted(self, snapshot: Snapshot) -> tuple[list[Row], list[Row], list[Row]]:
+        """Return the rows of those that are meant: failed, neither, running. One pass and no sort: there are 10,000."""
+        failed: list[Row] = []
+        coming: list[Row] = []
+        running: list[Row] = []
+        for row in snapshot.rows:
+            if row.device in self._meant:
+                part = running if self._runs(row) else failed if self._failed(row) else coming
+                part.append(row)
+        return failed, coming, running
 
     def _runs(self, row: Row) -> bool:
         return row.digest is not None and row.digest == self._rules

@@ -7,7 +7,6 @@ from starlette.datastructures import QueryParams
 
 from office_ingest.govern.rollout import rules_digest
 from office_ingest.govern.shelf import Shelf, Shelved
-from office_ingest.overview import findings_overview, quarantine_overview
 from office_ingest.prove.explain import explain_decision
 from office_ingest.show.device import device_view
 from office_ingest.show.reading_room import ReadingRoom
@@ -86,7 +85,7 @@ def device(
 ) -> dict[str, Any] | None:
     """Return one device."""
     identity = _identity(path["device"])
-    view = device_view(room.connection, room.keystore, identity, now_ms) if identity else None
+    view = device_view(room.connection, room.keystore, room.devices, identity, now_ms) if identity else None
     if view is None:
         return None
     place = room.snapshot.places.get(identity) if identity else None
@@ -117,32 +116,7 @@ def explain(
 
 def findings(room: ReadingRoom, _path: dict[str, str], query: QueryParams, _now_ms: int) -> dict[str, Any]:
     """Return findings, gaps, forks and quarantine."""
-    cleared = query.get("all") == "1"
-    found = findings_overview(room.connection, cleared=cleared)
-    # A site without power is a hundred silences: they come behind what is rarer.
-    found.sort(key=lambda one: (one["kind"] != "silence", one["last_ms"]))
-    gaps = room.connection.execute(
-        "SELECT g.device, d.name, g.lane, g.epoch, g.state, g.start, g.stop FROM gaps g"
-        " LEFT JOIN devices d ON d.id = g.device WHERE g.state != 'filled' ORDER BY g.state DESC, d.name LIMIT 200"
-    ).fetchall()
-    forks = room.connection.execute(
-        "SELECT f.device, d.name, f.lane, f.epoch, f.number, f.kind, f.received_ms FROM forks f"
-        " LEFT JOIN devices d ON d.id = f.device ORDER BY f.received_ms DESC LIMIT 200"
-    ).fetchall()
-    return {
-        "cleared": cleared,
-        "findings": found[-200:][::-1],
-        "total": len(found),
-        "gaps": [
-            dict(zip(("device", "name", "lane", "epoch", "state", "start", "stop"), row, strict=True))
-            for row in gaps
-        ],
-        "forks": [
-            dict(zip(("device", "name", "lane", "epoch", "number", "kind", "received_ms"), row, strict=True))
-            for row in forks
-        ],
-        "quarantine": quarantine_overview(room.connection)[-200:],
-    }
+    return room.findings.look(room.connection, cleared=query.get("all") == "1")
 
 
 def releases(room: ReadingRoom, _path: dict[str, str], _query: QueryParams, _now_ms: int) -> dict[str, Any]:

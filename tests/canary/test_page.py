@@ -3,7 +3,14 @@
 import pytest
 
 from office_ingest.show import service
-from tests.office_ingest.show import test_live, test_site, test_snapshot, test_strange_devices
+from tests.office_ingest.show import (
+    test_findings,
+    test_live,
+    test_recents,
+    test_site,
+    test_snapshot,
+    test_strange_devices,
+)
 from tests.office_ingest.show.conftest import NOW_MS, Page
 from tests.office_ingest.show.test_live import hasty
 from tests.planted.page import FAULTS
@@ -46,6 +53,33 @@ def _far_in_time(page):
     test_strange_devices.test_time_beyond_every_calendar(test_strange_devices.Liar(page))
 
 
+def _with_desk(test, *arguments):
+    def with_page(page):
+        desk = test_recents.Desk(page)
+        try:
+            test(desk, *arguments)
+        finally:
+            desk.close()
+
+    return _with_page(with_page)
+
+
+def _kept_of_devices(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        _with_desk(test_recents.test_what_is_kept_of_a_device_is_what_is_read_anew, patch, 0, 32)(folder)
+
+
+def _with_troubles(test):
+    def with_page(page):
+        troubles = test_findings.Troubles(page)
+        try:
+            test(troubles)
+        finally:
+            troubles.close()
+
+    return _with_page(with_page)
+
+
 CAUGHT_BY = {
     "count_adoption_events": _with_page(test_site.test_rollout_page_counts_only_sealed_heartbeats),
     "answer_any_name": _with_page(
@@ -63,6 +97,14 @@ CAUGHT_BY = {
     "hold_the_quick_up": _alone(test_live.test_viewer_who_stalls_holds_nobody_up),
     "keep_what_nobody_views": _alone(test_live.test_nothing_is_kept_of_a_page_that_nobody_views),
     "trust_the_calendar": _with_page(_far_in_time),
+    "show_what_was_erased": _with_desk(test_recents.test_an_erased_key_takes_what_was_shown_with_it),
+    "keep_what_was_erased": _with_desk(test_recents.test_an_erased_key_leaves_no_reading_in_memory),
+    "keep_written_readings": _with_desk(test_recents.test_an_erased_key_leaves_no_reading_in_memory),
+    "keep_readings": _kept_of_devices,
+    "count_lanes_once": _kept_of_devices,
+    "keep_findings": _with_troubles(test_findings.test_findings_are_written_anew_when_they_changed),
+    "keep_written_findings": _with_troubles(test_findings.test_findings_are_written_anew_when_they_changed),
+    "count_in_only": _keeps_up,
 }
 
 

@@ -5,9 +5,13 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 
 import sqlite3
 
-from office_ingest.show import live, paper, reading_room, service, site, snapshot
+from office_ingest.show import findings, live, paper, reading_room, service, site, snapshot
+from office_ingest.show.bodies import Bodies
+from office_ingest.show.chain import Chains
 from office_ingest.show.guarding import Guarding
 from office_ingest.show.live import Hub
+from office_ingest.show.recents import Recents
+from office_ingest.show.snapshot import FleetReader
 from office_ingest.show.standing import Standing
 from office_ingest.storage.downward import Adoption
 from protocol.adoption import CONFIRMED
@@ -120,6 +124,70 @@ def trust_the_calendar(put):
     put(paper, "_LAST_MS", 1 << 64)
 
 
+def show_what_was_erased(put):
+    """Give out what was opened once without asking for its key."""
+    asked = Bodies.body
+
+    def body(self, keys, device, raw):
+        return self._kept.get((device, raw)) or asked(self, keys, device, raw)
+
+    put(Bodies, "body", body)
+
+
+def keep_what_was_erased(put):
+    """Forget what was read with an erased key only when somebody asks for it."""
+    put(Recents, "forget_erased", lambda self, keystore: False)
+
+
+def keep_written_readings(put):
+    """Keep the pages of devices as they were written last."""
+    put(paper, "PAGES_KEPT", ("findings", "device"))
+
+
+def keep_readings(put):
+    """Show of a device what was held when it was first looked at."""
+    looked = Recents.look
+
+    def look(self, connection, keystore, device):
+        kept = self._kept.get(device)
+        return kept.drawn if kept else looked(self, connection, keystore, device)
+
+    put(Recents, "look", look)
+
+
+def count_lanes_once(put):
+    """Count a device's segments at the first look and never again."""
+    counted = Chains._lanes
+
+    def lanes(self, connection, device):
+        kept = self._kept.get(device)
+        return kept.lanes if kept else counted(self, connection, device)
+
+    put(Chains, "_lanes", lanes)
+
+
+def keep_findings(put):
+    """Take the findings for unchanged as long as as many gaps, forks and refusals are there."""
+    put(findings, "_TABLES", ("gaps", "forks", "quarantine", "devices"))
+
+
+def keep_written_findings(put):
+    """Write the findings' page once."""
+    written = paper.Paper._body
+
+    def body(self, page, shown, topic):
+        kept = self._written.get((page, topic))
+        return kept[1] if kept else written(self, page, shown, topic)
+
+    put(paper.Paper, "_body", body)
+
+
+def count_in_only(put):
+    """Count a device's new state in and its old one not out."""
+    counted = FleetReader._count
+    put(FleetReader, "_count", lambda self, row, by: counted(self, row, by) if by > 0 else None)
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -135,5 +203,13 @@ FAULTS = {
         hold_the_quick_up,
         keep_what_nobody_views,
         trust_the_calendar,
+        show_what_was_erased,
+        keep_what_was_erased,
+        keep_written_readings,
+        keep_readings,
+        count_lanes_once,
+        keep_findings,
+        keep_written_findings,
+        count_in_only,
     )
 }

@@ -48,7 +48,7 @@ def _shown(page):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_standing_kept_up_to_date_is_the_progress_counted_anew(own_page, seed):
-    """After any changes, whoever is meant, runs it or failed, and why."""
+    """After any changes, whoever is meant, runs it or failed, and why; who failed comes first, who runs it last."""
     store, chance = SqliteStore.open(own_page.fleet.config.parent / "office.db"), random.Random(seed)
     for at in range(60):
         with store.transaction():
@@ -59,4 +59,6 @@ def test_standing_kept_up_to_date_is_the_progress_counted_anew(own_page, seed):
             assert {one.device: one for one in expected} == {one.device: one for one, _ in rows}
             assert (len(expected), sum(one.runs for one in expected)) == (counts.meant, counts.running)
             assert counts.failed == sum(has_failed for _, has_failed in rows)
+            places = own_page.room.snapshot.places
+            assert rows == sorted(rows, key=lambda one: (one[0].runs, not one[1], places[one[0].device]))
     store.close()
