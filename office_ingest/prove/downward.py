@@ -7,8 +7,7 @@ did, from whatever can be read, and names each row that is another one, is missi
 
 import json
 import sqlite3
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from office_ingest.prove.report import Report
 from protocol.command import parse_command
@@ -117,6 +116,12 @@ def _shown(value: Any) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
+class MayBeUnread(Protocol):
+    """Of an event's order and, where it is known, epoch: whether its body is held and cannot be read."""
+
+    def __call__(self, order: int, epoch: int | None = None) -> bool: ...
+
+
 class _Answer(NamedTuple):
     """What one command event says. body, answer: JSON, as rows have them."""
 
@@ -149,15 +154,13 @@ class Told:
             answer = _Answer(order, json.dumps(demand), verdict, json.dumps(outcome), received_ms)
             self._answers.setdefault(number, []).append(answer)
 
-    def compare(
-        self, connection: sqlite3.Connection, report: Report, may_be_unread: Callable[[int], bool]
-    ) -> None:
-        """Find each row that is not what the events give. may_be_unread: of an order, whether its body is held and cannot be read."""
+    def compare(self, connection: sqlite3.Connection, report: Report, may_be_unread: MayBeUnread) -> None:
+        """Find each row that is not what the events give. may_be_unread: of an order and, where a row has it, epoch, whether its body is held and cannot be read."""
         self._compare_adoptions(connection, report, may_be_unread)
         self._compare_answers(connection, report, may_be_unread)
 
     def _compare_adoptions(
-        self, connection: sqlite3.Connection, report: Report, may_be_unread: Callable[[int], bool]
+        self, connection: sqlite3.Connection, report: Report, may_be_unread: MayBeUnread
     ) -> None:
         rows = connection.execute(
             f"SELECT epoch, event_order, {', '.join(_ADOPTION)} FROM adoptions WHERE device = ?"  # noqa: S608 - names are ours
@@ -169,7 +172,7 @@ class Told:
             where = self._adoption_place(epoch, order)
             due = missing.pop((epoch, order), None)
             if due is None:
-                if not may_be_unread(order):
+                if not may_be_unread(order, epoch):
                     report.find("adoptions", where, "no sealed event says so: added?")
                 continue
             if tuple(row) not in due:
@@ -183,7 +186,7 @@ class Told:
         return f"device {self._device.hex()} epoch {epoch} event_order {order}"
 
     def _compare_answers(
-        self, connection: sqlite3.Connection, report: Report, may_be_unread: Callable[[int], bool]
+        self, connection: sqlite3.Connection, report: Report, may_be_unread: MayBeUnread
     ) -> None:
         rows = connection.execute(
             "SELECT number, raw, body, verdict, answer, event_order, answered_ms FROM commands"

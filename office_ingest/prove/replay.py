@@ -14,7 +14,7 @@ A command of the office passes the same gates as rules do, so a run applies what
 does so with an event and a checkpoint of its own (takeover.py): the run goes on from it under the other bundle, whose registers begin
 anew and whose gates are carried over. A checkpoint that names another bundle without that ends the run, and is a finding.
 
-Events are fed in the order of the device, both lanes together. Source: SPEC.md sections 4.3 and 4.4; rules/SPEC.md section 10.
+Events are fed in the order of the device, both lanes together, epoch by epoch: each begins anew (lives.py). Source: SPEC.md sections 4.3 and 4.4; rules/SPEC.md section 10.
 """
 
 from collections.abc import Callable
@@ -89,14 +89,22 @@ class _Held(NamedTuple):
 
 
 class DeviceReplay:
-    """Replays one device. bundle_of: digest -> Bundle, or None if the office does not hold it. found: told of each difference."""
+    """Replays one device. bundle_of: digest -> Bundle, or None if the office does not hold it.
+
+    found: told of what is wrong with an event by itself. found_in_run: of what does not follow from those before it.
+    """
 
     def __init__(
-        self, bundle_of: Callable[[bytes], Bundle | None], found: Found, takeover: Takeover | None = None
+        self,
+        bundle_of: Callable[[bytes], Bundle | None],
+        found: Found,
+        takeover: Takeover | None = None,
+        found_in_run: Found | None = None,
     ):
         self.counts = Counts()
         self._bundle_of = bundle_of
         self._found = found
+        self._found_in_run = found if found_in_run is None else found_in_run
         self._takeover = Takeover() if takeover is None else takeover
         self._held: _Held | None = None
         self._steps: dict[bytes, StepReplay] = {}
@@ -141,6 +149,12 @@ class DeviceReplay:
             if order - fields[0] == self._pending.order:
                 self._pending.faults.append((fields[1], fields[2]))
 
+    def begin_anew(self) -> None:
+        """A new epoch begins: the device may have gone back to an older state, and whatever its next checkpoint says is believed."""
+        self._stop()
+        self._takeover.forget()
+        self._last = None
+
     def finish(self) -> Counts:
         """Settle what is still open and return the counts."""
         self._stop()
@@ -164,7 +178,7 @@ class DeviceReplay:
         if self._pending is not None and self._pending.order == decision.cause:
             self._pending.decisions.append(decision)
         elif self._engine is not None:
-            self._found(
+            self._found_in_run(
                 order, f"the decision names event {decision.cause} as its sample, and that is none before it"
             )
 
@@ -198,7 +212,7 @@ class DeviceReplay:
         flags = recorded[0][6] if recorded else 0
         made = _evaluate(engine, pending, now_base + pending.tick_ms // RULE_TICK_MS, flags)
         if made is None:
-            self._found(
+            self._found_in_run(
                 pending.order, "run replay cannot evaluate this sample: its time or channels do not fit"
             )
             self._engine = None
@@ -210,7 +224,7 @@ class DeviceReplay:
         if is_equal:
             self.counts.samples_run += 1
         elif is_complete or not _is_begun(made, recorded) or not _is_begun(faults, pending.faults):
-            self._found(pending.order, "run replay decides otherwise: " + _compare(made, recorded))
+            self._found_in_run(pending.order, "run replay decides otherwise: " + _compare(made, recorded))
             self._engine = None
 
     def _same_bundle(self, pending: _Pending) -> bool:
@@ -227,7 +241,7 @@ class DeviceReplay:
         try:
             self._engine.apply_act([demand[1], demand[2], *outcome], self._now_base + tick_ms // RULE_TICK_MS)
         except ProtocolError as error:
-            self._found(order, f"the command cannot be taken up: {error}")
+            self._found_in_run(order, f"the command cannot be taken up: {error}")
             self._engine = None
 
     def _part(self, event: Event) -> None:
@@ -266,7 +280,7 @@ class DeviceReplay:
         self._settle(is_complete=True)
         wrong = self._takeover.take(reason, version, digest)
         if wrong:
-            self._found(order, wrong)
+            self._found_in_run(order, wrong)
             self._stop()
         elif self._takeover.is_held:
             self._engine, self._held = None, held
@@ -283,7 +297,7 @@ class DeviceReplay:
             expected = Engine(bundle)
             expected.carry_gates(self._engine.state()[2])
         if _plain(expected.state()) != _plain(held.engine.state()):
-            self._found(held.order, "the checkpoint's state is not the one that run replay comes to")
+            self._found_in_run(held.order, "the checkpoint's state is not the one that run replay comes to")
 
     def _take_up(self, held: _Held) -> None:
         self._engine, self._engine_bundle, self._now_base = held.engine, held.bundle, held.now_base
@@ -299,7 +313,7 @@ class DeviceReplay:
     def _give_up_held(self) -> None:
         wrong = self._takeover.sampled()
         if wrong and self._held is not None:
-            self._found(self._held.order, wrong)
+            self._found_in_run(self._held.order, wrong)
         self._held = None
 
 

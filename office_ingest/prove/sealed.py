@@ -3,15 +3,15 @@
 Nobody without a device's keys can make bytes that pass it, however well all columns were made to fit.
 """
 
-import heapq
 import sqlite3
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from office_ingest.errors import KeyUnknown
 from office_ingest.govern.rollout import rules_digest
 from office_ingest.prove.downward import Told
+from office_ingest.prove.lives import Lives, by_epoch
 from office_ingest.prove.progress import Progress
 from office_ingest.prove.replay import Counts, DeviceReplay
 from office_ingest.prove.report import Report, place_text
@@ -22,7 +22,7 @@ from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.event import DECISION
 from protocol.keys import CLEAR, CRITICAL, LANES, downlink_key, heartbeat_key
-from protocol.limits import generation_segments
+from protocol.limits import generation_segments, natural_max
 from protocol.manifest import parse_manifest
 from protocol.messages import parse_heartbeat, parse_receipt
 from protocol.segment import Segment, parse_segment
@@ -45,28 +45,43 @@ class Opened(NamedTuple):
     is_after_loss: bool = False
 
 
+_At = tuple[int, int]  # epoch, order
+
+
 class Unread:
-    """Between which orders of a lane bodies lie that are held and cannot be read: what rows say of them nobody can check."""
+    """Between which events of a lane bodies lie that are held and cannot be read: what rows say of them nobody can check."""
 
     def __init__(self) -> None:
-        self._last = -1
-        self._is_open = False
-        self._spans: list[tuple[int, int]] = []
+        self._last: _At = (-1, -1)
+        self._open_epoch: int | None = None  # Of the newest body that does not open, behind _last.
+        self._spans: list[tuple[_At, _At]] = []
 
-    def note_unread(self) -> None:
-        """A body does not open."""
-        self._is_open = True
+    def note_unread(self, epoch: int) -> None:
+        """A body of this epoch does not open."""
+        self._open_epoch = epoch
 
-    def note_read(self, order: int) -> None:
-        """An event of this order was read."""
-        if self._is_open:
-            self._spans.append((self._last, order))
-        self._is_open = False
-        self._last = order
+    def note_read(self, epoch: int, order: int) -> None:
+        """An event of this epoch and order was read."""
+        if self._open_epoch is not None:
+            self._spans.append((self._last, (epoch, order)))
+        self._open_epoch = None
+        self._last = (epoch, order)
 
-    def may_hold(self, order: int) -> bool:
-        """Say whether an event of this order may lie in a body that cannot be read."""
-        return (self._is_open and order > self._last) or any(low < order < high for low, high in self._spans)
+    def may_hold(self, order: int, epoch: int | None = None) -> bool:
+        """Say whether an event of this order may lie in a body that cannot be read. epoch: None where nothing says which is its own."""
+        spans = list(self._spans)
+        if self._open_epoch is not None:
+            spans.append((self._last, (self._open_epoch, natural_max + 1)))
+        return any(_may_lie(low, high, order, epoch) for low, high in spans)
+
+
+def _may_lie(low: _At, high: _At, order: int, epoch: int | None) -> bool:
+    if epoch is not None:
+        return low < (epoch, order) < high
+    if low[0] == high[0]:
+        return low[1] < order < high[1]
+    # Above the end of one epoch, or below the start of another, whose orders may have gone back.
+    return order > low[1] or order < high[1]
 
 
 def check_sealed(
@@ -127,11 +142,11 @@ def open_lane(
             _check_base(segment, bases, where, report)
             events = _open_segment(keystore, segment, where, report)
         if segment is None or events is None:
-            unread.note_unread()
+            unread.note_unread(epoch)
             is_after_loss = True
             continue
         for boot, event in events:
-            unread.note_read(event[0])
+            unread.note_read(epoch, event[0])
             yield Opened(
                 event[0], lane, where, segment.digest, boot, event, epoch, received_ms, is_after_loss
             )
@@ -194,33 +209,34 @@ def _check_device(
     done: Callable[[int], None],
 ) -> Counts:
     place = ""
+    lives = Lives(device, report)
 
-    def found(order: int, what: str) -> None:
-        report.find("decisions", f"device {device.hex()} order {order} ({place.partition(' ')[2]})", what)
+    def found(order: int, what: str, *, of_run: bool = False) -> None:
+        where = f"device {device.hex()} order {order} ({place.partition(' ')[2]})"
+        lives.found(order, where, what, of_run=of_run)
 
     takeover = Takeover(_rules_of(connection), _provisioned(connection, device))
-    replay = DeviceReplay(bundle_of, found, takeover)
+    replay = DeviceReplay(bundle_of, found, takeover, partial(found, of_run=True))
     told, unread = Told(device), Unread()
     lanes = [
         open_lane(connection, keystore, device, lane, report, done, unread if lane == CRITICAL else None)
         for lane in LANES
     ]
-    last = -1
     decisions = 0
-    for opened in heapq.merge(*lanes, key=lambda opened: opened.order):
-        place = opened.place
+    for opened in by_epoch(lanes):
         told.take(opened.epoch, opened.boot, opened.event, opened.received_ms)
-        if opened.order <= last:
-            report.find(
-                "events", opened.place, f"order {opened.order} is used again, or goes back below {last}"
-            )
-            continue
-        last = opened.order
         decisions += opened.event[2] == DECISION
+        if lives.begins(opened.epoch):
+            # What is settled now is of the epoch before, and is found where that one ended.
+            replay.begin_anew()
+        place = opened.place
+        lives.take(opened)
         replay.feed(opened.boot, opened.event, is_after_loss=opened.lane == CRITICAL and opened.is_after_loss)
+    counts = replay.finish()
+    lives.finish()
     _check_decision_tally(connection, device, decisions, report)
     told.compare(connection, report, unread.may_hold)
-    return replay.finish()
+    return counts
 
 
 def _rules_of(connection: sqlite3.Connection) -> Callable[[bytes], bytes | None]:

@@ -2,11 +2,15 @@
 
 import pytest
 
-from tests.office_ingest import test_ingest, test_replay
+from protocol.keys import CRITICAL
+from tests.office_ingest import test_ingest, test_lives, test_replay
 from tests.office_ingest.conftest import desk
 from tests.office_ingest.test_ingest import device
 from tests.planted.office import FAULTS
 from tests.support.deciding_device import AT_BOOT, BUNDLE, COUNTED, DecidingDevice
+
+NEW_EPOCH = test_lives.test_new_epoch_of_a_device_that_was_put_back_begins_anew_and_is_replayed_whole
+TWO_LIVES = test_lives.test_two_lives_in_one_epoch_are_one_finding
 
 # Fixtures of the office's own tests, so that the very same checks run here.
 __all__ = ["desk", "device"]
@@ -24,6 +28,11 @@ def _decides(desk):
 def _replays(test, *more):
     """Run a test of replay with a device whose releases the office holds."""
     return lambda desk, device: test(desk, test_replay.know(desk, _decides(desk)), *more)
+
+
+def _lived(test, *more):
+    """Run a test of a device whose flash is put back."""
+    return lambda desk, device: test(desk, test_lives.make_device(desk, 5), *more)
 
 
 CAUGHT_BY = {
@@ -59,6 +68,15 @@ CAUGHT_BY = {
         test_replay.test_takeover_with_registers_or_gates_of_its_own_is_found
     ),
     "pass_over_commands": _replays(test_replay.test_run_goes_on_over_commands),
+    "go_on_over_an_epoch": _lived(NEW_EPOCH, 1, 3),
+    "leave_out_what_goes_back": _lived(NEW_EPOCH, 1, 3),
+    "overlook_orders_used_again": _lived(NEW_EPOCH, 3, 0),
+    "blame_a_run_over_two_lives": _lived(TWO_LIVES, CRITICAL, False),
+    "notice_two_lives_where_they_meet": _lived(TWO_LIVES, CRITICAL, True),
+    "excuse_an_epoch_by_two_lives": _lived(test_lives.test_what_was_wrong_before_two_lives_is_still_found),
+    "take_orders_for_rising_over_epochs": _lived(
+        test_lives.test_row_of_a_body_that_was_erased_is_left_alone_though_orders_went_back
+    ),
 }
 
 

@@ -6,8 +6,10 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 import hashlib
 from contextlib import contextmanager
 
-from office_ingest.prove import replay
+from office_ingest.prove import replay, sealed
+from office_ingest.prove.lives import Lives
 from office_ingest.prove.replay import DeviceReplay
+from office_ingest.prove.sealed import Unread
 from office_ingest.prove.takeover import Takeover, Told
 from office_ingest.receive import lanes
 from office_ingest.receive.ingest import Ingest
@@ -163,6 +165,66 @@ def pass_over_commands(put):
     put(DeviceReplay, "_command", lambda self, event: None)
 
 
+def go_on_over_an_epoch(put):
+    """Replay a new epoch from the state in which the old one ended."""
+    put(DeviceReplay, "begin_anew", lambda self: None)
+
+
+def leave_out_what_goes_back(put):
+    """Replay no event of an order that was used before."""
+    honest = sealed.by_epoch
+
+    def by_epoch(lanes):
+        last = -1
+        for opened in honest(lanes):
+            if opened.order > last:
+                last = opened.order
+                yield opened
+
+    put(sealed, "by_epoch", by_epoch)
+
+
+def overlook_orders_used_again(put):
+    """Know nothing of the orders of earlier epochs."""
+    put(Lives, "_ceiling", property(lambda self: -1, lambda self, order: None), False)
+
+
+def blame_a_run_over_two_lives(put):
+    """Take what is held of one epoch for one life, whatever it is."""
+    put(Lives, "_mix", lambda self, opened, start: None)
+
+
+def notice_two_lives_where_they_meet(put):
+    """Drop what a run finds only from where two lives are noticed, not from where the second may have begun."""
+    mix = Lives._mix
+
+    def late(self, opened, start):
+        mix(self, opened, start)
+        self._mixed_from = opened.order
+
+    put(Lives, "_mix", late)
+
+
+def excuse_an_epoch_by_two_lives(put):
+    """Where two lives are mixed, believe every run of that epoch."""
+    mix = Lives._mix
+
+    def excuse(self, opened, start):
+        mix(self, opened, start)
+        self._mixed_from = -1
+
+    put(Lives, "_mix", excuse)
+
+
+def take_orders_for_rising_over_epochs(put):
+    """Look for a body that cannot be read by its orders alone."""
+
+    def may_hold(self, order, epoch=None):
+        return any(low[1] < order < high[1] for low, high in self._spans)
+
+    put(Unread, "may_hold", may_hold)
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -184,5 +246,12 @@ FAULTS = {
         remember_what_was_told,
         believe_the_state_of_a_checkpoint,
         pass_over_commands,
+        go_on_over_an_epoch,
+        leave_out_what_goes_back,
+        overlook_orders_used_again,
+        blame_a_run_over_two_lives,
+        notice_two_lives_where_they_meet,
+        excuse_an_epoch_by_two_lives,
+        take_orders_for_rising_over_epochs,
     )
 }

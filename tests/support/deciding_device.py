@@ -1,5 +1,6 @@
 """A DeviceModel that decides: the real engine over the demonstration bundle and its readings, recorded as the agent does."""
 
+import copy
 import hashlib
 import json
 from binascii import unhexlify
@@ -9,7 +10,7 @@ import rules
 from protocol.adoption import CONFIRMED, ROLLED_BACK, STAGED, TRIAL
 from protocol.cbor import dumps, loads
 from protocol.command import DONE, GUARDED, SET_ACTUATOR
-from protocol.event import ACTION, ADOPTION, CHECKPOINT, COMMAND, DECISION, REFUSAL
+from protocol.event import ACTION, ADOPTION, CHECKPOINT, COMMAND, DECISION, EPOCH_START, REFUSAL
 from protocol.keys import CRITICAL, ROUTINE
 from protocol.limits import checkpoint_part_bytes_max
 from rules.bundle import read_bundle
@@ -59,6 +60,31 @@ class DecidingDevice(DeviceModel):
         """Boot again, above every rule tick so far; samples that wait are lost."""
         self.lose_power()
         self.start(self.now_base + self.tick_ms // 100 + 1)
+
+    def image(self):
+        """Return a copy of what lies on its flash: registers and the bundle that decides too."""
+        rules = {"now": self.now_base + self.tick_ms // 100, "body": self.body, "state": self.engine.state()}
+        return {**super().image(), "rules": copy.deepcopy(rules)}
+
+    def put_back(self, image):
+        """Let its flash be that copy again, and boot from it."""
+        rules = image["rules"]
+        super().put_back({name: value for name, value in image.items() if name != "rules"})
+        self.use(rules["body"])
+        self.engine.restore(rules["state"])
+        self.lose_power()
+        self.start(rules["now"] + 1)
+
+    def begin_epoch(self, reason):
+        """Begin a new epoch, as the agent does: its first event names the heads of the old one, and a checkpoint follows."""
+        old = self.epoch
+        heads = [
+            [lane.number - 1, lane.previous, lane.next_sequence] if lane.segments else None
+            for lane in self.lanes
+        ]
+        self.new_epoch()
+        self.seal(CRITICAL, [self.row(EPOCH_START, reason, old, *heads)])
+        self.checkpoint(AT_BOOT)
 
     def tell(self, step, number, detail=0, manifest=MANIFEST):
         """Seal an adoption event."""

@@ -4,6 +4,7 @@ It is over protocol/ alone, holds everything it sealed, and makes no claim about
 Damage is done by the tests themselves, to the bytes it returns.
 """
 
+import copy
 import hashlib
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -47,6 +48,10 @@ class LaneModel:
         if not self.segments:
             return None
         return self.kept_from, self.number - 1, self.segments[-1].digest
+
+
+# What lies on a device's flash and in its cell, and so comes back with an older image of them.
+_ON_FLASH = ("period", "boot", "order", "epoch", "bundle", "lanes", "past")
 
 
 class DeviceModel:
@@ -101,6 +106,15 @@ class DeviceModel:
         self.lanes = [
             LaneModel(self.device, lane.place[1], self.epoch, lane.generation + 1) for lane in self.lanes
         ]
+
+    def image(self):
+        """Return a copy of what lies on its flash."""
+        return {name: copy.deepcopy(getattr(self, name)) for name in _ON_FLASH}
+
+    def put_back(self, image):
+        """Let its flash be that copy again: numbers, orders, boots and epoch go back; what it sealed since it has forgotten."""
+        for name, value in copy.deepcopy(image).items():
+            setattr(self, name, value)
 
     def seal_key(self, lane, generation):
         """k(generation) of a lane."""
