@@ -42,7 +42,8 @@ GATEWAY_ID = b""
 # Sequence numbers taken from the store at once: one commit for so many challenges.
 RESERVED_AHEAD = 64
 # Challenges of one device: at once, and then one more each so many seconds. A device needs one a start of the gateway;
-# whoever replays old requests must not use up the sequence, nor the disk.
+# whoever replays old requests must not use up the sequence, nor the disk. A request newer than all that were challenged before gets
+# its challenge whatever the rate: only the device itself can make one, so replays cannot stand in its way.
 CHALLENGES_AT_ONCE = 8
 CHALLENGE_INTERVAL_S = 1.0
 # Contexts that wait for their Echo. One that is pushed out is derived again when the Echo comes.
@@ -80,7 +81,7 @@ class Opened(NamedTuple):
 
 
 class Session:
-    """One context of one device: keys, replay window (None until Echo), reserved sequence numbers."""
+    """One context of one device: keys, replay window (None until Echo), newest request challenged, reserved sequence numbers."""
 
     def __init__(
         self, link: Link, id_context: bytes | None, name: bytes, reserve: Callable[["Session"], int]
@@ -88,6 +89,7 @@ class Session:
         self.link = link
         self.name = name
         self.window: ReplayWindow | None = None
+        self.challenged = -1
         self._reserve = reserve
         self._next = 0
         self._stop = 0
@@ -209,7 +211,8 @@ class Sessions:
         return hmac_sha256(self._secret, session.name)[:ECHO_BYTES]
 
     def _challenge(self, session: Session, key: tuple[bytes, bytes | None], exchange: Exchange) -> None:
-        if not self._may_challenge(session.link.device):
+        is_newest = exchange.sequence() > session.challenged
+        if not self._may_challenge(session.link.device) and not is_newest:
             self.counts["challenges_refused"] += 1
             raise Refused(SERVICE_UNAVAILABLE, "too many challenges")
         # From here on the tag is known to be good: only now is anything kept.
@@ -222,6 +225,7 @@ class Sessions:
             protected = session.context.protect_response(answer, exchange)
         except (StoreFull, StoreFailed) as error:
             raise Refused(SERVICE_UNAVAILABLE, str(error)) from None
+        session.challenged = max(session.challenged, exchange.sequence())
         self.counts["challenges"] += 1
         raise Challenged(protected)
 

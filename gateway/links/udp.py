@@ -1,4 +1,4 @@
-"""CoAP with OSCORE over UDP: aiocoap moves and deduplicates messages, `sessions` opens and seals them.
+"""CoAP with OSCORE over UDP: aiocoap moves and deduplicates messages, `sessions` opens and seals them, `door` keeps strangers out.
 
 aiocoap's OscoreSiteWrapper is not used: it lets plain requests through to the resources, opens EDHOC to strangers, and
 answers errors with texts longer than a small request. Here nothing is done for a request before its tag was verified,
@@ -17,6 +17,7 @@ from aiocoap.numbers.constants import TransportTuning
 from gateway.collector import Reply
 from gateway.errors import StoreFailed, StoreFull
 from gateway.health import Health
+from gateway.links.door import Door
 from gateway.points import KillPoint
 from gateway.sessions import Challenged, Opened, Refused, Sessions
 from protocol.coap import (
@@ -87,6 +88,21 @@ class Site:
         self._point = point
         self._resources = {b"s": collector.segment, b"h": collector.heartbeat}
 
+    def admit(self, request: Any) -> int | None:
+        """Open a request before anything is kept for it. Return None if it goes on, else the code that is its whole answer."""
+        try:
+            request.claim = self._authenticate(request)
+        except Refused as refusal:
+            return self._refused(request, refusal)
+        except Challenged as challenge:
+            # How many of them there are is limited, and a repeated request must be given the same one.
+            request.claim = challenge
+        return None
+
+    def malformed(self) -> None:
+        """Count a datagram that is no message."""
+        self._health.count("malformed")
+
     async def render_to_pipe(self, pipe: Any) -> None:
         """Answer one request; aiocoap calls this, once for each message that is no duplicate."""
         answer = await self._respond(pipe.request)
@@ -96,18 +112,28 @@ class Site:
 
     async def _respond(self, request: Any) -> Any:
         try:
-            opened = self._authenticate(request)
+            opened = self._claim(request)
             reply = await self._dispatch(opened)
             return _outward(opened.protect(_message(reply)))
         except Refused as refusal:
-            self._health.count("unauthenticated")
-            _log.info("request from %s refused: %s", request.remote, refusal)
-            return aiocoap.Message(code=Code(refusal.code))
+            return aiocoap.Message(code=Code(self._refused(request, refusal)))
         except Challenged as challenge:
             return _outward(challenge.message)
         except (StoreFull, StoreFailed) as error:
             _log.error("no sequence number for an answer: %s", error)
             return aiocoap.Message(code=Code(SERVICE_UNAVAILABLE))
+
+    def _refused(self, request: Any, refusal: Refused) -> int:
+        self._health.count("unauthenticated")
+        _log.info("request from %s refused: %s", request.remote, refusal)
+        return refusal.code
+
+    def _claim(self, request: Any) -> Opened:
+        """Return what admit() found; where no door stands before, find it now."""
+        claim = getattr(request, "claim", None)
+        if isinstance(claim, Challenged):
+            raise claim
+        return claim if isinstance(claim, Opened) else self._authenticate(request)
 
     def _authenticate(self, request: Any) -> Opened:
         """Return the verified request. Raises Refused or Challenged."""
@@ -178,6 +204,8 @@ async def listen(site: Site, host: str, port: int) -> UdpLink:
             ),
             UNREACHABLE,
         ) from None
+    for interface in context.request_interfaces:
+        Door(interface, site.admit, site.malformed)
     return UdpLink(context, host, _bound_port(context))
 
 

@@ -14,11 +14,11 @@ from protocol.limits import segment_bytes_max
 from tests.gateway.site import custody_of, device_id, segment
 
 
-def plain(code=coap.POST, path="s", payload=b"", options=(), token=b"tk", message_id=None):
-    """Return the datagram of an unprotected confirmable message."""
+def plain(code=coap.POST, path="s", payload=b"", options=(), token=b"tk", message_id=None, kind=coap.CON):
+    """Return the datagram of an unprotected message."""
     number = random.randrange(1 << 16) if message_id is None else message_id
     return coap.encode(
-        coap.Message(coap.CON, code, number, token, coap.path_options(path) + list(options), payload)
+        coap.Message(kind, code, number, token, coap.path_options(path) + list(options), payload)
     )
 
 
@@ -94,6 +94,61 @@ def test_datagrams_that_are_no_coap_are_survived(site):
         assert running.gateway.health.counts["segments"] == 1
 
     site(body)
+
+
+def remembered(running):
+    """Return how many messages the gateway keeps for the case that they come again."""
+    (interface,) = running.gateway.link._context.request_interfaces
+    return len(interface.token_interface._recent_messages)
+
+
+def check_nothing_is_kept_of_strangers(site):
+    async def body(running):
+        for number in range(40):
+            kind = (coap.CON, coap.NON, coap.ACK)[number % 3]
+            await exchange(running.gateway.link.port, plain(message_id=number, kind=kind), 0.01)
+        device = running.device()
+        assert custody_of(await device.send(segment(0))) == 1
+        # The request that was answered with Echo, and the one with it.
+        assert remembered(running) == 2
+
+    site(body)
+
+
+def test_nothing_is_kept_of_strangers(site):
+    """However many requests without a claim come, they are answered and forgotten at once: they fill no memory."""
+    check_nothing_is_kept_of_strangers(site)
+
+
+def test_stranger_with_a_devices_address_cannot_answer_in_its_place(site):
+    """A request that was refused does not stand for the true one that comes from the same address under the same identifier."""
+
+    async def body(running):
+        device = running.device()
+        await device.send(segment(0))
+        link = device.link._open()
+        numbers = [device.client._next_id + 1 + step & 0xFFFF for step in range(8)]
+        for number in numbers:
+            link.send(plain(message_id=number))
+        await asyncio.sleep(0.2)
+
+        assert custody_of(await device.send(segment(1))) == 2
+
+    site(body)
+
+
+def test_text_that_is_none_is_no_error(site, caplog):
+    """A path that is not UTF-8 is counted as malformed; it does not fill the log."""
+
+    async def body(running):
+        options = [(coap.URI_PATH, b"\xff\xfe")]
+        datagram = coap.encode(coap.Message(coap.CON, coap.POST, 1, b"tk", options, b"x"))
+        assert await exchange(running.gateway.link.port, datagram, 0.3) is None
+        assert running.gateway.health.counts["malformed"] == 1
+        assert custody_of(await running.device().send(segment(0))) == 1
+
+    site(body)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_truncated_segment_is_refused_at_every_sampled_length(site):
