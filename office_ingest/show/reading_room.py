@@ -11,6 +11,7 @@ from office_ingest.overview import open_read_only
 from office_ingest.receive.keystore import Keystore
 from office_ingest.show.device import Kept
 from office_ingest.show.findings import Findings
+from office_ingest.show.order import Orders
 from office_ingest.show.snapshot import FleetReader, Snapshot
 from office_ingest.show.standing import Standings
 from office_ingest.storage.sqlite import SqliteStore
@@ -22,7 +23,7 @@ class ReadingRoom:
     """Opens in its thread. Nothing here can write.
 
     snapshot: the fleet as of the newest look(). What is kept from one view to the next: standings, of its devices to releases;
-    devices, their readings and lanes; findings, their page.
+    devices, their readings and lanes; findings, their page; orders, of the fleet's rows.
     """
 
     def __init__(self, database: Path, keystore: Path):
@@ -33,6 +34,7 @@ class ReadingRoom:
         self.standings = Standings()
         self.devices = Kept()
         self.findings = Findings()
+        self.orders = Orders()
         self.connection: sqlite3.Connection
         self.keystore: Keystore
         self.snapshot: Snapshot

@@ -15,6 +15,8 @@ from protocol.adoption import REFUSED, ROLLED_BACK
 
 _KEPT_MAX = 4
 
+Parts = tuple[list[Row], list[Row], list[Row]]
+
 
 class Page(NamedTuple):
     """meant, running, failed: how many of all; rows: of one page, who needs attention first; at, pages: which page of how many."""
@@ -37,11 +39,12 @@ class Standing:
         self._meant: dict[bytes, Traits] = {}
         self._steps: dict[bytes, Adoption] = {}
         self._read_to = 0
+        self._parts: tuple[Snapshot, Parts] | None = None
 
     def look(self, store: SqliteStore, snapshot: Snapshot) -> None:
         """Read what was written since the last look."""
         if self._cast != snapshot.cast:
-            self._cast = snapshot.cast
+            self._cast, self._parts = snapshot.cast, None
             traits = Downward(store).all_traits()
             self._meant = {device: of for device, of in traits if is_meant(self._held.manifest, device, of)}
         # The newest row is read again each time, as the fleet's reader does and for its reason.
@@ -50,6 +53,7 @@ class Standing:
             before = self._steps.get(device)
             if before is None or (before.epoch, before.event_order) <= (step.epoch, step.event_order):
                 self._steps[device] = step
+                self._parts = self._parts if before == step else None
 
     def page(self, store: SqliteStore, snapshot: Snapshot, at: int, rows_max: int) -> Page:
         """Return counts over all devices that are meant, and page number at of them. Only sealed heartbeats count as running."""
@@ -61,16 +65,16 @@ class Standing:
         shown = [self._progress(rollouts, row) for row in rows[(at - 1) * rows_max : at * rows_max]]
         return Page(len(rows), len(running), len(failed), shown, at, pages)
 
-    def _parted(self, snapshot: Snapshot) -> tuple[list[Row], list[Row], list[Row]]:
+    def _parted(self, snapshot: Snapshot) -> Parts:
         """Return the rows of those that are meant: failed, neither, running. One pass and no sort: there are 10,000."""
-        failed: list[Row] = []
-        coming: list[Row] = []
-        running: list[Row] = []
+        if self._parts is not None and self._parts[0] is snapshot:
+            return self._parts[1]
+        parts: Parts = ([], [], [])
         for row in snapshot.rows:
             if row.device in self._meant:
-                part = running if self._runs(row) else failed if self._failed(row) else coming
-                part.append(row)
-        return failed, coming, running
+                parts[2 if self._runs(row) else 0 if self._failed(row) else 1].append(row)
+        self._parts = snapshot, parts
+        return parts
 
     def _runs(self, row: Row) -> bool:
         return row.digest is not None and row.digest == self._rules

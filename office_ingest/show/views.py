@@ -1,6 +1,5 @@
 """What each page shows, as plain values: for its template and for JSON alike. None: there is no such thing."""
 
-from collections.abc import Callable
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -9,23 +8,13 @@ from office_ingest.govern.rollout import rules_digest
 from office_ingest.govern.shelf import Shelf, Shelved
 from office_ingest.prove.explain import explain_decision
 from office_ingest.show.device import device_view
+from office_ingest.show.order import SORTS, Asked
 from office_ingest.show.reading_room import ReadingRoom
-from office_ingest.show.snapshot import STATES, Row
 from office_ingest.storage.downward import Downward
 from protocol.diagnostic import DiagnosticError
 from protocol.manifest import COHORT, DEVICES
 
 PAGE_ROWS = 50
-_GRAVITY = {state: place for place, state in enumerate(STATES)}
-# Rows come by site and name, and equal ones stay so: each key says only what goes before that.
-_SORTS: dict[str, Callable[[Row], int] | None] = {
-    "name": None,
-    "heard": lambda row: -(row.heard_ms or 0),
-    "events": lambda row: -row.events,
-    "decisions": lambda row: -row.decisions,
-    "state": lambda row: _GRAVITY[row.state],
-    "version": lambda row: -1 if row.version is None else row.version,
-}
 _ID_DIGITS = 16
 
 
@@ -38,9 +27,9 @@ def fleet(room: ReadingRoom, _path: dict[str, str], query: QueryParams, _now_ms:
         "site": query.get("site", ""),
         "sort": query.get("sort", "state"),
     }
-    if asked["sort"] not in _SORTS:
+    if asked["sort"] not in SORTS:
         asked["sort"] = "state"
-    found = _found(snapshot.rows, asked)
+    found = room.orders.look(snapshot, Asked(**asked))
     pages = max(1, -(-len(found) // PAGE_ROWS))
     at = min(_natural(query.get("page", ""), 1), pages)
     return {
@@ -60,20 +49,6 @@ def fleet(room: ReadingRoom, _path: dict[str, str], query: QueryParams, _now_ms:
         "events": snapshot.events,
         "decisions": snapshot.decisions,
     }
-
-
-def _found(rows: list[Row], asked: dict[str, str]) -> list[Row]:
-    """Return the rows that were asked for, in the order that was asked for."""
-    state, site, wanted = asked["state"], asked["site"], asked["q"].lower()
-    found = rows
-    if state:
-        found = [row for row in found if row.state == state]
-    if site:
-        found = [row for row in found if row.site == site]
-    if wanted:
-        found = [row for row in found if wanted in row.name.lower() or row.device.hex().startswith(wanted)]
-    key = _SORTS[asked["sort"]]
-    return sorted(found, key=key) if key else found
 
 
 def _natural(text: str, otherwise: int) -> int:

@@ -6,6 +6,7 @@ from office_ingest.show import service
 from tests.office_ingest.show import (
     test_findings,
     test_live,
+    test_order,
     test_recents,
     test_site,
     test_snapshot,
@@ -103,6 +104,8 @@ CAUGHT_BY = {
     "keep_readings": _kept_of_devices,
     "count_lanes_once": _kept_of_devices,
     "keep_findings": _with_troubles(test_findings.test_findings_are_written_anew_when_they_changed),
+    "keep_orders": _with_page(test_order.check_orders, 0),
+    "keep_standing": _with_page(test_site.test_a_device_that_falls_back_is_no_longer_counted),
     "keep_written_findings": _with_troubles(test_findings.test_findings_are_written_anew_when_they_changed),
     "count_in_only": _keeps_up,
 }

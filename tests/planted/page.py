@@ -10,6 +10,7 @@ from office_ingest.show.bodies import Bodies
 from office_ingest.show.chain import Chains
 from office_ingest.show.guarding import Guarding
 from office_ingest.show.live import Hub
+from office_ingest.show.order import Orders
 from office_ingest.show.recents import Recents
 from office_ingest.show.snapshot import FleetReader
 from office_ingest.show.standing import Standing
@@ -182,6 +183,26 @@ def keep_written_findings(put):
     put(paper.Paper, "_body", body)
 
 
+def keep_orders(put):
+    """Show the fleet in an order that is kept for longer than the snapshot it was made of."""
+    looked = Orders.look
+
+    def look(self, snapshot, asked):
+        return looked(self, self._snapshot or snapshot, asked)
+
+    put(Orders, "look", look)
+
+
+def keep_standing(put):
+    """Keep who runs a release for longer than the snapshot it was read from."""
+    parted = Standing._parted
+    put(
+        Standing,
+        "_parted",
+        lambda self, snapshot: self._parts[1] if self._parts else parted(self, snapshot),
+    )
+
+
 def count_in_only(put):
     """Count a device's new state in and its old one not out."""
     counted = FleetReader._count
@@ -209,6 +230,8 @@ FAULTS = {
         keep_readings,
         count_lanes_once,
         keep_findings,
+        keep_orders,
+        keep_standing,
         keep_written_findings,
         count_in_only,
     )
