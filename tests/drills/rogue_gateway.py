@@ -199,15 +199,15 @@ class Rogue:
 
     def __init__(self, plan):
         self._kinds = {bytes.fromhex(device): kind for device, kind in plan["devices"].items()}
-        self._acts = Path(plan["acts"]).open("a")
+        self._acts = Path(plan["acts"])
         self._lies = {device: Lies(self._noting(device)) for device in self._kinds}
         self._answers = {device: Answers(self._noting(device), device) for device in self._kinds}
         self._true_receipts = {}
 
     def _noting(self, device):
         def note(numbers):
-            self._acts.write(json.dumps([int(time.time() * 1000), device.hex(), numbers]) + "\n")
-            self._acts.flush()
+            with self._acts.open("a") as file:
+                file.write(json.dumps([int(time.time() * 1000), device.hex(), numbers]) + "\n")
 
         return note
 
