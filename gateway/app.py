@@ -141,6 +141,7 @@ class Gateway:
         """Stop taking requests, finish what waits for the disk, and close everything."""
         if self.link is not None:
             await self.link.close()
+        self._scrub.end()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

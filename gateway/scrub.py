@@ -7,6 +7,7 @@ store be opened anew and repaired before anything more is acknowledged.
 import asyncio
 import logging
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ class Scrub:
         self._store = store
         self._health = health
         self._clock = clock
+        self._ending = threading.Event()
+
+    def end(self) -> None:
+        """Let a check that is at work stop, so that the process can end."""
+        self._ending.set()
 
     async def run(self) -> None:
         """Check again and again; ends by being cancelled. The start has checked already."""
@@ -38,8 +44,10 @@ class Scrub:
     async def once(self) -> None:
         """Read everything; what is damaged is repaired with the next operation of the store."""
         try:
-            damages = await asyncio.to_thread(check_file, self._path)
+            damages = await asyncio.to_thread(check_file, self._path, self._ending.is_set)
         except sqlite3.Error as error:
+            if self._ending.is_set():
+                return
             # Of the disk, not of the file: the gateway's own connection will meet it too, and says so.
             _log.error("the store could not be read through: %s", error)
             return

@@ -28,6 +28,8 @@ _OF_THE_FILE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ER
 # Python fails to decode SQLite's own message where that names what damage made of a table's name.
 READ_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 SESSION_SUM_BYTES = 8
+# Steps of SQLite between two looks at whether the gateway is about to end.
+_STEPS_MAX = 10_000
 
 
 class Damage(NamedTuple):
@@ -70,11 +72,14 @@ def _damages(connection: sqlite3.Connection) -> Iterator[Damage]:
             yield from check(connection)
 
 
-def check_file(path: Path) -> list[Damage]:
-    """Return what is damaged in the store at path, which a gateway may be using meanwhile. Raises sqlite3.Error."""
-    with contextlib.closing(
-        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
-    ) as connection:
+def check_file(path: Path, is_ending: Callable[[], bool] | None = None) -> list[Damage]:
+    """Return what is damaged in the store at path, which a gateway may be using meanwhile. Raises sqlite3.Error.
+
+    is_ending: asked now and then whether to stop, which is one of those errors.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as connection:
+        connection.set_progress_handler(is_ending, _STEPS_MAX)
         return check_store(connection)
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import sqlite3
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +29,7 @@ from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
 from office_ingest.show.service import PageService
 from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.watch import damage
 from office_ingest.watch.silence import SilenceWatch, record_silence
 from protocol.diagnostic import TRY_AGAIN, UNREACHABLE, Diagnostic, DiagnosticError
 
@@ -44,7 +46,8 @@ class Office:
         self.files = files
         self._clock = clock
         self.worker: Executor = ThreadPoolExecutor(1, "office")
-        self._lock = _lock(files.database)
+        self._ending = threading.Event()
+        self._lock = lock_database(files.database)
         try:
             self.store = SqliteStore.open(files.database)
             self.keystore = Keystore.open(files.keystore)
@@ -100,6 +103,22 @@ class Office:
             with contextlib.suppress(StoreUnavailable):
                 await asyncio.get_running_loop().run_in_executor(self.worker, self.check_silence)
 
+    async def watch_damage(self) -> None:
+        """Read the whole database now and once a day, beside the service, until cancelled."""
+        while True:
+            # What the disk cannot give is said by the uplink.
+            with contextlib.suppress(sqlite3.Error, StoreUnavailable):
+                damages = await asyncio.to_thread(damage.look_through, self.files.database, self._ending)
+                if damages:
+                    await asyncio.get_running_loop().run_in_executor(
+                        self.worker, damage.record_damage, self.store, damages, self.wall_ms()
+                    )
+            await asyncio.sleep(damage.INTERVAL_S)
+
+    def end(self) -> None:
+        """Let whatever reads through the database stop."""
+        self._ending.set()
+
     def close(self) -> None:
         """Wait for the batch at work, then close the files."""
         self.worker.shutdown(wait=True)
@@ -108,8 +127,11 @@ class Office:
         self._lock.close()
 
 
-def _lock(database: Path) -> IO[bytes]:
-    """Return the open lock file beside the database; the lock ends with this process, however it ends."""
+def lock_database(database: Path) -> IO[bytes]:
+    """Return the open lock file beside the database; the lock ends with this process, however it ends.
+
+    Raises DiagnosticError (exit 75) if another process has it.
+    """
     lock = database.with_name(database.name + ".lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,11 +182,13 @@ async def _serve(office: Office, configuration: Configuration, say: Say) -> None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask_to_stop, server)
-    silence = asyncio.create_task(office.watch_silence())
+    watches = [asyncio.create_task(watch) for watch in (office.watch_silence(), office.watch_damage())]
     try:
         await server.serve(sockets=[_listening(listen.host, listen.port)])
     finally:
-        silence.cancel()
+        office.end()
+        for watch in watches:
+            watch.cancel()
         if page is not None:
             await page.stop()
 

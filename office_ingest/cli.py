@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,33 @@ def findings(config: Path, cleared: bool, as_json: bool) -> int:
             click.echo(f"refused {row['digest'][:16]} of {row['device'] or 'nobody known'}: {row['text']}")
         click.echo(f"{len(rows)} findings, {len(refused)} in quarantine")
     return FINDING if any(row["state"] == "open" for row in rows) else OK
+
+
+@office.command()
+@SETTINGS_AND_JSON
+def repair(config: Path, as_json: bool) -> int:
+    """Make the database whole after its disk changed it.
+
+    The office must not run. Segments that do not verify are asked for again when it runs; nothing whose seal holds is
+    deleted, and a file whose pages are damaged is kept beside the new one. Exit code 1 if anything was damaged.
+    """
+    from office_ingest.app import lock_database, not_ours
+    from office_ingest.config import read_office
+    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.prove.repair import repair_database
+    from office_ingest.receive.keystore import Keystore
+
+    files = read_office(config).files
+    try:
+        with lock_database(files.database), closing(Keystore.open(files.keystore)) as keystore:
+            repaired = repair_database(files.database, keystore, now_ms=time.time_ns() // 1_000_000)
+    except NotAnOfficeDatabase as error:
+        raise not_ours(error) from None
+    if as_json:
+        emit("outstation.office-repair", 1, repaired.document())
+    else:
+        click.echo("\n".join(repaired.lines()))
+    return FINDING if repaired.damages else OK
 
 
 @office.command()

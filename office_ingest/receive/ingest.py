@@ -116,6 +116,13 @@ class Ingest:
         self._lanes.trim()
         return answer
 
+    def refresh(self, places: list[Place]) -> None:
+        """Bring gaps and receipts of these lanes up to date, in a transaction of its own: their rows were repaired."""
+        with self._store.transaction():
+            for place in places:
+                self._touch(place)
+            self._settle(self._wall_ms())
+
     # one segment
 
     def _segment(self, raw: bytes, arrival: Arrival, named: dict[bytes, None]) -> int:

@@ -36,7 +36,7 @@ class Held(NamedTuple):
 
 
 class Head(NamedTuple):
-    """A sealed head of one lane and epoch, with the heartbeat (boot, counter) that said it."""
+    """A sealed head of one lane and epoch, with boot and counter of the heartbeat of that epoch that said it."""
 
     kept_from: int
     number: int
@@ -115,13 +115,13 @@ class Store(Protocol):
     ) -> None:
         """Keep refused bytes and why, or count them once more; bounded for each device (None: all unknown ones together)."""
 
-    def newest_heartbeat(self, device: bytes) -> tuple[int, int] | None:
-        """Return (boot, counter) of the newest heartbeat taken."""
+    def newest_heartbeat(self, device: bytes) -> tuple[int, int, int] | None:
+        """Return (epoch, boot, counter) of the newest heartbeat taken."""
 
-    def heartbeat_digest(self, device: bytes, boot: int, counter: int) -> bytes | None:
+    def heartbeat_digest(self, device: bytes, epoch: int, boot: int, counter: int) -> bytes | None:
         """Return the digest of a heartbeat that is still kept."""
 
-    def heartbeat_raw(self, device: bytes, boot: int, counter: int) -> bytes | None:
+    def heartbeat_raw(self, device: bytes, epoch: int, boot: int, counter: int) -> bytes | None:
         """Return the bytes of a heartbeat that is still kept."""
 
     def add_heartbeat(self, heartbeat: Heartbeat, raw: bytes, arrival: Arrival) -> None:

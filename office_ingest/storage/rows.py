@@ -9,6 +9,7 @@ import sqlite3
 from typing import Any
 
 from protocol.cbor import dumps
+from protocol.errors import ProtocolError
 
 ROW_DIGEST_BYTES = 8
 
@@ -52,7 +53,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "segments": ("device", "lane", "epoch", "number"),
     "forks": ("digest", "lane"),
     "quarantine": ("digest",),
-    "heartbeats": ("device", "boot", "counter"),
+    "heartbeats": ("device", "epoch", "boot", "counter"),
     "heads": ("device", "lane", "epoch"),
     "receipts": ("device", "lane", "epoch"),
     "gaps": ("device", "lane", "epoch", "state", "start"),
@@ -69,6 +70,14 @@ KEYS: dict[str, tuple[str, ...]] = {
 def row_digest(values: tuple[Any, ...]) -> bytes:
     """Return the 8 bytes that cover one row: SHA-256 over the deterministic CBOR of its columns in order."""
     return hashlib.sha256(dumps(values)).digest()[:ROW_DIGEST_BYTES]
+
+
+def is_as_written(values: tuple[Any, ...], digest: Any) -> bool:
+    """Return whether a row read back, its columns in order, has its digest; values of kinds that were never written do not."""
+    try:
+        return row_digest(values) == digest
+    except (ProtocolError, TypeError, ValueError):
+        return False
 
 
 class RowSums:

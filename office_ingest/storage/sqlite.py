@@ -39,6 +39,9 @@ _BEFORE = {
 }
 _KEY_PLACES = {table: [COLUMNS[table].index(name) for name in KEYS[table]] for table in COLUMNS}
 _LANE = "device = ? AND lane = ? AND epoch = ?"
+_HEARTBEAT = "device = ? AND epoch = ? AND boot = ? AND counter = ?"
+# A device whose flash was put back counts boots again, in a new epoch.
+NEWEST_HEARTBEAT = "epoch DESC, boot DESC, counter DESC"
 
 
 class SqliteStore:
@@ -68,7 +71,8 @@ class SqliteStore:
             except BaseException:
                 connection.close()
                 raise
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            # The second where SQLite's own message names what damage made of a table's name.
             raise NotAnOfficeDatabase(f"{path} cannot be used: {error}") from None
         return cls(connection)
 
@@ -312,28 +316,21 @@ class SqliteStore:
 
     # heartbeats and receipts
 
-    def newest_heartbeat(self, device: bytes) -> tuple[int, int] | None:
-        """Return (boot, counter) of the newest heartbeat taken."""
+    def newest_heartbeat(self, device: bytes) -> tuple[int, int, int] | None:
+        """Return (epoch, boot, counter) of the newest heartbeat taken."""
         return self._one(
-            "SELECT boot, counter FROM heartbeats WHERE device = ? ORDER BY boot DESC, counter DESC LIMIT 1",
+            f"SELECT epoch, boot, counter FROM heartbeats WHERE device = ? ORDER BY {NEWEST_HEARTBEAT} LIMIT 1",
             device,
         )
 
-    def heartbeat_digest(self, device: bytes, boot: int, counter: int) -> bytes | None:
+    def heartbeat_digest(self, device: bytes, epoch: int, boot: int, counter: int) -> bytes | None:
         """Return the digest of a heartbeat that is still kept."""
-        row = self._one(
-            "SELECT digest FROM heartbeats WHERE device = ? AND boot = ? AND counter = ?",
-            device,
-            boot,
-            counter,
-        )
+        row = self._one(f"SELECT digest FROM heartbeats WHERE {_HEARTBEAT}", device, epoch, boot, counter)
         return row[0] if row else None
 
-    def heartbeat_raw(self, device: bytes, boot: int, counter: int) -> bytes | None:
+    def heartbeat_raw(self, device: bytes, epoch: int, boot: int, counter: int) -> bytes | None:
         """Return the bytes of a heartbeat that is still kept."""
-        row = self._one(
-            "SELECT raw FROM heartbeats WHERE device = ? AND boot = ? AND counter = ?", device, boot, counter
-        )
+        row = self._one(f"SELECT raw FROM heartbeats WHERE {_HEARTBEAT}", device, epoch, boot, counter)
         return row[0] if row else None
 
     def add_heartbeat(self, heartbeat: Heartbeat, raw: bytes, arrival: Arrival) -> None:
@@ -342,7 +339,7 @@ class SqliteStore:
         digest = hashlib.sha256(raw).digest()
         self.put("heartbeats", h.device, h.boot, h.counter, h.generation, h.epoch, digest, raw, *arrival)
         eldest = (
-            "SELECT rowid FROM heartbeats WHERE device = ? ORDER BY boot DESC, counter DESC LIMIT -1 OFFSET ?"
+            f"SELECT rowid FROM heartbeats WHERE device = ? ORDER BY {NEWEST_HEARTBEAT} LIMIT -1 OFFSET ?"
         )
         self._delete("heartbeats", f"rowid IN ({eldest})", h.device, HEARTBEATS_KEPT)
 

@@ -10,9 +10,15 @@ import time
 
 from gateway.reconcile import Lane, Offer, Want, reconcile
 from gateway.store import STORED
+from office_ingest.errors import OfficeError
+from office_ingest.prove.repair import repair_database
+from office_ingest.prove.verify import verify_database
+from office_ingest.receive.keystore import Keystore
+from office_ingest.storage.rows import COLUMNS
 from protocol.diagnostic import DiagnosticError
 from protocol.segment import parse_segment
-from tests.stores import gateway_work
+from protocol.uplink import STORED as OFFICE_STORED
+from tests.stores import gateway_work, office_work
 
 PAGE_BYTES = 4096
 HEADER_BYTES = 100
@@ -78,13 +84,13 @@ def rows_of(path):
     return by_table, by_index, waiting
 
 
-def readable(path, ids):
+def readable(path, ids, key="id"):
     """Return the bytes of every row that plain SQLite finds by its id."""
     found = set()
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         for row_id in ids:
             with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
-                found.update(connection.execute("SELECT raw FROM segments WHERE id = ?", (row_id,)))
+                found.update(connection.execute(f"SELECT raw FROM segments WHERE {key} = ?", (row_id,)))
     return {raw for (raw,) in found if isinstance(raw, bytes)}
 
 
@@ -192,3 +198,121 @@ async def _heal(figures, work, true, flip):
     if any(held(work).get(place) != raw for place, raw in true.items()):
         figures.not_healed += 1
         figures.failures.append((flip, "not whole after the devices sent what was asked for"))
+
+
+# ---- the office
+
+
+def make_office_files(folder, rounds):
+    """Leave an office's database and keystore in folder, the database as one file; return its path and the devices."""
+    work = office_work.Work(folder, None)
+    work.run(rounds)
+    return folder / "office.db", work.devices
+
+
+def office_rot(folder, *, flips, rounds=6, seed=1):
+    """Flip one bit at a time, look as the scrub does, repair, be the gateway, and return the figures."""
+    (folder / "whole").mkdir()
+    whole, devices = make_office_files(folder / "whole", rounds)
+    content = whole.read_bytes()
+    raws = {segment.digest: segment.raw for device in devices for segment in device.all_segments()}
+    figures = RotFigures(office_work.NAME)
+    begun = time.perf_counter()
+    for at, bit in places_to_flip(content, flips, random.Random(seed)):
+        here = folder / "flipped"
+        shutil.copytree(folder / "whole", here)
+        damaged = bytearray(content)
+        damaged[at] ^= 1 << bit
+        (here / "office.db").write_bytes(damaged)
+        _one_office_flip(figures, here, whole, raws, (at, bit))
+        shutil.rmtree(here)
+    figures.seconds = time.perf_counter() - begun
+    return figures
+
+
+def check_office_rot(folder, *, flips, seed=1):
+    """Fail naming the first flip that went unseen, deleted a good row, or did not heal; else return the figures."""
+    figures = office_rot(folder, flips=flips, seed=seed)
+    first = figures.failures[:1]
+    assert not first, (
+        f"{len(figures.failures)} of {figures.flips} flips; (byte, bit) {first[0][0]}: {first[0][1]}"
+    )
+    return figures
+
+
+def segments_of(path):
+    """Return every column of every segment, or None if plain SQLite cannot read to the end."""
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        try:
+            rows = connection.execute("SELECT rowid, * FROM segments NOT INDEXED").fetchall()
+            by_key = connection.execute(f"SELECT {PLACE} FROM segments ORDER BY {PLACE}").fetchall()
+        except (sqlite3.Error, UnicodeDecodeError):
+            return None
+    return rows, by_key
+
+
+def _one_office_flip(figures, folder, whole, raws, flip):
+    path = folder / "office.db"
+    true = segments_of(whole)
+    is_changed = segments_of(path) != true
+    good = readable(path, [row[0] for row in true[0]], "rowid")
+    figures.flips += 1
+    figures.changed_segments += is_changed
+    keystore = Keystore.open(folder / "keystore.db")
+    try:
+        repaired = repair_database(path, keystore, now_ms=5)
+    except OfficeError:
+        # Said by name; a backup is what helps, and the file is as it was.
+        figures.refused += 1
+        figures.found += 1
+        figures.found_of_changed += is_changed
+        return
+    finally:
+        keystore.close()
+    _judge_office(figures, folder, true, good, repaired, is_changed, flip)
+    _heal_office(figures, folder, raws, repaired, flip)
+
+
+def _judge_office(figures, folder, true, good, repaired, is_changed, flip):
+    is_found = bool(repaired.damages)
+    figures.found += is_found
+    figures.found_of_changed += is_found and is_changed
+    if is_changed and not is_found:
+        figures.silent += 1
+        figures.failures.append((flip, "a segment changed and nobody noticed"))
+    at = COLUMNS["segments"].index("raw") + 1
+    there = {row[at] for row in segments_of(folder / "office.db")[0]}
+    sealed = {row[at] for row in true[0]}
+    if there - sealed:
+        figures.failures.append((flip, f"{len(there - sealed)} wrong rows"))
+    deleted = (sealed & good) - there
+    if deleted:
+        figures.deleted_good += 1
+        figures.failures.append((flip, f"{len(deleted)} rows that verify are gone"))
+    figures.rows_to_fetch_again_max = max(figures.rows_to_fetch_again_max, len(sealed - there))
+    figures.rows_fetched_again += len(sealed - there)
+
+
+def _heal_office(figures, folder, raws, repaired, flip):
+    """Be the gateway and the devices: bring what the office asks for, and let the auditor look."""
+    desk = office_work.Desk(folder)
+    try:
+        places = [(place, number) for place, start, stop in repaired.wanted for number in range(start, stop)]
+        by_place = {parse_segment(raw).header.key(): raw for raw in raws.values()}
+        again = [by_place[*place, number] for place, number in places]
+        if again:
+            outcomes = set(desk.ingest.take("gw-1", again, []).outcomes)
+            if outcomes != {OFFICE_STORED}:
+                figures.failures.append((flip, f"what was asked for was {outcomes}"))
+        report = verify_database(desk.store.connection, desk.keystore)
+    finally:
+        desk.close()
+    # Registers and heartbeats are told by nothing else: a damaged row there stays named.
+    is_head = any(damage.table == "heartbeats" for damage in repaired.damages)
+    left = [one for one in report.findings if one.table in _HEALED and not (is_head and one.table == "heads")]
+    if left:
+        figures.not_healed += 1
+        figures.failures.append((flip, f"after healing: {left[0]}"))
+
+
+_HEALED = ("database", "segments", "gaps", "heads", "receipts", "tallies")

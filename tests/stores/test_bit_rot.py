@@ -1,8 +1,10 @@
 """A bit that flips in a store's file: found at the start or by the scrub, healed from the other side, and nothing good deleted."""
 
 import asyncio
+import contextlib
 import json
 import sqlite3
+import threading
 
 import pytest
 
@@ -13,10 +15,18 @@ from gateway.scrub import Scrub
 from gateway.store_check import check_file
 from gateway.store_file import connect
 from gateway.store_repair import repair_store
+from office_ingest.app import lock_database
+from office_ingest.cli import office as office_commands
+from office_ingest.prove.repair import repair_database
+from office_ingest.receive.keystore import Keystore
+from office_ingest.storage.replacement import replace_damaged
+from office_ingest.watch.damage import look_through, record_damage
 from protocol.diagnostic import DiagnosticError
+from protocol.keys import LANE_NAMES
 from protocol.segment import parse_segment
+from protocol.uplink import STORED as OFFICE_STORED
 from tests.gateway.site import segment, write_files
-from tests.stores import gateway_work, rot
+from tests.stores import gateway_work, office_work, rot
 from tests.stores.runs import size
 
 STEPS = ("made", "named", "kept", "log gone")
@@ -190,3 +200,139 @@ def test_whole_store_has_no_damage(memory):
     path = rot.make_gateway_file(memory, 4)
 
     assert check_file(path) == []
+
+
+# ---- the office
+
+
+@pytest.mark.timeout(3600)
+def test_flipped_bit_in_the_offices_database_is_found_and_healed(memory):
+    """Whichever bit flips: a changed segment is always found, none whose seal holds is deleted, and what is asked for heals it."""
+    figures = rot.check_office_rot(memory, flips=size(ci=400, soak=20_000))
+
+    assert figures.changed_segments > figures.flips // 20
+    assert figures.found_of_changed == figures.changed_segments
+
+
+def flip_in_an_office_segment(path):
+    """Change one bit of the seal of one segment in an office's database; return its place."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        raw = connection.execute("SELECT raw FROM segments ORDER BY rowid LIMIT 1 OFFSET 4").fetchone()[0]
+        connection.execute("PRAGMA journal_mode = DELETE")
+    content = bytearray(path.read_bytes())
+    content[content.index(raw) + len(raw) - 3] ^= 4
+    path.write_bytes(content)
+    return parse_segment(raw).header.key()
+
+
+@pytest.mark.parametrize("at", STEPS)
+def test_replacement_cut_at_any_step_is_carried_on(memory, at):
+    """Killed between any two steps of a replacement, the next repair goes on from there, and the damaged file is kept once."""
+    path, _ = rot.make_office_files(memory, 4)
+    before = rot.segments_of(path)
+
+    def step(name):
+        if name == at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        replace_damaged(path, 1, step)
+    with contextlib.closing(Keystore.open(memory / "keystore.db")) as keystore:
+        repaired = repair_database(path, keystore, now_ms=2)
+    kept = [one for one in memory.glob("office.db.damaged-*") if not one.name.endswith("-wal")]
+
+    assert repaired.damages == []
+    assert rot.segments_of(path) == before
+    assert len(kept) == (at != "made")
+
+
+def test_damage_under_a_running_office_becomes_a_finding(memory):
+    """What the daily look finds is said to a person, with what to do; the repair ends the finding."""
+    path, _ = rot.make_office_files(memory, 4)
+    place = flip_in_an_office_segment(path)
+    found = look_through(path, threading.Event())
+    desk = office_work.Desk(memory)
+    record_damage(desk.store, found, 5)
+    row = desk.store.connection.execute(
+        "SELECT device, place, text FROM findings WHERE kind = 'damage'"
+    ).fetchone()
+    desk.close()
+    with contextlib.closing(Keystore.open(memory / "keystore.db")) as keystore:
+        repair_database(path, keystore, now_ms=6)
+    desk = office_work.Desk(memory)
+    left = desk.store.devices_with_open_finding("damage")
+    desk.close()
+
+    assert (row[0], row[1].split()[-1]) == (place[0], str(place[3]))
+    assert "outstation office repair" in row[2]
+    assert left == []
+
+
+def test_look_through_ends_with_the_office(memory):
+    """An office that ends does not wait for the look through its whole database."""
+    path, _ = rot.make_office_files(memory, 4)
+    ended = threading.Event()
+    ended.set()
+
+    assert look_through(path, ended) == []
+
+
+def test_office_repair_says_what_is_asked_for_again(memory, capsys):
+    """`outstation office repair` names the damaged row and what must come again, exit code 1; then 0. A running office is refused."""
+    path, _ = rot.make_office_files(memory, 4)
+    config = memory / "office.toml"
+    config.write_text('[office]\nname = "o"\n[listen]\ncertificate = "c"\nkey = "k"\n')
+    device, lane, epoch, number = flip_in_an_office_segment(path)
+    words = ["repair", "--config", str(config), "--json"]
+    with lock_database(path), pytest.raises(DiagnosticError, match="another office runs"):
+        office_commands.main(words, standalone_mode=False)
+    codes = [office_commands.main(words, standalone_mode=False) for _ in range(2)]
+
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    wanted = {
+        "device": device.hex(),
+        "lane": LANE_NAMES[lane],
+        "epoch": epoch,
+        "start": number,
+        "stop": number + 1,
+    }
+    assert codes == [1, 0]
+    assert documents[0]["wanted"] == [wanted]
+    assert documents[0]["damages"][0]["table"] == "segments"
+    assert documents[1]["damages"] == []
+
+
+def test_what_the_office_lost_comes_from_the_gateway_that_still_holds_it(memory):
+    """A segment that rotted at the office and is not yet released at the gateway comes back without the device."""
+    (memory / "office").mkdir()
+    (memory / "gateway").mkdir()
+    path, devices = rot.make_office_files(memory / "office", 4)
+    place = flip_in_an_office_segment(path)
+    raws = {segment.header.key(): segment.raw for device in devices for segment in device.all_segments()}
+    with contextlib.closing(Keystore.open(memory / "office" / "keystore.db")) as keystore:
+        repair_database(path, keystore, now_ms=6)
+    desk = office_work.Desk(memory / "office")
+    outcomes = asyncio.run(_bring_again(memory / "gateway", desk, raws[place], place))
+    desk.close()
+
+    assert outcomes == [OFFICE_STORED]
+
+
+async def _bring_again(folder, desk, raw, place):
+    """Be a gateway that told the office of a segment and has no receipt; return the outcomes of what the office's wants bring."""
+    work = gateway_work.Work(folder, None)
+    work.open()
+    await work.store.add_segment(parse_segment(raw))
+    told = await work.store.next_batch(8, 8)
+    await work.store.settle([(row, OFFICE_STORED) for row, _ in told.segments], [], [], [])
+    device = next(one for one in desk.store.device_ids() if one == place[0])
+    # Any word about the device brings its wants; here bytes that it sealed and the office has.
+    known = desk.store.connection.execute(
+        "SELECT raw FROM segments WHERE device = ? LIMIT 1", (device,)
+    ).fetchone()[0]
+    wants = desk.ingest.take("gw-1", [known], []).wants
+    assert (*place[:3], place[3], place[3] + 1) in wants
+    await work.store.settle([], [], [], wants)
+    batch = await work.store.next_batch(8, 8)
+    await work.store.close()
+    return desk.ingest.take("gw-1", [one for _, one in batch.segments], []).outcomes

@@ -25,6 +25,7 @@ SETTINGS = {
     "office devices": "office",
     "office findings": "office",
     "office explain": "office",
+    "office repair": "office",
     "device run": "link",
     "provision gateway": "office",
     "provision device": "office",

@@ -1,0 +1,112 @@
+"""Finds rows of an office's database that are not as they were written: the part of the auditor's walk that needs no keys.
+
+Quick enough to be done once a day beside a running service; `outstation verify` compares far more. Reads only.
+"""
+
+# ruff: noqa: S608 - tables and columns in SQL text are ours; every value is bound
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from office_ingest.storage.rows import COLUMNS, ROW_DIGEST_BYTES, is_as_written, read_row_sum
+from protocol.keys import LANE_NAMES
+
+# Damages told of one database: enough to see what happened to it.
+DAMAGES_MAX = 100
+# SQLite says of these that the file is not what it wrote; all others are errors of the disk, which says nothing of the file.
+_OF_THE_FILE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+# Python fails to decode SQLite's own message where that names what damage made of a table's name.
+READ_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+_BODIES = ("bundles", "schemas", "release_parts")
+
+
+class Damage(NamedTuple):
+    """One thing that is not as it was written. table: "database" where pages are damaged; device: b"" if it is of none."""
+
+    table: str
+    device: bytes
+    place: str
+    text: str
+
+
+def find_damage(connection: sqlite3.Connection) -> list[Damage]:
+    """Return what is damaged, at most DAMAGES_MAX. Raises sqlite3.Error: the disk's own errors."""
+    found: list[Damage] = []
+    try:
+        # One moment for all that follows, whatever is committed meanwhile.
+        connection.execute("BEGIN")
+        for damage in _damages(connection):
+            found.append(damage)
+            if len(found) >= DAMAGES_MAX:
+                break
+    except READ_ERRORS as error:
+        if not is_of_the_file(error):
+            raise
+        found.append(Damage("database", b"", "", f"it cannot be read to the end: {error}"))
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return found
+
+
+def is_of_the_file(error: Exception) -> bool:
+    """Return whether an error says that the file is damaged, and not that the disk failed or is full."""
+    code = getattr(error, "sqlite_errorcode", None)
+    # Without a code it is Python's own: text in the file that is no text.
+    return code is None or code & 0xFF in _OF_THE_FILE
+
+
+def structure_damage(connection: sqlite3.Connection) -> list[Damage]:
+    """Return what SQLite says of the pages of the file."""
+    lines = connection.execute(f"PRAGMA integrity_check({DAMAGES_MAX})")
+    return [Damage("database", b"", "", f"SQLite says: {line}") for (line,) in lines if line != "ok"]
+
+
+def _damages(connection: sqlite3.Connection) -> Iterator[Damage]:
+    yield from structure_damage(connection)
+    for table, columns in COLUMNS.items():
+        yield from _rows(connection, table, ", ".join(columns))
+    for table in _BODIES:
+        for digest, body in connection.execute(f"SELECT digest, body FROM {table}"):
+            if not is_body(body, digest):
+                yield Damage(table, b"", _shown(digest), "the body does not have this digest")
+
+
+def _rows(connection: sqlite3.Connection, table: str, names: str) -> Iterator[Damage]:
+    rows, total = 0, 0
+    for row in connection.execute(f"SELECT {names}, row_digest FROM {table}"):
+        rows += 1
+        total ^= int.from_bytes(row[-1][:ROW_DIGEST_BYTES], "big") if isinstance(row[-1], bytes) else 0
+        if not is_row(table, row):
+            device, place = _place(table, row)
+            yield Damage(table, device, place, "the row is not as it was written")
+    if (rows, total) != read_row_sum(connection, table):
+        yield Damage(table, b"", "", f"its {rows} rows are not those that were written")
+
+
+def is_row(table: str, row: tuple[Any, ...]) -> bool:
+    """Return whether a row, its columns in order and row_digest last, is as it was written."""
+    if not is_as_written(row[:-1], row[-1]):
+        return False
+    columns = COLUMNS[table]
+    return table != "segments" or is_body(row[columns.index("raw")], row[columns.index("digest")])
+
+
+def is_body(body: Any, digest: Any) -> bool:
+    """Return whether bytes are those of a digest."""
+    return isinstance(body, bytes) and hashlib.sha256(body).digest() == digest
+
+
+def _shown(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _place(table: str, row: tuple[Any, ...]) -> tuple[bytes, str]:
+    values = dict(zip(COLUMNS[table], row, strict=False))
+    device = values.get("device")
+    lane = values.get("lane")
+    words = [LANE_NAMES[lane]] if isinstance(lane, int) and 0 <= lane < len(LANE_NAMES) else []
+    words += [f"{name} {values[name]}" for name in ("epoch", "number", "boot", "counter") if name in values]
+    return device if isinstance(device, bytes) else b"", " ".join(words)
