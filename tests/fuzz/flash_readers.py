@@ -13,7 +13,7 @@ from agent.layout import SLOTS_SECTORS
 from agent.ring import Ring, peek, record_length
 from agent.slots import Slots
 from protocol.errors import ProtocolError
-from protocol.keys import LANES, ROUTINE
+from protocol.keys import CRITICAL, LANES, ROUTINE
 from tests.both.flash_site import CLASSES, DEVICE, Site, ctr
 from tests.fuzz.frames import Entry
 
@@ -36,21 +36,12 @@ def _lived():
 
 
 def damage(dice, golden):
-    """Return a window with one to six places damaged: a bit, some bytes, a part of a page blank, a page of zeros."""
-    return _damage(dice, golden, 4)
-
-
-def damage_and_move(dice, golden):
-    """The same, or a page in the place of another."""
-    return _damage(dice, golden, 5)
-
-
-def _damage(dice, golden, kinds):
+    """Return a window with one to six places damaged: a bit, some bytes, a part of a page blank, a page of zeros or of another."""
     image = bytearray(golden[dice.below(len(golden))])
     pages = len(image) // PAGE_BYTES
     for _ in range(1 + dice.below(6)):
         at = dice.below(pages) * PAGE_BYTES
-        kind = dice.below(kinds)
+        kind = dice.below(5)
         if kind == 0:
             place = at + dice.below(PAGE_BYTES)
             image[place] ^= 1 << dice.below(8)
@@ -105,9 +96,10 @@ def _boot(image):
     if reason is not None:
         journal.start_epoch(reason, 0)
     for turn in range(_TURNS_AFTER):
-        journal.append(turn % 5 == 4, (journal.next_order(), turn, 99, (b"after",)))
+        lane = ROUTINE if turn % 5 == 4 else CRITICAL
+        journal.append(lane, (journal.next_order(), turn, 99, (b"after",)))
         try:
-            journal.seal(turn % 5 == 4)
+            journal.seal(lane)
         except NoRoom:
             journal.lanes[ROUTINE].run.drop_first(journal.open_events(ROUTINE))
     for lane in LANES:
@@ -141,7 +133,7 @@ _WINDOW = _lived()
 _BOOT_FAULTS = (KeyFault, ProtocolError)
 
 FLASH_ENTRIES = [
-    Entry("flash_cell", _cell, [_WINDOW[: 2 * _SECTOR]], ("agent.cell.Cell.load",), 40, (), damage_and_move),
+    Entry("flash_cell", _cell, [_WINDOW[: 2 * _SECTOR]], ("agent.cell.Cell.load",), 40, (), damage),
     Entry(
         "flash_keys",
         _keys,
@@ -149,7 +141,7 @@ FLASH_ENTRIES = [
         ("agent.keystore.Keystore.open",),
         40,
         (KeyFault,),
-        damage_and_move,
+        damage,
     ),
     Entry(
         "flash_ring",
@@ -158,7 +150,7 @@ FLASH_ENTRIES = [
         ("agent.ring.Ring.scan", "agent.ring.peek", "agent.ring.record_length"),
         2,
         (),
-        damage_and_move,
+        damage,
     ),
     Entry(
         "flash_boot",
@@ -176,6 +168,6 @@ FLASH_ENTRIES = [
         ("agent.incumbent.read_slot", "agent.slots.Slots.held"),
         2,
         (),
-        damage_and_move,
+        damage,
     ),
 ]

@@ -217,7 +217,7 @@ _PLAIN = [
     )
 ]
 
-# UnicodeDecodeError: aiocoap lets it through where the text of an option is not UTF-8 (test_hosts.py says so).
+# UnicodeDecodeError: of aiocoap, where the text of an option is not UTF-8; the link drops such a datagram (test_hosts.py).
 _UNPARSABLE = (UnparsableMessage, UnicodeDecodeError)
 
 SERVER_ENTRIES = [

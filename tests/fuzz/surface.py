@@ -17,8 +17,8 @@ FOLDERS = {
 _READS = re.compile(
     r"^(parse|decode|read|load|loads|unprotect|open|take_token|peek|record_length|get_column|get_uvarint)(_|$)"
 )
-# The bench and the demonstration read what they wrote themselves a moment ago.
-_LEFT_OUT = ("tools/bench", "tools/demo")
+# Benches and the demonstration read what they wrote themselves a moment ago.
+_LEFT_OUT = ("tools/bench", "tools/demo", "tools/page_")
 
 
 def readers():
