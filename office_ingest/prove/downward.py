@@ -10,6 +10,7 @@ import sqlite3
 from typing import Any, NamedTuple, Protocol
 
 from office_ingest.prove.report import Report
+from office_ingest.storage.sqlite import NEWEST_HEARTBEAT
 from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.event import ADOPTION, COMMAND
@@ -38,7 +39,7 @@ def _check_reports(connection: sqlite3.Connection, report: Report) -> None:
             (device,),
         ).fetchone()
         newest = connection.execute(
-            "SELECT raw, received_ms FROM heartbeats WHERE device = ? ORDER BY boot DESC, counter DESC LIMIT 1",
+            f"SELECT raw, received_ms FROM heartbeats WHERE device = ? ORDER BY {NEWEST_HEARTBEAT} LIMIT 1",  # noqa: S608 - names are ours
             (device,),
         ).fetchone()
         if row is None:

@@ -268,8 +268,9 @@ def _check_decision_tally(
 
 
 def _check_messages(connection: sqlite3.Connection, keystore: Keystore, report: Report) -> None:
-    for device, boot, counter, raw in connection.execute("SELECT device, boot, counter, raw FROM heartbeats"):
-        where = f"device {device.hex()} boot {boot} counter {counter}"
+    heartbeats = connection.execute("SELECT device, epoch, boot, counter, raw FROM heartbeats")
+    for device, epoch, boot, counter, raw in heartbeats:
+        where = f"device {device.hex()} epoch {epoch} boot {boot} counter {counter}"
         try:
             message = parse_heartbeat(raw)
             message.verify(heartbeat_key(keystore.seal_key(device, CRITICAL, message.fields.generation)))

@@ -1,6 +1,7 @@
 """Judges heartbeats: sealed, newer than the last, and in agreement with what is held.
 
-A heartbeat's heads say what must exist. Numbers up to a head that are not held are a gap; another digest than the held
+Newer is what has the higher epoch, boot and counter, in this order: a device whose flash was put back counts its boots again, and begins an
+epoch as soon as it knows. A heartbeat's heads say what must exist. Numbers up to a head that are not held are a gap; another digest than the held
 one at a head is a fork, with the heartbeat itself as evidence; a head that goes back within an epoch is a finding.
 
 Source: SPEC.md sections 5.1 and 5.3.
@@ -62,18 +63,22 @@ class Heartbeats:
 
     def _known_device(self, message: Message, arrival: Arrival) -> tuple[int, bytes | None]:
         heartbeat: Heartbeat = message.fields
-        at = (heartbeat.boot, heartbeat.counter)
+        at = (heartbeat.epoch, heartbeat.boot, heartbeat.counter)
         digest = hashlib.sha256(message.raw).digest()
         before = self._store.heartbeat_digest(heartbeat.device, *at)
         if before == digest:
             return HEARTBEAT_SEEN, None
         self._verify(message)
         if before is not None:
-            text = f"two different heartbeats {at[1]} of boot {at[0]} are sealed: two devices have these keys"
-            self._store.add_finding(heartbeat.device, "clone", f"boot {at[0]}", text, arrival.received_ms)
+            text = (
+                f"two different heartbeats {at[2]} of epoch {at[0]}, boot {at[1]} are sealed:"
+                " two devices have these keys, or its flash was put back"
+            )
+            place = f"epoch {at[0]} boot {at[1]}"
+            self._store.add_finding(heartbeat.device, "clone", place, text, arrival.received_ms)
         newest = self._store.newest_heartbeat(heartbeat.device)
         if newest is not None and at <= tuple(newest):
-            raise ProtocolError(REPLAY, f"heartbeat {at} is not above {tuple(newest)}")
+            raise ProtocolError(REPLAY, f"heartbeat (epoch, boot, counter) {at} is not above {tuple(newest)}")
         self._store.add_heartbeat(heartbeat, message.raw, arrival)
         self._heard(heartbeat.device)
         if self._takings is not None:
@@ -120,7 +125,7 @@ class Heartbeats:
         if held is None or held.digest == head.digest:
             return
         device, lane_index, epoch = lane.place
-        evidence = self._store.heartbeat_raw(device, head.boot, head.counter)
+        evidence = self._store.heartbeat_raw(device, epoch, head.boot, head.counter)
         if evidence is not None and not self._store.has_fork(hashlib.sha256(evidence).digest(), lane_index):
             self._store.add_fork(lane.place, head.number, head.number, "head", evidence, arrival)
         place = f"{LANE_NAMES[lane_index]} epoch {epoch} number {head.number}"

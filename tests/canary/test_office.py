@@ -3,7 +3,7 @@
 import pytest
 
 from protocol.keys import CRITICAL
-from tests.office_ingest import test_ingest, test_lives, test_replay
+from tests.office_ingest import test_ingest, test_lives, test_replay, test_restored
 from tests.office_ingest.conftest import desk
 from tests.office_ingest.test_ingest import device
 from tests.planted.office import FAULTS
@@ -33,6 +33,20 @@ def _replays(test, *more):
 def _lived(test, *more):
     """Run a test of a device whose flash is put back."""
     return lambda desk, device: test(desk, test_lives.make_device(desk, 5), *more)
+
+
+def _kept(beats):
+    return lambda desk, device: test_restored.test_what_is_kept_of_a_device_that_was_put_back_agrees(
+        desk, device, beats
+    )
+
+
+def _carried_over(desk, device):
+    """Run the test of the schema step beside the desk's own files."""
+    folder = desk.folder / "older"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        test_restored.test_heartbeats_of_an_older_file_are_carried_over(folder, patch)
 
 
 CAUGHT_BY = {
@@ -77,6 +91,17 @@ CAUGHT_BY = {
     "take_orders_for_rising_over_epochs": _lived(
         test_lives.test_row_of_a_body_that_was_erased_is_left_alone_though_orders_went_back
     ),
+    "order_heartbeats_by_boot": test_restored.test_device_that_was_put_back_is_heard_from_its_new_epoch_on,
+    "hear_an_older_epoch": test_restored.test_heartbeat_of_an_older_epoch_stays_a_replay,
+    "know_heartbeats_by_boot_and_counter": (
+        test_restored.test_same_boot_and_counter_of_another_epoch_is_no_clone
+    ),
+    "show_the_heartbeat_of_another_epoch": (
+        test_restored.test_evidence_about_a_head_is_the_heartbeat_of_its_own_epoch
+    ),
+    "forget_the_newest_epochs_heartbeats": _kept(70),
+    "compare_reports_with_the_highest_boot": _kept(1),
+    "forget_heartbeats_at_a_schema_step": _carried_over,
 }
 
 

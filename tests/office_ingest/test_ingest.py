@@ -343,7 +343,7 @@ def test_heartbeat_is_answered_with_time(desk, device):
 
 
 def test_older_heartbeat_is_refused(desk, device):
-    """(boot, counter) rises strictly; an older one says nothing and gets no time."""
+    """(epoch, boot, counter) rises strictly; an older one says nothing and gets no time."""
     old, new = device.heartbeat(), device.heartbeat()
     desk.take(heartbeats=[new])
     answer = desk.take(heartbeats=[old])
@@ -360,7 +360,7 @@ def test_two_heartbeats_of_one_counter_tell_of_a_clone(desk, device):
     answer = desk.take(heartbeats=[first, second])
 
     assert [HEARTBEAT_TAKEN, _refused(errors.REPLAY)] == answer.heartbeat_outcomes
-    assert [("clone", "boot 1")] == desk.findings()
+    assert [("clone", "epoch 0 boot 1")] == desk.findings()
 
 
 @pytest.mark.parametrize("first", ["segment", "heartbeat"])

@@ -6,7 +6,7 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 import hashlib
 from contextlib import contextmanager
 
-from office_ingest.prove import replay, sealed
+from office_ingest.prove import downward, replay, sealed
 from office_ingest.prove.lives import Lives
 from office_ingest.prove.replay import DeviceReplay
 from office_ingest.prove.sealed import Unread
@@ -15,6 +15,7 @@ from office_ingest.receive import lanes
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.lane import Lane
 from office_ingest.receive.lanes import Lanes
+from office_ingest.storage import sqlite
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.uplink import DUPLICATE
 from rules.engine import D_AFTER, D_BEFORE
@@ -216,6 +217,79 @@ def excuse_an_epoch_by_two_lives(put):
     put(Lives, "_mix", excuse)
 
 
+def order_heartbeats_by_boot(put):
+    """Hear a device again only once it has booted as often as before its flash was put back."""
+
+    def newest(self, device):
+        sql = "SELECT max(epoch), max(boot), max(counter) FROM heartbeats WHERE device = ?"
+        row = self._one(sql, device)
+        return None if row[0] is None else row
+
+    put(SqliteStore, "newest_heartbeat", newest)
+
+
+def hear_an_older_epoch(put):
+    """Compare a heartbeat with those of its own life alone."""
+    honest = SqliteStore.newest_heartbeat
+
+    def newest(self, device):
+        eldest = self._one(
+            "SELECT epoch, boot, counter FROM heartbeats WHERE device = ? ORDER BY epoch, boot DESC, counter DESC",
+            device,
+        )
+        return eldest or honest(self, device)
+
+    put(SqliteStore, "newest_heartbeat", newest)
+
+
+def know_heartbeats_by_boot_and_counter(put):
+    """Compare a heartbeat with that of the same boot and counter of another epoch."""
+
+    def digest(self, device, epoch, boot, counter):
+        sql = "SELECT digest FROM heartbeats WHERE device = ? AND boot = ? AND counter = ? ORDER BY epoch"
+        row = self._one(sql, device, boot, counter)
+        return row[0] if row else None
+
+    put(SqliteStore, "heartbeat_digest", digest)
+
+
+def show_the_heartbeat_of_another_epoch(put):
+    """Keep as evidence what the former life said at that boot and counter."""
+
+    def raw(self, device, epoch, boot, counter):
+        sql = "SELECT raw FROM heartbeats WHERE device = ? AND boot = ? AND counter = ? ORDER BY epoch"
+        row = self._one(sql, device, boot, counter)
+        return row[0] if row else None
+
+    put(SqliteStore, "heartbeat_raw", raw)
+
+
+def forget_the_newest_epochs_heartbeats(put):
+    """Keep those of the highest boots."""
+    put(sqlite, "NEWEST_HEARTBEAT", "boot DESC, counter DESC")
+
+
+def compare_reports_with_the_highest_boot(put):
+    """Take the heartbeat of the highest boot for the newest."""
+    put(downward, "NEWEST_HEARTBEAT", "boot DESC, counter DESC")
+
+
+def forget_heartbeats_at_a_schema_step(put):
+    """Begin the new table empty."""
+
+    class Emptied:
+        def __init__(self, path):
+            self.name = path.name
+            self._path = path
+
+        def read_text(self):
+            text = self._path.read_text()
+            return "\n".join(line for line in text.split("\n") if "INSERT INTO" not in line)
+
+    steps = sqlite._steps
+    put(sqlite, "_steps", lambda: [Emptied(path) for path in steps()])
+
+
 def take_orders_for_rising_over_epochs(put):
     """Look for a body that cannot be read by its orders alone."""
 
@@ -253,5 +327,12 @@ FAULTS = {
         notice_two_lives_where_they_meet,
         excuse_an_epoch_by_two_lives,
         take_orders_for_rising_over_epochs,
+        order_heartbeats_by_boot,
+        hear_an_older_epoch,
+        know_heartbeats_by_boot_and_counter,
+        show_the_heartbeat_of_another_epoch,
+        forget_the_newest_epochs_heartbeats,
+        compare_reports_with_the_highest_boot,
+        forget_heartbeats_at_a_schema_step,
     )
 }
