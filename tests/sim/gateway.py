@@ -56,6 +56,8 @@ class SimGateway:
         self.folders = 0
         self._tasks = []
         self._answered = {}
+        self.store = None
+        self.empty_bytes = 0
 
     # ---- life
 
@@ -74,6 +76,9 @@ class SimGateway:
             point=self._reach,
             connect=connect,
         )
+        self.empty_bytes = (
+            (self.disk.folder / "gateway.db").stat().st_size if self.starts == 1 else self.empty_bytes
+        )
         links = [
             Link(device.identity.device, device.identity.kid, device.identity.secrets[self.site_name])
             for device in self.world.devices
@@ -83,6 +88,8 @@ class SimGateway:
         self.shelf = Shelf(StoreDown(self.store))
         self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=self._reach)
         delivery = Delivery(self.shelf, self.health)
+        if self.hostile is not None:
+            delivery = self.hostile.delivery(delivery)
         taken = self.collector if self.hostile is None else self.hostile.collector(self.collector)
         self.site = Site(self.sessions, taken, delivery, self.health, point=self._reach)
         self.fetcher = Fetcher(
@@ -159,12 +166,17 @@ class SimGateway:
             return
         self.world.history.note(self.name, "crash", why)
         self.is_up = False
-        self.disk.crash()
-        with contextlib.suppress(OSError):
-            os.close(self.store._guard)
+        self._drop_store()
         for task in self._tasks:
             task.cancel()
         asyncio.get_running_loop().call_later(self.random.uniform(1, 30), self._start_again)
+
+    def _drop_store(self):
+        """Let go of the files as the end of a process does."""
+        self.disk.crash()
+        if self.store is not None:
+            os.close(self.store._guard)
+            self.store = None
 
     def _start_again(self):
         if self.is_up:
@@ -172,8 +184,8 @@ class SimGateway:
         try:
             self.start()
         except (DiagnosticError, StoreFull, StoreFailed) as error:
-            self.world.history.note(self.name, "cannot start", type(error).__name__)
-            self.disk.crash()
+            self.world.history.note(self.name, "cannot start", str(error)[-160:])
+            self._drop_store()
             asyncio.get_running_loop().call_later(60, self._start_again)
 
     # ---- datagrams
@@ -211,7 +223,9 @@ class SimGateway:
             made = answers[0]
             options = [] if made.opt.oscore is None else [(coap.OSCORE, made.opt.oscore)]
             answer = coap.encode(
-                coap.Message(coap.ACK, int(made.code), message.message_id, message.token, options, made.payload)
+                coap.Message(
+                    coap.ACK, int(made.code), message.message_id, message.token, options, made.payload
+                )
             )
             self._answered[key] = (self.world.time.now, answer)
             self.world.network.down(self, device, answer, datagram)

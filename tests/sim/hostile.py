@@ -4,10 +4,27 @@ from gateway.collector import Reply
 from protocol.coap import CHANGED
 from protocol.errors import ProtocolError
 from protocol.messages import encode_answer, parse_answer
-from protocol.uplink import QUARANTINED, STORED, encode_request, encode_uplink_answer, parse_request, parse_uplink_answer
+from protocol.uplink import (
+    QUARANTINED,
+    STORED,
+    encode_request,
+    encode_uplink_answer,
+    parse_request,
+    parse_uplink_answer,
+)
 from tests.sim.site_plan import token_of
 
-KINDS = ("withhold", "forge", "reorder", "replay", "truncate", "false custody", "withhold receipts", "old answers")
+KINDS = (
+    "withhold",
+    "forge",
+    "reorder",
+    "replay",
+    "truncate",
+    "false custody",
+    "withhold receipts",
+    "old answers",
+    "old commands",
+)
 
 
 class Hostile:
@@ -35,7 +52,9 @@ class Hostile:
         if "reorder" in self._kinds:
             self._random.shuffle(sent)
         self._old_segments = (self._old_segments + segments)[-40:]
-        kind, raw = self._gateway.world.office.uplink(token, encode_request([raw for _, raw in sent], heartbeats))
+        kind, raw = self._gateway.world.office.uplink(
+            token, encode_request([raw for _, raw in sent], heartbeats)
+        )
         return (kind, self._patched(raw, sent, len(segments))) if kind == "ok" else (kind, raw)
 
     def _patched(self, raw, sent, count):
@@ -67,11 +86,15 @@ class Hostile:
             return reply
         answer = parse_answer(reply.payload)
         if "false custody" in self._kinds:
-            answer.custody = [(lane, epoch, mark + self._random.randrange(40)) for lane, epoch, mark in answer.custody]
+            answer.custody = [
+                (lane, epoch, mark + self._random.randrange(40)) for lane, epoch, mark in answer.custody
+            ]
         if "withhold receipts" in self._kinds:
             answer.receipts = []
         if "forge" in self._kinds and answer.receipts:
             answer.receipts = [self._forged(raw) for raw in answer.receipts]
+        if "old commands" in self._kinds:
+            answer.command = 1 << 30
         encoded = encode_answer(answer)
         if "old answers" in self._kinds:
             self._old_answers = [*self._old_answers, reply.payload][-20:]
@@ -81,6 +104,29 @@ class Hostile:
         except ProtocolError:
             return reply
         return Reply(CHANGED, encoded)
+
+    # ---- what goes down
+
+    def delivery(self, honest):
+        """Return what answers GETs in its place."""
+        return _Deceiver(self, honest)
+
+    def command(self, device, reply):
+        """Return a command that the device was given before, where there is one."""
+        if reply.payload:
+            self._gateway.world.overheard_commands.setdefault(device, []).append(reply)
+        old = self._gateway.world.overheard_commands.get(device)
+        return self._random.choice(old) if old and "old commands" in self._kinds else reply
+
+
+class _Deceiver:
+    def __init__(self, hostile, honest):
+        self._hostile = hostile
+        self._honest = honest
+
+    def get(self, device, path, block):
+        reply = self._honest.get(device, path, block)
+        return self._hostile.command(device, reply) if path[:1] == [b"c"] else reply
 
 
 class _Liar:

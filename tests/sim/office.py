@@ -152,7 +152,7 @@ class SimOffice:
             await asyncio.sleep(CHECK_S)
             if self.is_up:
                 self._check_silence()
-                self.world.watch.silence_checked()
+                self.world.watch.looked()
 
     def _check_silence(self):
         with contextlib.suppress(StoreUnavailable):

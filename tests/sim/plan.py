@@ -74,7 +74,7 @@ def _arguments(what, chance, devices):
             chance.choice((0.05, 0.5, 3, 12)),
             chance.choice((0, 0, 0.02, 0.1)),
         ),
-        "part device": lambda: (device, _hours(chance, 0.1, 6)),
+        "part device": lambda: (device, _hours(chance, 0.1, 9)),
         "part uplink": lambda: (chance.randrange(2), _hours(chance, 0.2, 12)),
         "part office": lambda: (_hours(chance, 0.2, 6),),
         "part gateway": lambda: (chance.randrange(2), _hours(chance, 0.1, 4)),
@@ -85,7 +85,11 @@ def _arguments(what, chance, devices):
         "crash office": lambda: (chance.randrange(1, 20),),
         "kill gateway": lambda: (chance.randrange(2),),
         "kill office": tuple,
-        "disk of gateway": lambda: (chance.randrange(2), chance.choice(("full", "failing")), _hours(chance, 0.1, 3)),
+        "disk of gateway": lambda: (
+            chance.randrange(2),
+            chance.choice(("full", "failing")),
+            _hours(chance, 0.1, 3),
+        ),
         "disk of office": lambda: (chance.choice(("full", "failing")), _hours(chance, 0.1, 2)),
         "jump wall": lambda: (
             chance.choice(("office", "gw-a")),
@@ -110,4 +114,4 @@ def _arguments(what, chance, devices):
 
 
 # set an actuator (allowed, and one that its gate refuses), change a setting, ask for a report: SPEC.md section 5.4.
-_DEMANDS = ([0, 1, 1], [0, 1, 0], [0, 1, 9], [1, 0, 900_000], [1, 0, 1_800_000], [2])
+_DEMANDS = ([0, 1, 1], [0, 1, 0], [0, 1, 9], [1, 0, 1_800_000], [1, 0, 3_600_000], [2])

@@ -95,7 +95,9 @@ def _template(devices):
         registry.add_gateway(name, name=name, site=SITE, token=token_of(name), now_ms=START_MS)
     registry.add_schema(SCHEMA)
     registry.add_bundle(FIRST_RULES)
-    traits = Traits("sensor", COHORT_NAME, "unix", hashlib.sha256(SCHEMA).digest(), hashlib.sha256(FIRST_RULES).digest())
+    traits = Traits(
+        "sensor", COHORT_NAME, "unix", hashlib.sha256(SCHEMA).digest(), hashlib.sha256(FIRST_RULES).digest()
+    )
     for number in range(devices):
         one = identity(number)
         registry.add_device(one.device, name=one.name, site=SITE, now_ms=START_MS)

@@ -1,8 +1,8 @@
 """What is checked while it happens: each boot, each uplink request, each silence check. It writes to the history what it finds."""
 
-from protocol.keys import CRITICAL
 from protocol.messages import parse_receipt
 from protocol.segment import parse_segment
+from tests.sim.checks.lost import missing_of
 from tests.sim.device import HEARTBEAT_S
 from tests.sim.office import CHECK_S, GRACE_S
 from tests.sim.site_plan import ALL_RULES
@@ -57,6 +57,47 @@ class Watch:
             place = (fields.device, fields.lane, fields.epoch)
             if self.receipts.get(place, -1) < fields.number:
                 self.receipts[place] = fields.number
+                missing = missing_of(self._world, place, fields.number + 1)
+                if missing:
+                    self._breaks(
+                        "nothing receipted is lost", f"receipted without {sorted(missing)[:5]} of {place[1:]}"
+                    )
+
+    def looked(self):
+        """The office has looked who is silent: what else must be so at any time is asked here."""
+        self.silence_checked()
+        for device in self._world.devices:
+            if device.agent is not None:
+                self._receipts_are_the_offices(device)
+        for place, number in self._heads():
+            self._gaps_are_found(place, number)
+
+    def _receipts_are_the_offices(self, device):
+        epoch = device.agent._journal.epoch
+        for lane, state in enumerate(device.agent._journal.lanes):
+            said = self.receipts.get((device.identity.device, lane, epoch), -1)
+            if state.receipt > said:
+                self._breaks(
+                    "nothing receipted is lost",
+                    f"{device.name} believes {state.receipt}, the office said {said}",
+                )
+
+    def _heads(self):
+        rows = self._world.office.store.connection.execute("SELECT device, lane, epoch, number FROM heads")
+        return [((device, lane, epoch), number) for device, lane, epoch, number in rows]
+
+    def _gaps_are_found(self, place, number):
+        rows = self._world.office.store.connection.execute(
+            "SELECT start, stop FROM gaps WHERE device = ? AND lane = ? AND epoch = ? AND state = 'open'",
+            place,
+        )
+        told = {at for start, stop in rows for at in range(start, stop)}
+        missing = missing_of(self._world, place, number + 1)
+        if not missing <= told:
+            self._breaks(
+                "gaps are found",
+                f"{sorted(missing - told)[:5]} of {place[0].hex()[:4]} {place[1:]} are missing",
+            )
 
     def silence_checked(self):
         """After each check every device that was not heard for the limit has an open finding, and no other."""
@@ -72,13 +113,14 @@ class Watch:
             quiet_s = now - heard
             if quiet_s > limit + 2 and device.identity.device not in open_:
                 self._breaks("silence", f"{device.name} is quiet for {quiet_s:.0f} s and nobody says so")
-            if quiet_s < CHECK_S / 2 and device.identity.device in open_ and office.heard_s.get(device.identity.device):
-                self._breaks("silence", f"{device.name} was heard {quiet_s:.0f} s ago and is said to be silent")
+            if (
+                quiet_s < CHECK_S / 2
+                and device.identity.device in open_
+                and office.heard_s.get(device.identity.device)
+            ):
+                self._breaks(
+                    "silence", f"{device.name} was heard {quiet_s:.0f} s ago and is said to be silent"
+                )
 
     def _breaks(self, promise, text):
         self._world.history.breaks(promise, text)
-
-
-def is_critical(place):
-    """Say whether a place is of the critical lane."""
-    return place[0] == CRITICAL

@@ -1,6 +1,6 @@
 """One site in one process under one seed: builds it, lets the plan happen to it, calms it down, and checks every promise.
 
-    python -m tests.sim 1234
+python -m tests.sim 1234
 """
 
 import asyncio
@@ -69,6 +69,8 @@ class World:
         self.restored = set()
         # Gateways that run on an old copy of their store: docs/operating/gateway.md says what that costs.
         self.rolled_back = set()
+        # device -> commands that a gateway in the wrong hands could keep.
+        self.overheard_commands = {}
 
     def _new_folder(self, name):
         self._folders += 1
@@ -303,5 +305,11 @@ def run(seed, days=2.0, devices=5, kinds=KINDS, within=None):
             runner.run(world.run())
     history = world.history
     return Result(
-        seed, history.digest(), history.lines, history.broken, history.counts, world.plan, list(history.newest)
+        seed,
+        history.digest(),
+        history.lines,
+        history.broken,
+        history.counts,
+        world.plan,
+        list(history.newest),
     )

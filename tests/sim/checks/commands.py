@@ -7,7 +7,11 @@ from tests.sim.checks.opened import events
 
 
 def check(world):
-    said = [(device, event[3][0], event[3][1], event[3][2]) for device, _, _, _, event in events(world) if event[2] == COMMAND]
+    said = [
+        (device, event[3][0], event[3][1], event[3][2])
+        for device, _, _, _, event in events(world)
+        if event[2] == COMMAND
+    ]
     for (device, number), times in Counter((one[0], one[1]) for one in said).items():
         if times > 1 and device not in world.restored:
             yield f"{device.hex()[:4]} answered command {number} {times} times"

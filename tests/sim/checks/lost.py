@@ -1,29 +1,25 @@
 """What the office ever receipted, it holds, or a tombstone of the device covers it: whatever happened before and after."""
 
-
+from protocol.keys import CLEAR
 from protocol.segment import parse_segment
 
 
 def check(world):
-    held = {}
-    rows = world.office.store.connection.execute("SELECT device, lane, epoch, number FROM segments")
-    for device, lane, epoch, number in rows:
-        held.setdefault((device, lane, epoch), set()).add(number)
     for place, number in world.watch.receipts.items():
-        missing = set(range(number + 1)) - held.get(place, set()) - covered(world, place)
+        missing = missing_of(world, place, number + 1)
         if missing:
             yield f"receipted and not held of {place[0].hex()[:4]} {place[1:]}: {sorted(missing)[:5]}"
 
 
-def covered(world, place):
-    """Return the numbers of a lane and epoch that tombstones which the office verified cover."""
-
-    found = set()
+def missing_of(world, place, stop):
+    """Return the numbers below stop of a (device, lane, epoch) that the office neither holds nor knows a tombstone for."""
+    held, covered = set(), set()
     rows = world.office.store.connection.execute(
-        "SELECT raw FROM segments WHERE device = ? AND lane = ? AND epoch = ? AND class = 0", place
+        "SELECT number, class, raw FROM segments WHERE device = ? AND lane = ? AND epoch = ?", place
     )
-    for (raw,) in rows:
-        tombstone = parse_segment(raw).tombstone
+    for number, view_class, raw in rows:
+        held.add(number)
+        tombstone = parse_segment(raw).tombstone if view_class == CLEAR else None
         if tombstone is not None:
-            found |= set(range(tombstone.first, tombstone.last + 1))
-    return found
+            covered |= set(range(tombstone.first, tombstone.last + 1))
+    return set(range(stop)) - held - covered

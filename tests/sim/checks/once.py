@@ -10,6 +10,8 @@ def check(world):
     for (device, epoch, order), times in counted.items():
         if times > 1 and device not in world.restored:
             yield f"order {order} of {device.hex()[:4]} epoch {epoch} is there {times} times"
-    rows = world.office.store.connection.execute("SELECT digest, count(*) FROM segments GROUP BY digest HAVING count(*) > 1")
+    rows = world.office.store.connection.execute(
+        "SELECT digest, count(*) FROM segments GROUP BY digest HAVING count(*) > 1"
+    )
     for digest, times in rows:
         yield f"segment {digest.hex()[:8]} holds {times} places"

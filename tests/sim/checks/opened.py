@@ -12,7 +12,9 @@ def events(world):
 
 
 def _open_all(world):
-    rows = world.office.store.connection.execute("SELECT raw FROM segments ORDER BY device, lane, epoch, number")
+    rows = world.office.store.connection.execute(
+        "SELECT raw FROM segments ORDER BY device, lane, epoch, number"
+    )
     for (raw,) in rows.fetchall():
         segment = parse_segment(raw)
         header = segment.header

@@ -4,19 +4,28 @@
 def check(world):
     store = world.office.store
     for device in world.devices:
-        yield from _device(store, device, is_restored=device.identity.device in world.restored)
-    silent = store.devices_with_open_finding("silence")
+        found = list(_device(store, device))
+        if device.identity.device not in world.restored:
+            yield from found
+        elif found and not _is_told(store, device.identity.device):
+            yield from (f"{text}; and no finding says that it was put back" for text in found)
+    silent = set(store.devices_with_open_finding("silence")) - world.restored
     if silent:
-        yield f"silent: {[one.hex()[:4] for one in silent]}"
+        yield f"silent: {sorted(one.hex()[:4] for one in silent)}"
 
 
-def _device(store, device, *, is_restored):
+def _is_told(store, identity):
+    """A flash that was put back is a fork until a person has decided: it may wait, but not in silence."""
+    kinds = "SELECT count(*) FROM findings WHERE device = ? AND state = 'open' AND kind IN ('fork', 'clone', 'head')"
+    return store.connection.execute(kinds, (identity,)).fetchone()[0] > 0
+
+
+def _device(store, device):
     identity = device.identity.device
-    rows = store.connection.execute("SELECT lane, epoch, start, stop FROM gaps WHERE device = ? AND state = 'open'", (identity,))
+    rows = store.connection.execute(
+        "SELECT lane, epoch, start, stop FROM gaps WHERE device = ? AND state = 'open'", (identity,)
+    )
     for lane, epoch, start, stop in rows:
-        if is_restored and epoch < (device.last_epoch or 0):
-            # What the flash held before it was put back, and nobody had fetched, is gone; the gap says so.
-            continue
         yield f"{device.name}: a gap of lane {lane} epoch {epoch}, {start} to {stop - 1}"
     if device.last_heads is None:
         yield f"{device.name} did not end in order"
