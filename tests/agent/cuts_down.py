@@ -5,6 +5,8 @@ and each way to be cut. After a cut the device starts again and runs to the end:
 """
 
 import hashlib
+from copy import deepcopy
+from functools import lru_cache
 from itertools import pairwise
 
 from agent.cell import Cell
@@ -38,6 +40,19 @@ def rolling_back():
 
 def replacing():
     """A device with a confirmed release, about to adopt the next one into the other slot, which holds an older one."""
+    desk, seconds = _adopted_twice()
+    # Ciphers have a key and nothing that changes, and they cannot be copied.
+    ciphers = [
+        sealing._aes
+        for context, *_ in desk.gateway.contexts.values()
+        for sealing in (context._sealer, context._opener)
+    ]
+    return deepcopy(desk, {id(cipher): cipher for cipher in ciphers}), seconds
+
+
+@lru_cache(1)
+def _adopted_twice():
+    """The state before each cut of `replacing`, lived through once."""
     desk, seconds = adopting()
     desk.run(seconds)
     for number in (8, 9):
@@ -45,6 +60,7 @@ def replacing():
     desk.gateway.wanted = 8
     desk.run(seconds)
     desk.gateway.wanted = 9
+    desk.agent = None
     return desk, seconds
 
 

@@ -17,11 +17,11 @@ from tests.both.flash_site import SEAL_ROOT, VIEW_ROOT, Site, check
 _OPERATIONS_MAX = 500
 
 
-def sweep(prepared, steps, modes=MODES, second_cut=True):
-    """Return how many cuts were tried. Raises what a promise's check raises."""
+def sweep(prepared, steps, modes=MODES, second_cut=True, first=0, step=1):
+    """Cut each step-th operation; return how many cuts were tried. Raises what a promise's check raises."""
     cuts = 0
     for mode in modes:
-        for operation in range(_OPERATIONS_MAX):
+        for operation in range(first, _OPERATIONS_MAX, step):
             site = prepared.copy()
             if not _is_cut(site, operation, mode, steps):
                 break
