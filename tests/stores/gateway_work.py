@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 
 from gateway.errors import StoreFailed, StoreFull
+from gateway.reconcile import Lane, Offer, Want, reconcile
 from gateway.shelf import Shelf
 from gateway.store import STORED
 from gateway.store_down import StoreDown
@@ -240,3 +241,61 @@ async def look(folder, promises, cut):
     finally:
         await work.store.close()
     return wrong, gone
+
+
+class LyingLook:
+    """Looks after cuts of a disk that lies about its syncs: what was lost, and who notices.
+
+    Nobody can notice before the cut. After it the check of the start finds what is damaged, and a device's next heartbeat names
+    its newest segment, so that whatever is missing below it is asked of the device again. unnoticed: neither happened.
+    """
+
+    def __init__(self):
+        self.cuts_that_lost_segments = 0
+        self.segments_lost = 0
+        self.found_by_the_check = 0
+        self.asked_of_the_device = 0
+        self.unnoticed = 0
+
+    async def __call__(self, folder, promises, cut):
+        work = Work(folder, None)
+        work.open()
+        try:
+            due = promises.due(cut)
+            gone = lost(work.connection, due)
+            missing = {one[1:] for one in lost_segments(work.connection, due)}
+            if missing:
+                self.cuts_that_lost_segments += 1
+                self.segments_lost += len(missing)
+                self.found_by_the_check += work.store.repaired
+                asked = missing & asked_of_devices(work.store, due)
+                self.asked_of_the_device += len(asked)
+                self.unnoticed += len(missing - asked)
+        finally:
+            await work.store.close()
+        return [], gone
+
+    def document(self):
+        """Return the figures for build/stores.json."""
+        return dict(vars(self))
+
+
+def lost_segments(connection, facts):
+    """Return ("segment", device, lane, epoch, number) of each segment that a database does not bear out."""
+    return [("segment", *fact[2:6]) for fact in facts if fact[1] == "segment" and lost(connection, [fact])]
+
+
+def asked_of_devices(store, facts):
+    """Return (device, lane, epoch, number) of all that is asked for once every device has told its newest segment."""
+    newest = {}
+    for _, kind, *fact in facts:
+        if kind == "segment":
+            device, lane, epoch, number, raw = fact
+            newest[device, lane, epoch] = max(newest.get((device, lane, epoch), (-1, b"")), (number, raw))
+    asked = set()
+    for key, (number, raw) in newest.items():
+        offer = Offer(0, number, hashlib.sha256(raw).digest())
+        for action in reconcile(store.lanes.get(key, Lane()), offer):
+            if isinstance(action, Want):
+                asked.update((*key, at) for at in range(action.start, action.stop))
+    return asked

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import time
 
+from gateway.errors import StoreFailed
 from gateway.reconcile import Lane, Offer, Want, reconcile
 from gateway.store import STORED
 from office_ingest.errors import OfficeError
@@ -149,6 +150,9 @@ async def _one_flip(figures, path, rows, flip):
         return
     try:
         await _judge(figures, work, rows, good, is_changed, flip)
+    except (sqlite3.Error, UnicodeDecodeError, StoreFailed) as error:
+        figures.silent += 1
+        figures.failures.append((flip, f"nobody noticed until it was met: {error}"))
     finally:
         await work.store.close()
 
@@ -198,6 +202,16 @@ async def _heal(figures, work, true, flip):
     if any(held(work).get(place) != raw for place, raw in true.items()):
         figures.not_healed += 1
         figures.failures.append((flip, "not whole after the devices sent what was asked for"))
+
+
+def break_page_of(path, raw):
+    """Make the page that holds these bytes unreadable; return all that lies on other pages, as a test of bytes."""
+    content = bytearray(path.read_bytes())
+    start = content.index(raw) // PAGE_BYTES * PAGE_BYTES
+    content[start] = 0
+    path.write_bytes(content)
+    page = bytes(content[start : start + PAGE_BYTES])
+    return lambda other: other not in page
 
 
 # ---- the office

@@ -6,6 +6,7 @@ OUTSTATION_STORES=soak makes the tests' runs ten times as long.
 import asyncio
 import itertools
 import os
+import random
 import shutil
 import time
 
@@ -66,6 +67,24 @@ def office_figures(folder, *, rounds, every=1, run="as shipped", **disk_options)
     """Return the figures of cuts under an office's database and keystore."""
     recorded = record_office(folder / "run", rounds, **disk_options)
     return _sweep(folder, recorded, office_work.Look(), office_work.NAME, every, run)
+
+
+def lying_figures(folder, *, rounds, every=1, seed=1):
+    """Return the figures of cuts under a gateway's store whose disk does half of its syncs, and what notices the loss."""
+    rng = random.Random(seed)
+    recorded = record_gateway(folder / "run", rounds, lies=lambda number: rng.random() < 0.5)
+    look = gateway_work.LyingLook()
+    figures = _sweep(folder, recorded, look, gateway_work.NAME, every, "half of the syncs are not done")
+    return figures, look
+
+
+def check_lies(folder, *, rounds, every=1):
+    """Fail if a segment that a lying disk lost is not asked for again; else return the figures."""
+    figures, look = lying_figures(folder, rounds=rounds, every=every)
+    assert look.unnoticed == 0, (
+        f"{look.unnoticed} of {look.segments_lost} lost segments are not asked for again"
+    )
+    return figures, look
 
 
 def check_gateway_cuts(folder, *, rounds, every=1):

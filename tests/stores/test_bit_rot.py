@@ -20,6 +20,7 @@ from office_ingest.cli import office as office_commands
 from office_ingest.prove.repair import repair_database
 from office_ingest.receive.keystore import Keystore
 from office_ingest.storage.replacement import replace_damaged
+from office_ingest.storage.rows import COLUMNS
 from office_ingest.watch.damage import look_through, record_damage
 from protocol.diagnostic import DiagnosticError
 from protocol.keys import LANE_NAMES
@@ -86,7 +87,12 @@ def check_cut_repair(folder, at):
 
 def test_log_of_the_damaged_store_is_carried_over_too(memory):
     """What was committed and not yet written back lies in the log: a repair reads it there, and it is never played into the new file."""
-    path = rot.make_gateway_file(memory, 4)
+    check_log_is_carried_over(memory)
+
+
+def check_log_is_carried_over(folder):
+    """Repair a store whose newest segment lies in the log only; fail if anything but the damaged row is gone."""
+    path = rot.make_gateway_file(folder, 4)
     true = rot.rows_of(path)[0]
     place = flip_in_a_segment(path)
     late = segment(500)
@@ -95,8 +101,11 @@ def test_log_of_the_damaged_store_is_carried_over_too(memory):
         image = _commit_to_the_log(connection, path, late)
     path.write_bytes(image[0])
     path.with_name("gateway.db-wal").write_bytes(image[1])
-    work = gateway_work.Work(memory, None)
-    work.open()
+    work = gateway_work.Work(folder, None)
+    try:
+        work.open()
+    except DiagnosticError as error:
+        raise AssertionError(f"the repaired store cannot be opened: {error}") from error
     held = rot.held(work)
     asyncio.run(work.store.close())
 
@@ -113,6 +122,20 @@ def _commit_to_the_log(connection, path, raw):
     )
     connection.commit()
     return path.read_bytes(), path.with_name("gateway.db-wal").read_bytes()
+
+
+def test_rows_around_an_unreadable_page_are_carried_over(memory):
+    """A page in the middle of a gateway's segments cannot be read: all that lies on others is held on."""
+    path = rot.make_gateway_file(memory, 8)
+    raws = [row[6] for row in rot.rows_of(path)[0]]
+    is_elsewhere = rot.break_page_of(path, raws[len(raws) // 2])
+    work = gateway_work.Work(memory, None)
+    work.open()
+    held = set(rot.held(work).values())
+    asyncio.run(work.store.close())
+
+    assert held == {raw for raw in raws if is_elsewhere(raw)}
+    assert 0 < len(held) < len(raws)
 
 
 def test_scrub_finds_a_flip_under_a_running_gateway(memory):
@@ -244,6 +267,25 @@ def test_replacement_cut_at_any_step_is_carried_on(memory, at):
     assert repaired.damages == []
     assert rot.segments_of(path) == before
     assert len(kept) == (at != "made")
+
+
+def test_rows_around_an_unreadable_page_of_the_office_are_carried_over(memory):
+    """A page in the middle of the office's segments cannot be read: all that lies on others is kept, the rest is asked for again."""
+    check_unreadable_page(memory)
+
+
+def check_unreadable_page(folder):
+    """Make a page of segments unreadable, repair, and fail if one of another page is gone."""
+    path, _ = rot.make_office_files(folder, 8)
+    at = COLUMNS["segments"].index("raw") + 1
+    raws = [row[at] for row in rot.segments_of(path)[0]]
+    is_elsewhere = rot.break_page_of(path, raws[len(raws) // 2])
+    with contextlib.closing(Keystore.open(folder / "keystore.db")) as keystore:
+        repaired = repair_database(path, keystore, now_ms=2)
+    held = {row[at] for row in rot.segments_of(path)[0]}
+
+    assert held == {raw for raw in raws if is_elsewhere(raw)}
+    assert sum(stop - start for _, start, stop in repaired.wanted) == len(raws) - len(held) > 0
 
 
 def test_damage_under_a_running_office_becomes_a_finding(memory):

@@ -9,7 +9,7 @@ import pytest
 from tests.stores import gateway_work, office_work, vfs
 from tests.stores.faults import KINDS
 from tests.stores.promises import Promises
-from tests.stores.runs import check_faults, size
+from tests.stores.runs import check_faults, check_lies, size
 
 pytestmark = pytest.mark.skipif(bool(vfs.why_not()), reason=vfs.why_not() or "-")
 
@@ -80,3 +80,12 @@ def test_full_file_system_is_said_and_survived(small, site):
 
     assert "full" in str(work.refusals[0])
     assert ([], []) == (wrong, gone)
+
+
+@pytest.mark.timeout(600)
+def test_what_a_lying_disk_lost_is_asked_of_the_devices_again(memory):
+    """A disk that does half of its syncs loses acknowledged segments at a cut, unseen by anybody; the next heartbeat names each."""
+    figures, look = check_lies(memory, rounds=size(ci=4, soak=20))
+
+    assert figures.cuts_that_lost > 0
+    assert look.segments_lost == look.asked_of_the_device > 0
