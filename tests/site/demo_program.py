@@ -8,11 +8,12 @@ from tests.site.harness import ROWS, write_synthetic
 from tools.cli import main
 
 
-def _write_recording(target, cache=None):
+def write_recording(target, cache=None):
+    """Write the synthetic recording where the true ones would be; return its rows."""
     write_synthetic(target)
     return ROWS
 
 
 if __name__ == "__main__":
-    tools.recordings.write_recording = _write_recording
+    tools.recordings.write_recording = write_recording
     main()

@@ -11,9 +11,13 @@ import pytest
 
 from protocol.diagnostic import INTERRUPTED, UNREACHABLE
 from tests.site.harness import ROOT
+from tests.site.sleeping_program import SILENT
 
 PROCESSES = 4  # office, gateway, two devices
-SECONDS_MAX = 20.0
+# How long anything may take before the test gives up; nothing is measured.
+SECONDS_MAX = 120.0
+# The `outstation` command over real processes, and over ones that only sleep.
+TRUE, SLEEPING = "tests.site.demo_program", "tests.site.sleeping_program"
 
 
 def _processes_of(folder):
@@ -30,13 +34,18 @@ def _processes_of(folder):
     return found
 
 
-def _start(folder, *words):
+def _start(folder, program, **environment):
     """Start a demonstration whose temporary folder lies in a folder of the test."""
-    program = [sys.executable, "-m", "tests.site.demo_program", "demo", "--devices", "2", *words]
+    words = [sys.executable, "-m", program, "demo", "--devices", "2"]
     # Temporary folders of the demonstration, and nobody else's, are made here.
-    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": f"{ROOT}:{ROOT / 'firmware'}"}
+    paths = {"TMPDIR": str(folder), "PYTHONPATH": f"{ROOT}:{ROOT / 'firmware'}"}
     return subprocess.Popen(
-        program, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        words,
+        cwd=ROOT,
+        env={**os.environ, **paths, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -48,24 +57,32 @@ def _wait_for(is_so, process, what):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("processes", [1, PROCESSES], ids=["while it starts", "in the middle"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_interrupted_demonstration_leaves_nothing_behind(tmp_path, number, processes):
-    """Ctrl-C or a plain kill ends it with 130: no process is left, no file, and no traceback is shown."""
-    process = _start(tmp_path)
-    _wait_for(lambda: len(_processes_of(tmp_path)) >= processes, process, "the start")
+def _interrupted(folder, process, number, processes):
+    """Interrupt a demonstration that has so many processes: it leaves nothing behind."""
+    _wait_for(lambda: len(_processes_of(folder)) >= processes, process, "the start")
     process.send_signal(number)
     output, _ = process.communicate(timeout=SECONDS_MAX)
 
     assert process.returncode == INTERRUPTED, output
-    assert _processes_of(tmp_path) == []
-    assert list(tmp_path.iterdir()) == []
+    assert _processes_of(folder) == []
+    assert list(folder.iterdir()) == []
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_demonstration_interrupted_while_it_starts_leaves_nothing_behind(tmp_path, number):
+    """Ctrl-C or a plain kill ends it with 130: no process is left, no file, and no traceback is shown."""
+    _interrupted(tmp_path, _start(tmp_path, SLEEPING, **{SILENT: "1"}), number, 1)
+
+
+def test_demonstration_interrupted_in_the_middle_leaves_nothing_behind(tmp_path):
+    """The same over all true processes, while they work."""
+    _interrupted(tmp_path, _start(tmp_path, TRUE), signal.SIGINT, PROCESSES)
 
 
 def test_second_interrupt_leaves_no_process_behind(tmp_path):
     """Whoever presses Ctrl-C twice gets the prompt back at once, and still no process is left."""
-    process = _start(tmp_path)
+    process = _start(tmp_path, SLEEPING)
     _wait_for(lambda: len(_processes_of(tmp_path)) >= PROCESSES, process, "the start")
     process.send_signal(signal.SIGINT)
     time.sleep(0.01)
@@ -103,7 +120,7 @@ def test_demonstration_without_network_says_the_command_that_fetches_the_recordi
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=SECONDS_MAX,
         check=False,
     )
     said = process.stdout + process.stderr
