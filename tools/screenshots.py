@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.page_bench import CHROMIUM, FLAGS
+from tools.page_browser import CHROMIUM, FLAGS
 from tools.page_office import running_office
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"

@@ -68,6 +68,23 @@ def test_each_figure_is_a_share_of_its_budget():
     assert above == ["first row"]
 
 
+def test_a_slow_line_a_change_and_growth_have_budgets_too():
+    """Each is a share of its own, and is said in a line of its own."""
+    slow = {"median": 900.0, "p95": 1650.0, "worst": 1700.0}
+    change = {"median": 500.0, "p95": 900.0, "worst": 1300.0}
+    more = FIGURES | {
+        "browser": FIGURES["browser"] | {"first_row_slow_ms": slow},
+        "left_open": {"change_ms": change, "reconnects": 2_000, "growth_mb": 1.0},
+    }
+    share = page_bench.shares(more)
+    said = {line[:16].rstrip(): line for line in page_bench.lines(more)}
+
+    assert (1.1, 0.75, 0.2) == (share["first_row_slow_ms"], share["change_ms"], share["growth_mb"])
+    assert said["row, slowly"].endswith("1.10 of 1,500  ABOVE IT")
+    assert said["a change"].endswith("0.75 of 1,200")
+    assert "1.0 MB more after 2000 lost connections   0.20 of 5" in said["left open"]
+
+
 def test_what_was_skipped_has_no_share():
     """Without a browser two budgets are not judged, and the line says why."""
     skipped = FIGURES | {"browser": "chromium is missing"}

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.ui.test_accessibility import violations
 from tools.demo_rules import demo_bundle
+from tools.page_browser import LOSE_CONNECTIONS, QUICK_RECONNECTS, heap_bytes
 from tools.page_fleet import SCHEMA, beat
 
 _STALE_WITHIN_MS = 15_000
@@ -101,38 +102,14 @@ def test_stale_page_has_no_accessibility_violation(own_office, tab, axe):
 def test_a_page_left_open_over_many_reconnects_does_not_grow(own_office, tab):
     """Two hundred lost connections later the page has one stream, shows what is so, and has grown by less than 5 MB."""
     page = tab()
-    page.add_init_script(_QUICK_RECONNECTS)
+    page.add_init_script(QUICK_RECONNECTS)
     page.goto(own_office.url)
     _live(page)
     session = page.context.new_cdp_session(page)
-    before = _heap(session)
-    page.evaluate(_LOSE_CONNECTIONS, 200)
-    after = _heap(session)
+    before = heap_bytes(session)
+    page.evaluate(LOSE_CONNECTIONS, 200)
+    after = heap_bytes(session)
 
     assert page.evaluate("window.opened") > 200
     assert page.evaluate("window.streams.filter(one => one.readyState !== EventSource.CLOSED).length") == 1
     assert after - before < 5_000_000
-
-
-# The page waits a second before it connects again; here it waits a moment.
-_QUICK_RECONNECTS = """
-window.streams = []; window.opened = 0;
-window.EventSource = class extends window.EventSource {
-  constructor(...all) { super(...all); window.opened += 1; window.streams.push(this); }
-};
-const wait = window.setTimeout;
-window.setTimeout = (call, delay, ...more) => wait(call, Math.min(delay ?? 0, 5), ...more);
-"""
-_LOSE_CONNECTIONS = """async times => {
-  for (let at = 0; at < times; at++) {
-    const [stream] = window.streams.splice(0);
-    stream.close();
-    stream.onerror(new Event("error"));
-    while (!window.streams.length || window.streams[0].readyState !== EventSource.OPEN) await new Promise(go => setTimeout(go, 5));
-  }
-}"""
-
-
-def _heap(session):
-    session.send("HeapProfiler.collectGarbage")
-    return session.send("Runtime.getHeapUsage")["usedSize"]
