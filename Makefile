@@ -33,7 +33,7 @@ wheel: $(READY)
 
 ui: $(READY)
 	@test -x /usr/bin/chromium || { echo "Chromium is missing. Install it with: sudo apt-get install chromium"; exit 2; }
-	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m browser tests/ui
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile -m browser tests/ui
 
 clean:
 	rm -rf build dist .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

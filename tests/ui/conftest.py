@@ -1,13 +1,17 @@
 """A headless Chromium of the system, the offices it looks at, and axe-core from npm. What is missing is said with the command that brings it."""
 
+import copy
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.ui.offices import PageOffice
+from tests.ui.visiting import visit
 from tools.device_types import ROOT
+from tools.site import free_port
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -72,12 +76,39 @@ def empty_office(tmp_path_factory):
     made.kill()
 
 
+@pytest.fixture(scope="session")
+def small_office(tmp_path_factory):
+    """A small office that nobody starts: own_office is a copy of it, which takes a moment where recording a fleet takes seconds."""
+    return PageOffice(tmp_path_factory.mktemp("small") / "office", devices=40)
+
+
 @pytest.fixture
-def own_office(tmp_path):
+def own_office(small_office, tmp_path):
     """A small office of this test's own, which it may kill and change."""
-    made = PageOffice(tmp_path / "office", devices=40).start()
+    made = _copy(small_office, tmp_path / "office").start()
     yield made
     made.kill()
+
+
+def _copy(office, folder):
+    """Return another office with the same fleet in a new folder, on a port of its own."""
+    assert office.process is None, "files of a running office are no copy of it"
+    shutil.copytree(office.folder, folder)
+    other = copy.copy(office)
+    other.folder, other.port = folder, free_port(socket.SOCK_STREAM)
+    other.url = f"http://127.0.0.1:{other.port}"
+    config = folder / office.fleet.config.name
+    before = f"port = {office.port}\n"
+    assert config.read_text().count(before) == 1
+    config.write_text(config.read_text().replace(before, f"port = {other.port}\n"))
+    other.fleet = office.fleet._replace(config=config)
+    return other
+
+
+@pytest.fixture(scope="session")
+def visits(browser, office):
+    """Every kind of page, each visited once in a window that holds nothing yet: what it asked for, weighed, complained of."""
+    return [visit(browser, office, path) for path in office.paths()]
 
 
 @pytest.fixture(scope="session")

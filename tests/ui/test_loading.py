@@ -1,40 +1,14 @@
-"""What a page asks for, weighs and needs: nothing from elsewhere, little, and no script."""
+"""What a page needs: no script, nothing from elsewhere; and each is there for machines too."""
 
 import json
 
-WEIGHT_MAX = 150_000
-_WATCH_POLICY = """
-window.broken = [];
-document.addEventListener("securitypolicyviolation", event => window.broken.push(`${event.violatedDirective}: ${event.blockedURI}`));
-"""
-
-
-def test_no_page_asks_another_host_or_breaks_its_policy(office, tab):
-    """Every kind of page, with its script running: each request goes to the office itself, no policy is broken, nothing complains."""
-    page = tab()
-    asked, said = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on(
-        "console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None
-    )
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.add_init_script(_WATCH_POLICY)
-    broken = {}
-    for path in office.paths():
-        page.goto(office.url + path)
-        page.locator("#age.live").wait_for()
-        broken[path] = page.evaluate("window.broken")
-
-    missing = [text for text in said if "404" not in text]
-    assert [] == [url for url in asked if not url.startswith(office.url + "/")]
-    assert {} == {path: what for path, what in broken.items() if what}
-    assert [] == missing
+from tests.ui.visiting import WATCH_POLICY
 
 
 def test_a_slip_would_be_stopped(office, tab):
     """The policy is not only sent: a script that somebody smuggled into a page, and a request to another host, do not happen."""
     page = tab()
-    page.add_init_script(_WATCH_POLICY)
+    page.add_init_script(WATCH_POLICY)
     page.goto(office.url)
     page.evaluate(
         """() => {
@@ -52,22 +26,6 @@ def test_a_slip_would_be_stopped(office, tab):
         text.partition(":")[0] for text in page.evaluate("window.broken")
     )
     assert page.evaluate("window.smuggled") is None
-
-
-def test_every_page_is_light(office, tab):
-    """The first view of every kind of page, with all that it loads, stays within 150 kB, uncompressed."""
-    weights = {}
-    for path in office.paths():
-        page = tab()
-        sizes = []
-        page.on("response", lambda response, sizes=sizes: sizes.append(response))
-        page.goto(office.url + path)
-        page.locator("#age.live").wait_for()
-        weights[path] = sum(len(answer.body()) for answer in sizes if "/live" not in answer.url)
-        page.context.close()
-
-    assert all(weights.values())
-    assert {} == {path: weight for path, weight in weights.items() if weight > WEIGHT_MAX}
 
 
 def test_everything_works_without_a_script(office, tab):
