@@ -45,7 +45,12 @@ def read_kill_point(text: str | None) -> KillPoint:
     if not text:
         return KillPoint()
     name, _, count = text.partition(":")
-    if name not in (*POINTS, *DOWN_POINTS) or not count.isdigit() or int(count) < 1:
+    if (
+        name not in (*POINTS, *DOWN_POINTS)
+        or not count.isdigit()
+        or not int(count[:9]) >= 1
+        or len(count) > 9
+    ):
         raise DiagnosticError(
             Diagnostic(
                 "usage-wrong",

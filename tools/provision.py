@@ -288,7 +288,8 @@ def _recording_mistakes(path: Path) -> list[Diagnostic]:
 
 def _is_reading(cell: str) -> bool:
     text = cell.strip()
-    return not text or (text.isascii() and text.removeprefix("-").isdigit() and abs(int(text)) < 1 << 31)
+    digits = text.removeprefix("-")
+    return not text or (digits.isascii() and digits.isdigit() and len(digits) <= 10 and int(digits) < 1 << 31)
 
 
 def _write_keys(office: Office, folder: Path, device: bytes, plan: DevicePlan) -> None:

@@ -171,8 +171,16 @@ def _next_order(journal) -> int:
     """Return the highest durable order + 1 over both lanes.
 
     A lane whose newest events no longer open lies before the other's: the checkpoint of a period's start has a higher
-    order than anything of the period before. When neither opens, the cell's reservation is above all.
+    order than anything of the period before. When neither opens, or flash lost bits of one, the cell's reservation is above all.
     """
+    try:
+        highest = _highest_order(journal)
+    except ProtocolError:
+        highest = -1
+    return highest + 1 if highest >= 0 else journal.cell.order_reserved
+
+
+def _highest_order(journal) -> int:
     highest = -1
     for lane in LANES:
         for number in range(journal.lanes[lane].next_number - 1, journal.kept_from(lane) - 1, -1):
@@ -183,7 +191,7 @@ def _next_order(journal) -> int:
             if opened[1]:
                 highest = max(highest, opened[1][-1][0])
                 break
-    return highest + 1 if highest >= 0 else journal.cell.order_reserved
+    return highest
 
 
 def _newest_checkpoint(journal, epoch: int) -> tuple:
@@ -259,5 +267,9 @@ def _kept(journal, lane: int, epoch: int) -> tuple:
 
 
 def _open_at(journal, lane: int, epoch: int, number: int):
+    """As open_events; no events of a segment of which flash lost bits: its key is gone, the chain tells the office, the device goes on."""
     raw = journal.read(lane, number, epoch)
-    return open_events(journal, raw) if raw is not None else None
+    try:
+        return open_events(journal, raw) if raw is not None else None
+    except ProtocolError:
+        return 0, []

@@ -237,7 +237,15 @@ def _read_key(folder: Path) -> LmsKey:
         if version != 1 or len(leaves) != 1 << HEIGHTS[tree]:
             raise KeyDamaged(f"{folder} holds a key of another version, or not all of its leaves")
         keys = LmsKey(identity, seed, tree=tree, one_time=one_time, leaves=leaves)
-    except (ProtocolError, ValueError, TypeError, KeyError, FileNotFoundError) as error:
+    except (
+        ProtocolError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        KeyError,
+        OverflowError,
+        FileNotFoundError,
+    ) as error:
         raise KeyDamaged(f"the key in {folder} cannot be read: {error}") from None
     if keys.public != public:
         raise KeyDamaged(f"the leaves in {folder} do not give its public key")
