@@ -4,7 +4,7 @@ PYTEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: demo site bench test check canary wheel ui clean
+.PHONY: demo site bench test check canary sim wheel ui clean
 
 demo: $(READY)
 	@mkdir -p build
@@ -27,6 +27,9 @@ check: $(READY)
 
 canary: $(READY)
 	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m canary
+
+sim: $(READY)
+	$(BIN)/python -m tests.sim --seeds 0..200 --json build/sim.json
 
 wheel: $(READY)
 	$(BIN)/python -m pytest -q -m wheel tests/tools/test_wheel.py
