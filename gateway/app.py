@@ -76,12 +76,7 @@ class Gateway:
         delivery = Delivery(self.shelf, self.health)
         self._site = udp.Site(self.sessions, self.collector, delivery, self.health, point=point)
         self.fetcher = Fetcher(
-            self.shelf,
-            self.health,
-            self._office.get,
-            backoff=self._backoff(rng),
-            clock=clock,
-            point=point,
+            self.shelf, self.health, self._office.get, backoff=self._backoff(rng), clock=clock, point=point
         )
         outbox = Outbox(
             self.store,
@@ -103,8 +98,7 @@ class Gateway:
         self.collector.arrived = self.uplink.wake
         self._scrub = Scrub(files.database, self.store, self.health, clock=clock)
         self._saved = ""
-        self._reopened = 0
-        self._repaired = 0
+        self._counted = (0, 0)
         self._tasks: list[asyncio.Task[None]] = []
         self.link: udp.UdpLink | None = None
 
@@ -155,12 +149,17 @@ class Gateway:
             await self._save_health()
             await self._clock.sleep(HEALTH_INTERVAL_S)
 
+    def _count_store(self) -> None:
+        # What was counted already, of this process.
+        reopened, repaired = self._counted
+        self._counted = (self.store.reopened, self.store.repaired)
+        self.health.count("store_reopened", self.store.reopened - reopened)
+        self.health.count("store_repaired", self.store.repaired - repaired)
+
     async def _save_health(self) -> None:
         self.health.store_fault = self.store.fault()
         self.health.down = self.shelf.document()
-        self.health.count("store_reopened", self.store.reopened - self._reopened)
-        self.health.count("store_repaired", self.store.repaired - self._repaired)
-        self._reopened, self._repaired = self.store.reopened, self.store.repaired
+        self._count_store()
         body = self.health.body()
         if body == self._saved:
             return
