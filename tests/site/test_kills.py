@@ -44,7 +44,7 @@ DEVICE_POINTS = (
 )
 # How often a point may be passed before the kill: not often where it comes once in seconds.
 _COUNTS_MAX = {"before_actuate": 2, "after_actuate": 2, "before_erase": 1, "after_erase": 1}
-_COUNT_MAX = 8
+_COUNT_MAX = 4
 HERE = "tests/site/test_kills.py::test_kills_at_every_point_and_at_seeded_moments_change_no_figure"
 
 
@@ -93,7 +93,7 @@ class Story:
         killable = [*site.devices, site.gateway, site.office]
         async with asyncio.TaskGroup() as tasks:
             for _ in range(count):
-                await asyncio.sleep(self.chance.uniform(0.2, 0.9))
+                await asyncio.sleep(self.chance.uniform(0.1, 0.6))
                 service, pause = self.chance.choice(killable), self.chance.uniform(0.0, 0.6)
                 await self.until_it_runs(service)
                 is_starting = service in self.starting
