@@ -6,7 +6,7 @@ A flash that was put back uses orders again: that is what its fork looks like, a
 from office_ingest.overview import open_read_only
 from office_ingest.prove.verify import verify_database
 
-_OF_A_FORK = ("events", "forks", "heads", "findings", "tallies", "decisions")
+_OF_A_FORK = ("events", "forks", "heads", "findings")
 
 
 def check(world):
