@@ -75,7 +75,7 @@ def _figures(is_soak):
             store,
             kind,
             rounds=2,
-            step=4 if store == "office" and not is_soak else 1,
+            step=runs.fault_step(store, kind, is_long=is_soak),
         )
         for store in ("gateway", "office")
         for kind in KINDS

@@ -21,6 +21,11 @@ VARIABLE = "OUTSTATION_STORES"
 CUT_EVERY = 32
 
 
+def fault_step(store, kind, *, is_long):
+    """Return which operations of a kind are failed: each, or every fourth of the office's many writes and reads in a short run."""
+    return 1 if is_long or store == gateway_work.NAME or kind in ("sync error", "truncate error") else 4
+
+
 def size(*, ci, soak):
     """Return how long a run is to be, by the environment."""
     return soak if os.environ.get(VARIABLE) == "soak" else ci

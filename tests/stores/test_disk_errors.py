@@ -9,7 +9,7 @@ import pytest
 from tests.stores import gateway_work, office_work, vfs
 from tests.stores.faults import KINDS
 from tests.stores.promises import Promises
-from tests.stores.runs import check_faults, check_lies, size
+from tests.stores.runs import check_faults, check_lies, fault_step, size
 
 pytestmark = pytest.mark.skipif(bool(vfs.why_not()), reason=vfs.why_not() or "-")
 
@@ -19,8 +19,7 @@ pytestmark = pytest.mark.skipif(bool(vfs.why_not()), reason=vfs.why_not() or "-"
 @pytest.mark.parametrize("store", ["gateway", "office"])
 def test_failing_disk_costs_no_acknowledged_row(memory, store, kind):
     """Whichever operation of a kind fails, the store says so, takes what comes when the disk is mended, and lost nothing."""
-    # The office writes several times as much; CI takes every fourth of its operations.
-    step = size(ci=4, soak=1) if store == "office" else 1
+    step = fault_step(store, kind, is_long=size(ci=False, soak=True))
     figures = check_faults(memory, store, kind, step=step)
 
     assert figures.points > 0
