@@ -4,7 +4,7 @@ PYTEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: demo site bench test check canary sim wheel ui clean
+.PHONY: demo site bench test check canary sim drills soak wheel ui clean
 
 demo: $(READY)
 	@mkdir -p build
@@ -37,6 +37,37 @@ wheel: $(READY)
 ui: $(READY)
 	@test -x /usr/bin/chromium || { echo "Chromium is missing. Install it with: sudo apt-get install chromium"; exit 2; }
 	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile -m browser tests/ui
+
+drills: $(READY)
+	@mkdir -p build
+	$(BIN)/python -m tools.drills --json build/drills.json
+
+# Hours. `make -k soak` goes on after a run that failed.
+SOAKS := soak-sim soak-cuts soak-counters soak-stores soak-fuzz soak-tests soak-drills
+.PHONY: $(SOAKS)
+soak: $(SOAKS)
+
+soak-sim: $(READY)
+	$(BIN)/python -m tests.sim --seeds 0..10000
+
+soak-cuts: $(READY)
+	$(BIN)/python -m tests.cuts --cuts 200000 --all-pairs
+
+soak-counters: $(READY)
+	$(BIN)/python -m tests.cuts --counters 10000
+
+soak-stores: $(READY)
+	$(BIN)/python -m tests.stores --soak
+
+soak-fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --frames 100000000
+
+soak-tests: $(READY)
+	OUTSTATION_SOAK=1 $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not canary and not wheel and not browser"
+
+soak-drills: $(READY)
+	@mkdir -p build
+	$(BIN)/python -m tools.drills --size soak --json build/drills-soak.json
 
 clean:
 	rm -rf build dist .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

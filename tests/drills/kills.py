@@ -11,7 +11,7 @@ import time
 from protocol.diagnostic import DiagnosticError
 from tests.drills.books import events_held, read
 from tests.drills.field import Make, lay_out, verify
-from tests.site.harness import stop_all
+from tests.site.harness import stop_devices, stop_services, until, waiting
 from tools.drills.memory import mib, peak_kib
 from tools.drills.plan import CI
 from tools.drills.row import Row
@@ -19,8 +19,8 @@ from tools.site_proof import prove_site
 
 EVERY_S = 2.0
 LOSS = 0.2
-# (devices, seconds of kills)
-SIZES = {CI: (50, 60.0), "soak": (50, 600.0)}
+# (devices, seconds of kills). Two processors carry fifty, but not beside the other lane of drills: see docs/operating/drills.md.
+SIZES = {CI: (24, 60.0), "soak": (50, 600.0)}
 DRAIN_S = 90
 
 
@@ -85,13 +85,14 @@ class Storm:
         await service.start()
 
 
-async def run(folder, size, seed, say, *, prepare=lambda site: None, devices=None, seconds=None):
+async def run(
+    folder, size, seed, say, *, prepare=lambda site: None, devices=None, seconds=None, drain_ms=DRAIN_S * 1000
+):
     """Return the row. prepare(site): may change how its processes start, before any does."""
     wanted, rage_s = SIZES[size]
     devices, seconds = devices or wanted, seconds or rage_s
     makes = [
-        Make(f"device-{n + 1}", per_s=1, seal_s=2, sectors=32, drain_ms=DRAIN_S * 1000)
-        for n in range(devices)
+        Make(f"device-{n + 1}", per_s=1, seal_s=2, sectors=32, drain_ms=drain_ms) for n in range(devices)
     ]
     row = Row(
         "kills",
@@ -103,7 +104,7 @@ async def run(folder, size, seed, say, *, prepare=lambda site: None, devices=Non
     storm = Storm(site, seed)
     prepare(site)
     try:
-        await _story(site, storm, seconds, say, row)
+        await _story(site, storm, seconds, drain_ms / 1000, say, row)
     except (AssertionError, DiagnosticError) as error:
         row.faults.append(f"story: {error}")
     finally:
@@ -112,7 +113,7 @@ async def run(folder, size, seed, say, *, prepare=lambda site: None, devices=Non
     return [row]
 
 
-async def _story(site, storm, seconds, say, row):
+async def _story(site, storm, seconds, patience_s, say, row):
     await site.office.start()
     await site.gateway.start()
     await asyncio.gather(*(device.start() for device in site.devices))
@@ -125,7 +126,9 @@ async def _story(site, storm, seconds, say, row):
     row.figures["events_at_the_office_when_kills_end"] = events_held(site.office_folder / "office.db")
     say("the storm is over; devices seal and drain")
     began = time.monotonic()
-    await stop_all(site)
+    await stop_devices(site)
+    await until(lambda: not waiting(site), "the gateway's outbox is not empty", patience_s)
+    await stop_services(site)
     row.figures["drain_s"] = round(time.monotonic() - began, 1)
 
 

@@ -49,8 +49,9 @@ DRILLS = ("strangers", "flood", "peers", "replays", "malformed", "callers")
 class Ground:
     """The site under fire, and what every drill on it needs."""
 
-    def __init__(self, site, captured, size, seed, say):
+    def __init__(self, site, captured, size, seed, say, patience_s):
         self.site = site
+        self.patience_s = patience_s
         self.captured = captured
         self.size = size
         self.chance = random.Random(seed)
@@ -77,7 +78,9 @@ class Ground:
         """Wait until the honest device has a receipt for something that it sealed after now."""
         before = self.receipted()
         try:
-            await until(lambda: self.receipted() > before + 1, "the honest device gets no receipt", 40.0)
+            await until(
+                lambda: self.receipted() > before + 1, "the honest device gets no receipt", self.patience_s
+            )
         except AssertionError as error:
             row.faults.append(f"served: {error}")
 
@@ -99,12 +102,14 @@ class Ground:
             database.close()
 
 
-async def run(folder, size, seed, say, *, drills=DRILLS, prepare=lambda site: None, amounts=None):
+async def run(
+    folder, size, seed, say, *, drills=DRILLS, prepare=lambda site: None, amounts=None, drain_ms=40_000
+):
     """Return a row for each drill. prepare(site): may change how its processes start; amounts: another Size."""
     captured = strangers.Captured()
-    makes = [Make("honest", per_s=8, has_log=True), Make("stolen")]
+    makes = [Make("honest", per_s=8, has_log=True, drain_ms=drain_ms), Make("stolen")]
     site = await lay_out(folder, makes, keep=captured)
-    ground = Ground(site, captured, amounts or SIZES[size], seed, say)
+    ground = Ground(site, captured, amounts or SIZES[size], seed, say, drain_ms / 1000)
     rows = [Row(f"network {name}", _STORIES[name].__doc__.splitlines()[0], seed, size) for name in drills]
     prepare(site)
     try:
@@ -141,7 +146,7 @@ async def _story(ground, drills, rows):
             is_same and site.gateway.is_running and site.office.is_running, "alive", "a process ended"
         )
     await site.devices[0].stop(2, 60.0)
-    await until(lambda: not waiting(site), "the gateway's outbox is not empty")
+    await until(lambda: not waiting(site), "the gateway's outbox is not empty", ground.patience_s)
     await stop_services(site)
 
 
@@ -169,10 +174,10 @@ def _age(ground, began_ms):
 
 
 async def ask_strangely(ground, row):
-    """requests without keys, one from each socket; whatever comes back in eight seconds is counted"""
+    """requests without keys, one from each socket; whatever comes back in five seconds is counted"""
     datagrams = strangers.plain_requests()
     datagrams += [strangers.junk(ground.chance, ground.captured.requests) for _ in range(300)]
-    found = await strangers.ask(ground.port, datagrams, 8.0)
+    found = await strangers.ask(ground.port, datagrams, 5.0)
     # A captured request is authenticated, and its answer may be an Echo challenge: it counts here all the same.
     found += await strangers.ask(
         ground.port, [strangers.again(r, 9) for r in ground.captured.requests[:50]], 2.0

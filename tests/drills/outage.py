@@ -42,7 +42,7 @@ class Size:
     seconds_max: float
 
 
-SIZES = {CI: Size(1.0, 240, 2.5, 96, 90.0), "soak": Size(72.0, 400, 20.0, 256, 7200.0)}
+SIZES = {CI: Size(1.0, 400, 2.0, 96, 90.0), "soak": Size(72.0, 400, 20.0, 256, 7200.0)}
 
 
 def write_calm(path):

@@ -124,7 +124,9 @@ def make(kind, drain_ms):
     return Make(kind, per_s=4, drain_ms=drain_ms)
 
 
-async def run(folder, size, seed, say, *, kinds=tuple(KINDS), prepare=lambda site: None, drain_ms=40_000):
+async def run(
+    folder, size, seed, say, *, kinds=tuple(KINDS), prepare=lambda site: None, drain_ms=40_000, seconds=None
+):
     """Return a row for each kind of lie. prepare(site): may change how its processes start, before any does."""
     site = await lay_out(folder, [make(kind, drain_ms) for kind in kinds])
     watcher = Watcher(site, kinds, folder / "acts")
@@ -138,7 +140,7 @@ async def run(folder, size, seed, say, *, kinds=tuple(KINDS), prepare=lambda sit
     plant(site.gateway, "tests.drills.rogue_gateway", str(folder / "plan.json"))
     prepare(site)
     try:
-        await _story(site, watcher, honest, SECONDS[size], say)
+        await _story(site, watcher, honest, seconds or SECONDS[size], drain_ms / 1000, say)
     except (AssertionError, DiagnosticError) as error:
         rows[0].faults.append(f"story: {error}")
     finally:
@@ -147,7 +149,7 @@ async def run(folder, size, seed, say, *, kinds=tuple(KINDS), prepare=lambda sit
     return rows
 
 
-async def _story(site, watcher, honest, seconds, say):
+async def _story(site, watcher, honest, seconds, patience_s, say):
     looking = asyncio.create_task(watcher.keep_looking())
     try:
         await site.office.start()
@@ -168,7 +170,7 @@ async def _story(site, watcher, honest, seconds, say):
     await site.gateway.start()
     await asyncio.sleep(1.0)
     await stop_devices(site)
-    await until(lambda: not waiting(site), "the gateway's outbox is not empty")
+    await until(lambda: not waiting(site), "the gateway's outbox is not empty", patience_s)
     await stop_services(site)
 
 

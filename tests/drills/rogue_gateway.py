@@ -33,8 +33,8 @@ _EVERY, _WHICH = 3, 1
 # Far enough above every number of a drill.
 _FAR = 1000
 _KEPT = 40
-# Ends the ciphertext: in front of a tag of 32 bytes and its head of two.
-_IN_BODY = -40
+# Ends the ciphertext, in front of a tag of 32 bytes and its head of two; and the tag.
+_IN_BODY, _IN_TAG = -40, -1
 
 
 def flip(raw: bytes, at: int) -> bytes:
@@ -94,11 +94,11 @@ class Lies:
 
     def fork(self, segments, beats):
         """Tell two different segments of some numbers, the true one first."""
-        return self._each(segments, lambda at, raw: [(at, raw), (None, flip(raw, _IN_BODY))]), beats
+        return self._each(segments, lambda at, raw: [(at, raw), (None, flip(raw, _IN_TAG))]), beats
 
     def forge_first(self, segments, beats):
         """Tell two different segments of some numbers, the forged one first."""
-        return self._each(segments, lambda at, raw: [(None, flip(raw, _IN_BODY)), (at, raw)]), beats
+        return self._each(segments, lambda at, raw: [(None, flip(raw, _IN_TAG)), (at, raw)]), beats
 
     def forge_heartbeats(self, segments, beats):
         """Add to each heartbeat one that claims other heads."""

@@ -19,7 +19,7 @@ from tools.flashimage import read_image
 from tools.site_proof import prove_site
 
 # How often the store goes back.
-SIZES = {CI: 2, "soak": 60}
+SIZES = {CI: 1, "soak": 60}
 PAUSE_S = 2.0
 KEPT, RESTORED = ("kept-1", "kept-2"), "restored"
 

@@ -60,18 +60,19 @@ def command(json_file: Path, size: str, only: tuple[str, ...], seed: int) -> Non
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     rows, broken = asyncio.run(_run([lane for lane in lanes if lane], size, seed, folder))
+    seconds = round(time.monotonic() - started, 1)
     document = {
         "schema": SCHEMA,
         "version": SCHEMA_VERSION,
         "size": size,
         "seed": seed,
         "machine": describe(folder),
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": seconds,
         "broken": broken,
         "rows": [row.as_json() for row in rows],
     }
     json_file.write_text(json.dumps(document, indent=1) + "\n")
-    _show(rows, broken, document["seconds"], json_file)
+    _show(rows, broken, seconds, json_file)
     sys.exit(FINDING if any(not row.is_good for row in rows) else INTERNAL if broken else OK)
 
 
