@@ -34,6 +34,7 @@ class Network:
         self.parted = set()
         self._overheard = deque(maxlen=_OVERHEARD_MAX)
         self._nonces = {}
+        self._repeatable = set()
 
     # ---- datagrams
 
@@ -108,6 +109,10 @@ class Network:
             return
         nonce = ("own", own) if own is not None else ("asked", piv)
         body = hashlib.sha256(message.payload).digest()
+        if body in self._repeatable:
+            # A repeated answer: who changes the message ID of a request gets what was answered to another one.
+            return
+        self._repeatable.add(body)
         if gateway.name not in self._world.rolled_back:
             self._once(("answer", device.link_secret(gateway), kid, context, *nonce), body, device)
 
