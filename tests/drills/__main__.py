@@ -5,6 +5,7 @@ import asyncio
 import importlib
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -17,6 +18,8 @@ from tools.drills.plan import CI, NAMES, SIZES
 def main(arguments: list[str]) -> int:
     """Run one part, write its rows, and return 1 where a check failed."""
     options = _options(arguments)
+    # Its site's processes must not outlive it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
 
     def say(text: str) -> None:

@@ -6,10 +6,11 @@ Parts are separate processes so that a flood cannot starve the relay of another 
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -54,6 +55,11 @@ def command(json_file: Path, size: str, only: tuple[str, ...], seed: int) -> Non
 
     docs/operating/drills.md explains each row. Exit code 1 where a check failed.
     """
+    if not (ROOT / "tests" / "drills").is_dir():
+        raise click.UsageError(
+            f"the drills' stories are not in {ROOT}: run this in a checkout, by make drills"
+        )
+    signal.signal(signal.SIGTERM, _end_in_order)
     started = time.monotonic()
     lanes = [[name for name in lane if not only or name in only] for lane in LANES]
     folder = json_file.parent / "drills"
@@ -74,6 +80,11 @@ def command(json_file: Path, size: str, only: tuple[str, ...], seed: int) -> Non
     json_file.write_text(json.dumps(document, indent=1) + "\n")
     _show(rows, broken, seconds, json_file)
     sys.exit(FINDING if any(not row.is_good for row in rows) else INTERNAL if broken else OK)
+
+
+def _end_in_order(_number: int, _frame: Any) -> NoReturn:
+    """Let a plain kill end the run as Ctrl-C does, with all processes of all sites."""
+    raise KeyboardInterrupt
 
 
 def _show(rows: list[Row], broken: list[str], seconds: float, json_file: Path) -> None:
@@ -123,6 +134,12 @@ async def _part(name: str, size: str, seed: int, folder: Path) -> int | None:
         stderr=asyncio.subprocess.STDOUT,
     )
     assert process.stdout is not None
-    async for line in process.stdout:
-        click.echo(f"{name:9} {line.decode(errors='replace').rstrip()}")
+    try:
+        async for line in process.stdout:
+            click.echo(f"{name:9} {line.decode(errors='replace').rstrip()}")
+    except asyncio.CancelledError:
+        # It ends its site's processes before it ends itself.
+        process.terminate()
+        await process.wait()
+        raise
     return await process.wait()
