@@ -1,0 +1,242 @@
+"""The page of what was tried says what the runs wrote, and names what is missing."""
+
+import json
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+
+from protocol.diagnostic import FINDING, OK
+from tools.device_types import ROOT
+from tools.proof.__main__ import command
+from tools.proof.page import BEGIN, DRAIN, END, STORAGE, SURVIVAL, markdown, write_page
+from tools.proof.picture import bars, curve
+from tools.proof.rows import Tried, tried
+from tools.proof.sources import SOURCES, read_figures
+
+DRILL = {"figures": {}, "signs": [], "faults": [], "lost": 0, "doubled": 0, "forged": 0, "about": "an outage"}
+CUT = {"store": "gateway", "operations": 3, "cuts": 11, "images": 9, "cuts_that_lost": 1, "cuts_wrong": 1}
+ROT = {
+    "flips": 13,
+    "changed_segments": 5,
+    "found_of_changed": 5,
+    "silent": 0,
+    "deleted_good": 0,
+    "not_healed": 0,
+}
+ENTRY = {"name": "cbor", "taken": 3, "refused": 14}
+SIGN = {"what": "gap", "by": "office", "heartbeats": 1}
+DOCUMENTS = {
+    "sim.json": {
+        "worlds": 200,
+        "broken": {"7": ["nothing is lost: a segment"]},
+        "device_days": 2000,
+        "device_days_per_cpu_s": 9.5,
+        "faults": {"cut flash": 4711},
+        "machine": {"system": "Linux", "python": "3.11.7"},
+        "command": ["python", "-m", "tests.sim", "--seeds", "0..200"],
+        "storage": [[0, 0], [24, 5000]],
+    },
+    "cuts.json": {
+        "sweep": {"journal": {"cuts": 2340, "second_cuts": 1170, "operations": 390, "broken": 0}},
+        "counters": {"boots": 10000, "cuts": 6145, "crashes": 4043, "seals": 68946, "reused": 0},
+        "peers": [
+            {
+                "variant": "littlefs",
+                "cuts": 19,
+                "cuts_that_lost": 17,
+                "lost_worst": 3,
+                "bytes_per_payload_byte": 2.5,
+                "erases_per_record": 0.1,
+            }
+        ],
+    },
+    "stores.json": {
+        "sqlite": "3.40.1",
+        "cuts": [{**CUT, "unopenable": 0}],
+        "faults": [
+            {"store": "office", "kind": "no space", "points": 62, "images": 250, "lost": 0, "wrong": 0}
+        ],
+        "bit_rot": [{"store": "office", **ROT}],
+        "lying_disk": {"cuts": 976, "segments_lost": 3316, "asked_of_the_device": 3316, "unnoticed": 0},
+        "weaker_settings": [{"run": "synchronous_off", **CUT, "worst_loss": 26}],
+    },
+    "fuzz.json": {
+        "seed": 1,
+        "cpython": {"cbor": ENTRY, "seconds": 1.0},
+        "micropython": {"cbor": ENTRY, "seconds": 2.0},
+        "hosts": [ENTRY, ENTRY],
+    },
+    "drills.json": {
+        "size": "ci",
+        "seed": 5,
+        "broken": [],
+        "rows": [
+            {**DRILL, "name": "kills", "done": {"gateway kills": 24, "office kills": 15, "devices": 50}},
+            {
+                **DRILL,
+                "name": "rogue alter",
+                "done": {"lies": 18},
+                "signs": [SIGN],
+                "faults": ["signs: none", "lost: 2"],
+            },
+            {**DRILL, "name": "outage", "done": {"power cuts": 2}, "figures": {"drain_s": 0.8}},
+        ],
+    },
+}
+DOCUMENTS["drills.json"]["rows"][2]["figures"]["drain_curve"] = [[0, 419], [0.8, 0]]
+
+
+@pytest.fixture
+def build(tmp_path):
+    folder = tmp_path / "build"
+    folder.mkdir()
+    for name, document in DOCUMENTS.items():
+        (folder / name).write_text(json.dumps(document))
+    return folder
+
+
+@pytest.fixture
+def page(tmp_path):
+    path = tmp_path / "docs" / "proof.md"
+    path.parent.mkdir()
+    path.write_text(f"before\n{BEGIN}old\n{END}after\n")
+    return path
+
+
+def _run(build, page):
+    return CliRunner().invoke(command, ["--build", str(build), "--page", str(page)])
+
+
+def test_rows_are_what_the_files_say(build):
+    """How often and how much broke, of every kind of figure."""
+    rows = {(row.part, row.what): (row.times, row.broken) for row in tried(read_figures(build).held)}
+
+    assert rows == {
+        ("Simulation", "worlds of a whole site"): (200, 1),
+        ("Power cuts of the flash", "journal"): (2340, 0),
+        ("Nonces", "seals counted"): (68946, 0),
+        ("Stores", "gateway: power cuts"): (11, 2),
+        ("Stores", "office: no space"): (62, 0),
+        ("Stores", "office: bits flipped"): (13, 0),
+        ("Stores", "gateway: a disk that lies"): (976, 0),
+        ("Frames", "the device's decoders on cpython"): (17, 0),
+        ("Frames", "the device's decoders on micropython"): (17, 0),
+        ("Frames", "the hosts' decoders"): (34, 0),
+        ("Real processes", "kills"): (39, 0),
+        ("Real processes", "rogue alter"): (18, 2),
+        ("Real processes", "outage"): (2, 0),
+    }
+
+
+def test_page_keeps_its_prose_and_takes_the_figures(build, page):
+    """What stands between the marks is replaced, what stands around them stays, and a second run changes nothing."""
+    result = _run(build, page)
+
+    text = page.read_text()
+    assert result.exit_code == OK, result.output
+    assert text.startswith(f"before\n{BEGIN}") and text.endswith(f"{END}after\n")
+    assert "old" not in text
+    for said in (
+        "13 rows, 5 promises broken.",
+        "| journal | 2,340 | 0 |",
+        "| cut flash | 4,711 |",
+        "littlefs",
+    ):
+        assert said in text
+    assert "18 lies; noticed: gap, by office, after 1 heartbeats" in text
+    assert "Missing" not in text
+    _run(build, page)
+    assert page.read_text() == text
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+def test_missing_figures_are_named_with_the_command_that_makes_them(build, page, source):
+    """A run that nobody has done is not passed over."""
+    path = build / source.file
+    if source.key:
+        document = json.loads(path.read_text())
+        del document[source.key]
+        path.write_text(json.dumps(document))
+    else:
+        path.unlink()
+
+    result = _run(build, page)
+
+    assert result.exit_code == FINDING
+    assert f"`{source.command}`" in page.read_text()
+    assert source.command in result.output
+
+
+def test_nothing_run_gives_a_page_that_says_so(tmp_path, page):
+    """No figure is made up, and no picture is left over from another run."""
+    pictures = page.parent / "pictures"
+    pictures.mkdir()
+    (pictures / SURVIVAL).write_text("old")
+
+    result = _run(tmp_path / "nothing", page)
+
+    assert result.exit_code == FINDING
+    assert "No figures are there yet." in page.read_text()
+    assert list(pictures.iterdir()) == []
+
+
+def test_pictures_are_drawn_where_there_are_figures(build, page):
+    """Survival, drain and storage, each well-formed and named by the page."""
+    _run(build, page)
+
+    text = page.read_text()
+    for name in (SURVIVAL, DRAIN, STORAGE):
+        ET.parse(page.parent / "pictures" / name)
+        assert f"(pictures/{name})" in text
+
+
+def test_every_bar_says_how_often_and_what_broke():
+    """A picture alone tells what the table does; more often is longer."""
+    svg = bars(
+        [Tried("Part", "a <few>", 10, 0), Tried("Part", "many", 100_000, 3), Tried("Part", "more", 7, None)]
+    )
+
+    lengths = [float(width) for width in re.findall(r'width="([\d.]+)" height', svg)]
+    texts = [node.text for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
+    assert lengths[0] < lengths[1]
+    assert {"a <few>", "10", "broken 0", "100,000", "broken 3", "7"} <= set(texts)
+    assert sum(text.startswith("broken") for text in texts) == 2
+    assert svg.count('class="bad"') == 1
+
+
+def test_curve_goes_from_its_first_point_to_its_last():
+    """The greatest value touches the top, none the foot."""
+    svg = curve([(0, 400), (2, 100), (4, 0)], "title", "seconds", "waiting")
+
+    places = re.search(r'points="([^"]+)"', svg)[1].split()
+    heights = [float(place.split(",")[1]) for place in places]
+    assert heights == sorted(heights)
+    assert (heights[0], heights[-1]) == (20.0, 200.0)
+
+
+def test_page_without_marks_is_not_written(build, page):
+    """The prose is nobody's to overwrite."""
+    page.write_text("only prose\n")
+
+    with pytest.raises(ValueError, match="put them back"):
+        write_page(page, page.parent, read_figures(build))
+    assert page.read_text() == "only prose\n"
+
+
+def test_page_of_the_checkout_has_its_marks_and_its_pictures():
+    """docs/proof.md can be written again, and shows only pictures that there are."""
+    text = (ROOT / "docs" / "proof.md").read_text("utf-8")
+
+    assert text.count(BEGIN) == text.count(END) == 1
+    for name in re.findall(r"\(pictures/([^)]+)\)", text):
+        assert (ROOT / "docs" / "pictures" / name).is_file()
+
+
+def test_drill_that_broke_off_counts_as_broken(build):
+    """No row is no proof."""
+    figures = read_figures(build)
+    figures.held["drills"]["broken"] = ["kills broke off with exit code 70"]
+
+    assert "| kills broke off with exit code 70 | 0 | 1 |" in markdown(figures, {})

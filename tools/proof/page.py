@@ -1,0 +1,150 @@
+"""The figures as Markdown, between the marks of docs/proof.md, and the pictures beside it."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from tools.proof.picture import bars, curve
+from tools.proof.rows import Tried, faults, tried
+from tools.proof.sources import Figures
+
+BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
+SURVIVAL, DRAIN, STORAGE = "proof-survival.svg", "proof-drain.svg", "proof-storage.svg"
+# Where a run may have left a curve: a list of [x, y].
+_DRAIN_KEY, _STORAGE_KEY = "drain_curve", "storage"
+
+
+def write_page(page: Path, pictures: Path, figures: Figures) -> None:
+    """Write the figures into the page between its marks, and the pictures. Raises ValueError where the page has no marks."""
+    text = page.read_text("utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{page} has not both marks {BEGIN.strip()} and {END.strip()}; put them back")
+    drawn = draw(figures)
+    pictures.mkdir(parents=True, exist_ok=True)
+    for name in (SURVIVAL, DRAIN, STORAGE):
+        (pictures / name).unlink(missing_ok=True)
+        if name in drawn:
+            (pictures / name).write_text(drawn[name], "utf-8")
+    page.write_text(before + BEGIN + markdown(figures, drawn) + END + after, "utf-8")
+
+
+def draw(figures: Figures) -> dict[str, str]:
+    """Return file name -> SVG of each picture for which there are figures."""
+    drawn = {}
+    rows = tried(figures.held)
+    if rows:
+        drawn[SURVIVAL] = bars(rows + faults(figures.held))
+    drain = next(
+        (row["figures"][_DRAIN_KEY] for row in _drills(figures) if _DRAIN_KEY in row["figures"]), None
+    )
+    if drain:
+        drawn[DRAIN] = curve(
+            drain, "A backlog drains", "seconds since the uplink is back", "segments waiting"
+        )
+    storage = figures.held.get("sim", {}).get(_STORAGE_KEY)
+    if storage:
+        drawn[STORAGE] = curve(storage, "Storage over time", "virtual hours", "bytes")
+    return drawn
+
+
+def _drills(figures: Figures) -> list[dict[str, Any]]:
+    return figures.held.get("drills", {}).get("rows", [])
+
+
+def markdown(figures: Figures, drawn: dict[str, str]) -> str:
+    """Return what stands between the marks; drawn: the pictures that there are."""
+    rows = tried(figures.held)
+    parts = [_summary(rows), *_made(figures.held), *_missing(figures)]
+    if SURVIVAL in drawn:
+        parts.append(f"![What was tried, how often, and what broke](pictures/{SURVIVAL})")
+    parts += [_table(part, list(those)) for part, those in groupby(rows, lambda row: row.part)]
+    parts += [*_faults(figures), *_weaker(figures), *_peers(figures), *_curves(figures, drawn)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(rows: list[Tried]) -> str:
+    broken = sum(row.broken or 0 for row in rows)
+    return f"{len(rows)} rows, {broken} promises broken." if rows else "No figures are there yet."
+
+
+def _made(held: dict[str, Any]) -> Iterator[str]:
+    """Give the sizes, seeds and versions that the figures say of themselves."""
+    said = []
+    if "sim" in held:
+        machine = held["sim"]["machine"]
+        said.append(
+            f"Simulation: `{' '.join(held['sim']['command'])}`, {machine['system']}, Python {machine['python']}."
+        )
+    if "stores" in held:
+        said.append(f"Stores: SQLite {held['stores']['sqlite']}.")
+    if "fuzz" in held:
+        said.append(f"Frames: seed {held['fuzz']['seed']}.")
+    if "drills" in held:
+        said.append(f"Real processes: size {held['drills']['size']}, seed {held['drills']['seed']}.")
+    if said:
+        yield " ".join(said)
+
+
+def _missing(figures: Figures) -> Iterator[str]:
+    if figures.missing:
+        lines = [f"- {source.what} (`build/{source.file}`): `{source.command}`" for source in figures.missing]
+        yield "Missing from this page, with the command that makes it:\n\n" + "\n".join(lines)
+
+
+def _table(part: str, rows: list[Tried]) -> str:
+    head = [f"### {part}", "", "| what | times | broken | |", "|---|--:|--:|---|"]
+    return "\n".join(
+        [*head, *(f"| {row.what} | {row.times:,} | {row.broken:,} | {row.words} |" for row in rows)]
+    )
+
+
+def _faults(figures: Figures) -> Iterator[str]:
+    lines = [f"| {row.what} | {row.times:,} |" for row in faults(figures.held)]
+    if lines:
+        yield "\n".join(["### Faults of the simulation", "", "| fault | times |", "|---|--:|", *lines])
+
+
+def _weaker(figures: Figures) -> Iterator[str]:
+    weaker = figures.held.get("stores", {}).get("weaker_settings")
+    if weaker:
+        lines = [
+            f"| {one['run']} | {one['cuts']:,} | {one['cuts_that_lost']:,} | {one['worst_loss']:,} | {one['cuts_wrong']:,} |"
+            for one in weaker
+        ]
+        head = ["| setting | cuts | that lost | at worst | wrong |", "|---|--:|--:|--:|--:|"]
+        yield "\n".join(["### The stores under weaker settings, none of which is shipped", "", *head, *lines])
+
+
+def _peers(figures: Figures) -> Iterator[str]:
+    peers = figures.held.get("peers")
+    if peers:
+        lines = [
+            f"| {one['variant']} | {one['cuts']:,} | {one['cuts_that_lost']:,} | {one['lost_worst']:,}"
+            f" | {one['bytes_per_payload_byte']} | {one['erases_per_record']} |"
+            for one in peers
+        ]
+        head = [
+            "| storage | cuts | that lost | at worst | bytes written for a byte | erases for a record |",
+            "|---|--:|--:|--:|--:|--:|",
+        ]
+        yield "\n".join(["### The same records on other storage", "", *head, *lines])
+
+
+def _curves(figures: Figures, drawn: dict[str, str]) -> Iterator[str]:
+    for row in _drills(figures):
+        if row["name"] == "outage":
+            said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in _plain(row["figures"]))
+            yield f"### After the outage\n\n{row['about']}: {said}."
+    if DRAIN in drawn:
+        yield f"![A backlog drains](pictures/{DRAIN})"
+    if STORAGE in drawn:
+        yield f"### Storage over time\n\n![Storage over time](pictures/{STORAGE})"
+    elif "sim" in figures.held:
+        yield "No picture of storage over time: `build/sim.json` holds no such series yet. That it stays bounded is checked in every world."
+
+
+def _plain(figures: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in figures.items() if not isinstance(value, (list, dict))]
