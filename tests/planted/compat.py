@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from tools.device_types import ROOT
+from tools.proof import page, rows
 
 _FOLDERS = ("firmware", "gateway", "office_ingest", "protocol", "rules", "tools")
 _BESIDES = ("tests/site/harness.py", "docs/rules/demo.yaml", "pyproject.toml")
@@ -59,3 +60,36 @@ def plant(folder: Path, fault: tuple) -> Path:
         text = text.replace(before, after)
     path.write_text(text, "utf-8")
     return folder
+
+
+# ---- the page of what was tried
+
+
+def say_that_nothing_broke(put):
+    """Give each row as if every promise had held."""
+    true = rows.tried
+    put(page, "tried", lambda held: [row._replace(broken=0) for row in true(held)])
+
+
+def pass_over_what_was_not_run(put):
+    """Name no figures that are missing."""
+    put(page, "_missing", lambda figures: iter(()))
+
+
+def keep_an_old_picture(put):
+    """Leave pictures of another run where they are."""
+    put(Path, "unlink", lambda self, missing_ok=False: None)
+
+
+# NAME -> (plant(put), the test of tests/tools/test_proof.py that must fail)
+PAGE_FAULTS = {
+    "say_that_nothing_broke": (
+        say_that_nothing_broke,
+        "test_page_keeps_its_prose_and_takes_the_figures",
+    ),
+    "pass_over_what_was_not_run": (
+        pass_over_what_was_not_run,
+        "test_missing_figures_are_named_with_the_command_that_makes_them",
+    ),
+    "keep_an_old_picture": (keep_an_old_picture, "test_nothing_run_gives_a_page_that_says_so"),
+}

@@ -88,8 +88,8 @@ DOCUMENTS = {
 DOCUMENTS["drills.json"]["rows"][2]["figures"]["drain_curve"] = [[0, 419], [0.8, 0]]
 
 
-@pytest.fixture
-def build(tmp_path):
+def lay_build(tmp_path):
+    """Write the figures of every run under a folder; return where."""
     folder = tmp_path / "build"
     folder.mkdir()
     for name, document in DOCUMENTS.items():
@@ -97,12 +97,22 @@ def build(tmp_path):
     return folder
 
 
-@pytest.fixture
-def page(tmp_path):
+def lay_page(tmp_path):
+    """Write a page with its marks under a folder; return it."""
     path = tmp_path / "docs" / "proof.md"
     path.parent.mkdir()
     path.write_text(f"before\n{BEGIN}old\n{END}after\n")
     return path
+
+
+@pytest.fixture
+def build(tmp_path):
+    return lay_build(tmp_path)
+
+
+@pytest.fixture
+def page(tmp_path):
+    return lay_page(tmp_path)
 
 
 def _run(build, page):
