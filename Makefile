@@ -4,7 +4,7 @@ PYTEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: demo site bench test check canary sim drills soak wheel ui clean
+.PHONY: demo site bench test sweep check canary sim drills soak wheel ui clean
 
 demo: $(READY)
 	@mkdir -p build
@@ -20,7 +20,10 @@ site: $(READY)
 	$(BIN)/outstation demo --live --dir build/site
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not canary and not wheel and not browser"
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not sweep and not canary and not wheel and not browser"
+
+sweep: $(READY)
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "sweep and not canary"
 
 check: $(READY)
 	$(BIN)/python -m tools.check

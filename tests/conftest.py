@@ -1,12 +1,20 @@
-"""Ends every run with the table of capabilities: which S-ids this run proved, by which tests."""
+"""Ends every run with the table of capabilities: which S-ids this run proved, by which tests.
+
+Marks the sweeps: what tries every cut, every disk state, a million frames or whole histories of a site has a tier of its own.
+"""
+
+from pathlib import Path
 
 import pytest
 
 _PROOFS = "proves"
+_SWEEPS = [Path(__file__).parent / name for name in ("cuts", "fuzz", "sim", "stores")]
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
+        if any(folder in item.path.parents for folder in _SWEEPS):
+            item.add_marker(pytest.mark.sweep)
         ids = [name for marker in item.iter_markers(_PROOFS) for name in marker.args]
         unknown = [name for name in ids if not _is_capability(name)]
         if unknown:
