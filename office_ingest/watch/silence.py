@@ -44,26 +44,23 @@ class SilenceWatch:
         self._silent = silent
         return fallen, again
 
-    def unsaid(self, fallen: Iterable[bytes], again: Iterable[bytes]) -> None:
-        """Take back what check() told: it could not be recorded, and the next check must tell it again."""
-        self._silent = (self._silent - set(fallen)) | set(again)
+    def said(self, silent: Iterable[bytes]) -> None:
+        """Go on from the devices that are recorded as silent: of a batch that failed nobody knows whether it was kept."""
+        self._silent = set(silent)
 
 
 def record_silence(watch: SilenceWatch, store: SqliteStore, now_ms: int) -> None:
     """Record which devices fell silent or are heard again since the last call.
 
-    Raises StoreUnavailable: nothing was recorded, the next call does it.
+    Raises StoreUnavailable: the next call records what this one did not.
     """
+    watch.said(store.devices_with_open_finding("silence"))
     fallen, again = watch.check(store.device_ids())
     if not fallen and not again:
         return
     text = f"no heartbeat for {watch.limit_s:g} s"
-    try:
-        with store.transaction():
-            for device in fallen:
-                store.add_finding(device, "silence", "", text, now_ms)
-            for device in again:
-                store.clear_finding(device, "silence", "", now_ms)
-    except BaseException:
-        watch.unsaid(fallen, again)
-        raise
+    with store.transaction():
+        for device in fallen:
+            store.add_finding(device, "silence", "", text, now_ms)
+        for device in again:
+            store.clear_finding(device, "silence", "", now_ms)

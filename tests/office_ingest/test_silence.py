@@ -1,5 +1,7 @@
 """Silence is noticed by a clock that never goes back, once for each device, and ends with the next heartbeat."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from office_ingest.errors import StoreUnavailable
@@ -86,4 +88,31 @@ def test_silence_that_could_not_be_recorded_is_recorded_by_the_next_check(tmp_pa
     record_silence(watch, desk.store, 3)
 
     assert [("silence", "")] == desk.findings()
+
+
+def test_silence_that_a_failing_disk_kept_all_the_same_ends_with_the_next_heartbeat(tmp_path, monkeypatch):
+    """The commit failed and was kept; the device is heard before the next check."""
+    desk = OfficeDesk(tmp_path)
+    device = DeviceModel(1)
+    desk.add(device)
+    now = [0.0]
+    watch = SilenceWatch(interval_s=10, grace_s=5, monotonic=lambda: now[0])
+    record_silence(watch, desk.store, 1)
+    now[0] = 30.0
+    honest = desk.store.transaction
+
+    @contextmanager
+    def kept_and_failed():
+        with honest():
+            yield
+        raise StoreUnavailable("the sync failed")
+
+    monkeypatch.setattr(desk.store, "transaction", kept_and_failed)
+    with pytest.raises(StoreUnavailable):
+        record_silence(watch, desk.store, 2)
+    monkeypatch.undo()
+    watch.heard(device.device)
+    record_silence(watch, desk.store, 3)
+
+    assert [] == desk.findings()
     desk.close()
