@@ -3,7 +3,6 @@
 import asyncio
 import random
 
-from agent import app as agent_app
 from agent.app import Agent
 from agent.board import Board
 from agent.cell import Cell
@@ -15,11 +14,6 @@ from protocol.aes_host import Aes128
 from tests.sim.clock import DeviceTicks
 from tests.sim.history import Crash
 from tests.sim.site_plan import FIRST_RULES, SAMPLE_S, SCHEMA
-
-# A simulated device does less often what costs a wake-up and finds nothing: it looks whether something is due every 50 s instead
-# of every 50 ms, and records its health every half hour instead of every minute.
-agent_app._SLEEP_MS = 50_000
-agent_app._HEALTH_MS = 1_800_000
 
 HEARTBEAT_S = 3600
 _SETTINGS = {

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import random
 from types import SimpleNamespace
@@ -32,8 +31,6 @@ from tests.sim.clock import HostClock
 from tests.sim.disk import Disk
 from tests.sim.history import Crash
 from tests.sim.site_plan import START_MS, token_of
-
-logging.getLogger("gateway").setLevel(logging.CRITICAL)
 
 BYTES_MAX = 1 << 20
 

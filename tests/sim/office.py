@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import random
 import shutil
 
@@ -23,8 +22,6 @@ from tests.sim.device import HEARTBEAT_S
 from tests.sim.disk import Disk
 from tests.sim.history import Crash
 from tests.sim.site_plan import START_MS, office_template
-
-logging.getLogger("office_ingest").setLevel(logging.CRITICAL)
 
 GRACE_S = 600
 CHECK_S = 900

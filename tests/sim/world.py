@@ -5,12 +5,14 @@ python -m tests.sim 1234
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agent import app as agent_app
 from agent import journal as agent_journal
 from tests.sim import checks
 from tests.sim.clock import SimLoop, Time
@@ -229,7 +231,12 @@ class World:
         one.crash("for a copy")
         one.disk.copy_to(copy)
 
+        folder = one.disk.folder
+
         def put_back():
+            if one.disk.folder != folder or one.hostile is not None:
+                # Replaced meanwhile: nobody puts the store of another machine, or of a thief, into it.
+                return
             one.crash("rolled back")
             one.disk.restore(copy)
             self.rolled_back.add(one.name)
@@ -271,6 +278,25 @@ class World:
 
 
 @contextlib.contextmanager
+def _in_simulation():
+    """While inside, a device does less often what costs a wake-up and finds nothing, and hosts write no logs.
+
+    It looks whether something is due every 50 s instead of every 50 ms, and records its health every half hour, not every minute.
+    """
+    kept = agent_app._SLEEP_MS, agent_app._HEALTH_MS
+    levels = {name: logging.getLogger(name).level for name in ("gateway", "office_ingest")}
+    agent_app._SLEEP_MS, agent_app._HEALTH_MS = 50_000, 1_800_000
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        agent_app._SLEEP_MS, agent_app._HEALTH_MS = kept
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextlib.contextmanager
 def _truth(history):
     """While inside, every segment that an agent is about to write is noted."""
     honest = agent_journal.Journal.commit
@@ -301,7 +327,12 @@ def run(seed, days=2.0, devices=5, kinds=KINDS, within=None):
             within(world)
         loop = SimLoop(world.time)
         loop.set_exception_handler(_quiet)
-        with _truth(world.history), disks(world.disk_of), asyncio.Runner(loop_factory=lambda: loop) as runner:
+        with (
+            _in_simulation(),
+            _truth(world.history),
+            disks(world.disk_of),
+            asyncio.Runner(loop_factory=lambda: loop) as runner,
+        ):
             runner.run(world.run())
     history = world.history
     return Result(
