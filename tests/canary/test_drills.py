@@ -28,7 +28,7 @@ STRANGERS = {
     "challenge_all_alike": "replays",
     "stumble_over_nonsense": "malformed",
 }
-AMOUNTS = network.Size(flood=0, peers=0, replays=40_000, malformed=500, nonsense=60, calls=0, held_open=0)
+AMOUNTS = network.Size(flood=0, peers=0, replays=20_000, malformed=500, nonsense=16, calls=0, held_open=0)
 
 
 def _prepare(name):

@@ -3,7 +3,9 @@
 Devices are started as MicroPython itself, without the command in front of it: dozens of them start in a second or two.
 """
 
+import asyncio
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -132,6 +134,14 @@ def _add(site: Site, office: Office, make: Make, recording: Path, index: int) ->
     folder = site.folder / make.name
     site.device_ids.append(provision_device(office, site.gateway_folder, folder, plan))
     site.devices.append(Device(folder, site.logs / f"{make.name}.log"))
+
+
+async def stop_devices(site: Site, seconds: float) -> None:
+    """Let the devices seal and drain, at most so long; DiagnosticError if one does not end in order."""
+    codes = await asyncio.gather(*(device.stop(signal.SIGINT, seconds) for device in site.devices))
+    for device, code in zip(site.devices, codes, strict=True):
+        if code != 0:
+            raise device.failed(f"{device.name} ended with exit code {code}")
 
 
 def plant(service: Service, module: str, *words: str) -> None:

@@ -10,8 +10,8 @@ import time
 
 from protocol.diagnostic import DiagnosticError
 from tests.drills.books import events_held, read
-from tests.drills.field import Make, lay_out, verify
-from tests.site.harness import stop_devices, stop_services, until, waiting
+from tests.drills.field import Make, lay_out, stop_devices, verify
+from tests.site.harness import stop_services, until, waiting
 from tools.drills.memory import mib, peak_kib
 from tools.drills.plan import CI
 from tools.drills.row import Row
@@ -126,7 +126,8 @@ async def _story(site, storm, seconds, patience_s, say, row):
     row.figures["events_at_the_office_when_kills_end"] = events_held(site.office_folder / "office.db")
     say("the storm is over; devices seal and drain")
     began = time.monotonic()
-    await stop_devices(site)
+    # What the settings allow them, and as much again for a busy machine.
+    await stop_devices(site, 2 * patience_s)
     await until(lambda: not waiting(site), "the gateway's outbox is not empty", patience_s)
     await stop_services(site)
     row.figures["drain_s"] = round(time.monotonic() - began, 1)

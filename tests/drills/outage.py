@@ -14,8 +14,8 @@ from protocol.diagnostic import DiagnosticError
 from protocol.keys import CRITICAL
 from protocol.segment import parse_segment
 from tests.drills.books import events_held, read
-from tests.drills.field import Make, lay_out, verify
-from tests.site.harness import stop_all, until, write_synthetic
+from tests.drills.field import Make, lay_out, stop_devices, verify
+from tests.site.harness import stop_services, until, waiting, write_synthetic
 from tools.demo.ages import open_rows, quantile, read_log
 from tools.drills.memory import mib, peak_kib
 from tools.drills.plan import CI
@@ -33,7 +33,10 @@ LIVE = "live"
 
 @dataclass(frozen=True)
 class Size:
-    """hours: virtual ones. per_s: samples a second of the wall, of each device. pauses: between two blows, seconds."""
+    """hours: virtual ones. per_s: samples a second of the wall, of each device. pause_s: between two blows.
+
+    sectors: of each ring, enough for all hours: what a full ring gives up is another drill's business. seconds_max: patience.
+    """
 
     hours: float
     per_s: int
@@ -42,7 +45,7 @@ class Size:
     seconds_max: float
 
 
-SIZES = {CI: Size(1.0, 400, 2.0, 96, 90.0), "soak": Size(72.0, 400, 20.0, 256, 7200.0)}
+SIZES = {CI: Size(1.0, 400, 2.0, 96, 90.0), "soak": Size(72.0, 400, 20.0, 512, 7200.0)}
 
 
 def write_calm(path):
@@ -188,7 +191,9 @@ async def _story(outage, row):
     row.figures |= {"segments_waiting": count, "drain_s": round(time.monotonic() - began, 1)}
     await asyncio.sleep(2.0)
     outage.note_peak()
-    await stop_all(site)
+    await stop_devices(site, outage.size.seconds_max)
+    await until(lambda: not waiting(site), "the gateway's outbox is not empty", outage.size.seconds_max)
+    await stop_services(site)
     row.done = {"virtual hours": outage.size.hours, "events in the outage": recorded} | outage.done
     row.figures |= _live_ages(site, mend_ms, drained_ms)
 

@@ -30,13 +30,16 @@ class Traffic:
 
 
 class Captured:
-    """keep() of a relay that drops nothing and remembers requests of devices as they pass."""
+    """keep() of a relay that remembers requests of devices as they pass. While is_cut, it drops everything."""
 
     def __init__(self, most: int = 400):
         self.requests = []
+        self.is_cut = False
         self._most = most
 
     def __call__(self, upward, datagram):
+        if self.is_cut:
+            return False
         if upward and len(datagram) > 4 and datagram[0] >> 4 == 4 and len(self.requests) < self._most:
             self.requests.append(datagram)
         return True

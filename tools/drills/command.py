@@ -23,6 +23,7 @@ from tools.drills.screen import fault_lines, figure_lines, table
 
 SCHEMA = "outstation.drills"
 SCHEMA_VERSION = 1
+_LOG_COLUMNS = 160
 
 
 @click.command()
@@ -90,7 +91,8 @@ def _end_in_order(_number: int, _frame: Any) -> NoReturn:
 def _show(rows: list[Row], broken: list[str], seconds: float, json_file: Path) -> None:
     from rich.console import Console
 
-    console = Console()
+    # Where nobody looks at a terminal, a log's lines may be as long as the table needs.
+    console = Console(width=None if sys.stdout.isatty() else _LOG_COLUMNS)
     console.print(table(rows))
     for line in [*figure_lines(rows), *fault_lines(rows), *broken]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
