@@ -11,7 +11,7 @@ import hashlib
 from agent.cell import Cell
 from agent.keystore import Keystore
 from agent.ring import Ring
-from protocol.keys import LANES
+from protocol.keys import CRITICAL, LANES
 
 
 class Acknowledgements:
@@ -89,12 +89,16 @@ class Acknowledgements:
     def note_receipt(self, receipt) -> str:
         """Take a verified protocol.messages.Receipt. Return "ok", or "restored": call start_epoch(RESTORED, tick_ms, receipt.generation).
 
-        Restored: the office holds more of this device than the device itself, so this flash is an older copy or a clone.
+        Restored: the office holds more of this device than the device itself, or than it knew when this epoch began, so this flash is an
+        older copy or a clone.
         """
         self.epoch_seen = max(self.epoch_seen, receipt.epoch)
         if receipt.epoch > self.epoch or receipt.generation > self.keystore.seal_key(receipt.lane)[0]:
             return "restored"
         if receipt.epoch < self.epoch:
+            if receipt.generation >= self.base(receipt.lane):
+                # An older receipt had begun this epoch: the office holds its generation under the one before, and refuses it.
+                return "restored"
             key = (receipt.lane, receipt.epoch)
             self.old_receipts[key] = max(receipt.number, self.old_receipts.get(key, -1))
             return "ok"
@@ -107,6 +111,10 @@ class Acknowledgements:
         state.receipt = max(state.receipt, receipt.number)
         self.cell.note_receipts(self.epoch, *[lane.receipt for lane in self.lanes])
         return "ok"
+
+    def base(self, lane: int) -> int:
+        """Return the seal generation with which a lane began in this epoch."""
+        return self.cell.critical_base if lane == CRITICAL else self.cell.routine_base
 
     def recall_receipts(self) -> None:
         """Take from the cell what was receipted before this boot. Call with the lanes recovered."""

@@ -103,23 +103,19 @@ def keys_fit(journal) -> bool:
     return all([_expected(journal, lane) for lane in LANES])
 
 
-def _base(journal, lane: int) -> int:
-    return journal.cell.routine_base if lane == ROUTINE else journal.cell.critical_base
-
-
 def _expected(journal, lane: int) -> bool:
     number = journal.lanes[lane].next_number
     generation = journal.keystore.seal_key(lane)[0]
-    if generation == generation_of(_base(journal, lane), number):
+    if generation == generation_of(journal.base(lane), number):
         return True
     # The 32nd of a generation is durable, and the cut came before its key moved on.
-    return number > 0 and generation == generation_of(_base(journal, lane), number - 1)
+    return number > 0 and generation == generation_of(journal.base(lane), number - 1)
 
 
 def _finish_generations(journal) -> None:
     for lane in LANES:
         number = journal.lanes[lane].next_number
-        if journal.keystore.seal_key(lane)[0] < generation_of(_base(journal, lane), number):
+        if journal.keystore.seal_key(lane)[0] < generation_of(journal.base(lane), number):
             assert number % generation_segments == 0
             journal.keystore.advance_seal(lane)
 

@@ -244,8 +244,8 @@ class Ingest:
             self._settle_gaps(lane, now_ms)
             lanes[place[:2]] = None
         for device, at in lanes:
-            generation = self._lanes.generation(device, at)
             for epoch in sorted(self._lanes.epochs(device, at))[-EPOCHS_RECEIPTED:]:
+                generation = self._lanes.generation(device, at, epoch)
                 self._settle_receipt(self._lanes.lane((device, at, epoch)), generation)
         self._lanes.touched.clear()
 

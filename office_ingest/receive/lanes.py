@@ -11,7 +11,7 @@ from protocol.errors import GENERATION, ProtocolError
 
 # Devices whose lanes stay in memory: some hundred bytes each unless they have many holes.
 DEVICES_IN_MEMORY = 8192
-# Epochs of a lane whose receipts are made anew when its highest generation rises.
+# Epochs of a lane whose receipts are made anew when something of it came, the newest ones.
 EPOCHS_RECEIPTED = 8
 
 
@@ -51,9 +51,10 @@ class Lanes:
         self._devices.move_to_end(device)
         return self._devices[device][lane]
 
-    def generation(self, device: bytes, lane: int) -> int:
-        """Return the highest verified generation of a lane, in any epoch; -1 if there is none."""
-        return max((at.generation for at in self.epochs(device, lane).values()), default=-1)
+    def generation(self, device: bytes, lane: int, until: int | None = None) -> int:
+        """Return the highest verified generation of a lane, in any epoch, or in those up to until; -1 if there is none."""
+        epochs = self.epochs(device, lane).items()
+        return max((at.generation for epoch, at in epochs if until is None or epoch <= until), default=-1)
 
     def check_generation(self, place: Place, number: int, generation: int, per_generation: int) -> None:
         """Check that a segment names the generation that its number must have. Raises ProtocolError(GENERATION).

@@ -175,6 +175,21 @@ def test_receipt_for_what_this_flash_never_held_tells_that_it_was_restored(site,
     assert site.journal.epoch == 1 + changes.get("epoch", 0)
 
 
+@pytest.mark.parametrize("lane", [CRITICAL, ROUTINE])
+def test_receipt_that_knows_more_of_the_epoch_before_starts_another_one(site, lane):
+    """A stale receipt began this epoch; the office held later generations already and refuses it for good."""
+    fill(site, 1, 1)
+    site.journal.start_epoch(RESTORED, site.tick, 1)
+    known = Receipt(DEVICE, lane, 0, 70, bytes(32), 1)
+    later = Receipt(DEVICE, lane, 0, 70, bytes(32), 2)
+
+    assert site.journal.note_receipt(known) == "ok"
+    assert site.journal.note_receipt(later) == "restored"
+    site.journal.start_epoch(RESTORED, site.tick, 2)
+    assert site.journal.epoch == 2
+    assert site.journal.note_receipt(later) == "ok"
+
+
 def test_new_epoch_starts_above_every_generation_and_names_the_old_heads(site):
     """Epoch, both bases and the first event carry on from what was, and the old segments can still be read."""
     fill(site, 3, 2)

@@ -68,6 +68,9 @@ CAUGHT_BY = {
     "head_not_compared": lambda desk, device: test_ingest.test_head_with_another_digest_is_a_fork(
         desk, device, "segment"
     ),
+    "receipt_the_generation_of_any_epoch": (
+        test_restored.test_receipt_names_the_generation_of_its_own_epoch_and_those_before
+    ),
     "keep_memory_after_a_failed_batch": test_ingest.test_full_disk_keeps_nothing_and_answers_nothing,
     "stop_at_a_switch": _replays(test_replay.test_run_goes_on_under_each_bundle_that_takes_over),
     "take_any_checkpoints_bundle": _replays(

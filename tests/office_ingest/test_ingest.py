@@ -461,16 +461,6 @@ def test_restart_changes_nothing(desk, device):
     assert [("filled", 2, 4)] == desk.rows("gaps", "state, start, stop")
 
 
-def test_receipts_of_all_epochs_carry_the_highest_generation(desk, device):
-    """A device compares a receipt's generation with its own, whichever epoch the receipt is for."""
-    old = [device.seal(0) for _ in range(2)]
-    device.new_epoch()
-    answer = desk.take(*old, device.seal(0))
-    generations = {(r.epoch, r.generation) for r in map(device.read_receipt, answer.receipts)}
-
-    assert {(0, 1), (1, 1)} == generations
-
-
 def test_what_is_receipted_is_committed(desk, device):
     """When a receipt is given, another process already finds what it covers."""
     answer = desk.take(*[device.seal(0) for _ in range(3)])

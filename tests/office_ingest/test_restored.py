@@ -5,7 +5,7 @@ import pytest
 from office_ingest.prove.verify import verify_database
 from office_ingest.storage import sqlite
 from office_ingest.storage.sqlite import HEARTBEATS_KEPT, SqliteStore
-from protocol.errors import REPLAY
+from protocol.errors import GENERATION, REPLAY
 from protocol.messages import parse_time_token
 from protocol.uplink import FORK, HEARTBEAT_SEEN, HEARTBEAT_TAKEN, QUARANTINED, STORED
 from tests.support.device_model import DeviceModel
@@ -43,6 +43,29 @@ def _put_back(device, image):
 
 def _beat(desk, device, **fields):
     return desk.take(heartbeats=[device.heartbeat(**fields)])
+
+
+def test_receipt_names_the_generation_of_its_own_epoch_and_those_before(desk, device):
+    """A device compares it with the one its own epoch began with: what later epochs brought must not be in it."""
+    desk.take(*[device.seal(0) for _ in range(70)])
+    device.new_epoch()
+    desk.take(device.seal(0))
+    answer = desk.take(heartbeats=[device.heartbeat()])
+    receipts = [device.read_receipt(raw) for raw in answer.receipts]
+
+    assert {0: 2, 1: 3} == {receipt.epoch: receipt.generation for receipt in receipts}
+
+
+def test_epoch_begun_by_a_stale_receipt_is_refused_and_its_device_can_tell(desk, device):
+    """The office held generation 2 of the epoch before when the device, told of generation 1, began with 2."""
+    desk.take(*[device.seal(0) for _ in range(70)])
+    device.new_epoch()
+    device.lanes[0].base = 2
+    answer = desk.take(device.seal(0))
+    receipts = [device.read_receipt(raw) for raw in answer.receipts]
+
+    assert [QUARANTINED + GENERATION] == answer.outcomes
+    assert [(0, 2)] == [(receipt.epoch, receipt.generation) for receipt in receipts]
 
 
 def test_device_that_was_put_back_is_heard_from_its_new_epoch_on(desk, device):

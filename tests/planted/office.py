@@ -94,6 +94,12 @@ def heartbeat_counter_not_checked(put):
     put(SqliteStore, "newest_heartbeat", lambda self, device: None)
 
 
+def receipt_the_generation_of_any_epoch(put):
+    """Name in every receipt the highest generation, of later epochs too."""
+    made = Lanes.generation
+    put(Lanes, "generation", lambda self, device, lane, until=None: made(self, device, lane))
+
+
 def head_not_compared(put):
     """Overlook that a heartbeat names another digest than the held one."""
     from office_ingest.receive.heartbeats import Heartbeats
@@ -312,6 +318,7 @@ FAULTS = {
         replay_ignores_registers,
         heartbeat_counter_not_checked,
         head_not_compared,
+        receipt_the_generation_of_any_epoch,
         keep_memory_after_a_failed_batch,
         stop_at_a_switch,
         take_any_checkpoints_bundle,
