@@ -14,10 +14,10 @@ def test_same_seed_gives_the_same_history():
     assert first.digest != other.digest
 
 
-@pytest.mark.parametrize("seed", [3, 4, 34, 53, 62, 68, 117])
+@pytest.mark.parametrize("seed", [3, 4, 34, 62, 117, 323, 392])
 def test_seed_that_once_broke_a_promise_keeps_it(seed):
-    """Found by these, and mended: a watchdog that a slow link starved, commands that a failing disk kept, a boot that seemed
-    to be a replay, gaps of a flash that was put back, a gateway that held its own lock."""
+    """Found by these, and mended: a watchdog that a slow link starved, a boot that seemed to be a replay, an epoch begun by a stale
+    receipt, a silence that a failing disk had kept."""
     assert [] == run(seed).broken
 
 

@@ -7,17 +7,20 @@ def check(world):
         found = list(_device(store, device))
         if device.identity.device not in world.restored:
             yield from found
-        elif found and not _is_told(store, device.identity.device):
-            yield from (f"{text}; and no finding says that it was put back" for text in found)
+        elif found and not _is_told(store, device):
+            yield from (f"{text}; and nothing says that it was put back" for text in found)
     silent = set(store.devices_with_open_finding("silence")) - world.restored
     if silent:
         yield f"silent: {sorted(one.hex()[:4] for one in silent)}"
 
 
-def _is_told(store, identity):
-    """A flash that was put back is a fork until a person has decided: it may wait, but not in silence."""
-    kinds = "SELECT count(*) FROM findings WHERE device = ? AND state = 'open' AND kind IN ('fork', 'clone', 'head')"
-    return store.connection.execute(kinds, (identity,)).fetchone()[0] > 0
+def _is_told(store, device):
+    """A flash that was put back is a fork until a person has decided: it may wait, but not in silence; or it began a new epoch, and the
+    gap that it left in an older one says so."""
+    if (device.last_epoch or 0) > 0:
+        return True
+    kinds = "SELECT count(*) FROM findings WHERE device = ? AND state = 'open' AND kind IN ('fork', 'clone', 'head', 'silence')"
+    return store.connection.execute(kinds, (device.identity.device,)).fetchone()[0] > 0
 
 
 def _device(store, device):
