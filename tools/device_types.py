@@ -40,7 +40,8 @@ def device_files(root: Path = ROOT) -> list[str]:
     return sorted(
         str(path)
         for path in found
-        if path.name != "manifest.py" and not any(path == host or host in path.parents for host in hosts_only)
+        if path != root / "firmware" / "manifest.py"
+        and not any(path == host or host in path.parents for host in hosts_only)
     )
 
 

@@ -392,7 +392,10 @@ _CHECKPOINT_CHANGES: tuple = (
     ("settings", 12, {0: -1}),
 )
 _SCHEMA: list = [1, [["flow", "l/s", -2, 0, 500_000, 0], ["temperature", "Cel", -1, -400, 1250, 48]]]
-_SCHEMA_WIDEST: list = [1, [[f"channel {i}", "%RH", 0, -(1 << 62), 1 << 62, 1 << 20] for i in range(8)]]
+_SCHEMA_WIDEST: list = [
+    1,
+    [[f"channel {i}", "%RH", 18 - 36 * (i % 2), -_TOP, _TOP, 65_535] for i in range(8)],
+]
 
 
 def _channels(**changes: Any) -> list:
@@ -406,6 +409,12 @@ _SCHEMA_CHANGES: tuple = (
     *(("name", 1, _channels(name=b"flow")), ("unit", 1, _channels(unit=None))),
     *(("scale", 1, _channels(scale="-2")), ("low", 1, _channels(low=None)), ("high", 1, _channels(high=b""))),
     ("stuck_after", 1, _channels(stuck_after=-1)),
+    *(
+        ("scale", 1, _channels(scale=19)),
+        ("low", 1, _channels(low=-_TOP - 1)),
+        ("high", 1, _channels(high=_TOP + 1)),
+    ),
+    ("stuck_after", 1, _channels(stuck_after=65_536)),
 )
 
 
@@ -418,5 +427,6 @@ def _document_reject(rule: str, good: Any, changes: tuple) -> list[dict]:
     for name, at, bad in changes:
         value = dict(good) if isinstance(good, dict) else list(good)
         value[at] = bad
-        found.append(_bad(rule, f"{name} is {bad!r:.30}", reference.cbor(value)))
+        code = VERSION if rule == "schema" and name == "version" else MALFORMED
+        found.append(_bad(rule, f"{name} is {bad!r:.30}", reference.cbor(value), code))
     return found

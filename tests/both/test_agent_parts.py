@@ -5,9 +5,10 @@ from agent.backlog import Backlog
 from agent.checkpoint import Checkpoint, PartJoiner, cut_parts, decode_checkpoint, encode_checkpoint
 from agent.clock import Clock
 from agent.sampler import Sampler
-from agent.schema import Channel
+from agent.schema import Channel, read_schema
 from agent.watchdog import Watchdog
 from protocol.messages import TimeToken
+from tests.both.vector_files import bytes_of, code_of, read_vectors
 
 _WRAP = 1 << 32
 
@@ -113,3 +114,16 @@ def test_watchdog_feeds_only_while_all_parts_come_by():
 
     assert dog.watch(101)
     assert len(fed) == 2
+
+
+def test_schemas_of_the_vectors_are_read_or_refused_as_they_say():
+    """The agent's own reader, over what the grammar takes and what it does not."""
+    vectors = read_vectors("schema")
+    for vector in vectors["accept"]:
+        rows = [
+            [one.name, one.unit, one.scale, one.low, one.high, one.stuck_after]
+            for one in read_schema(bytes_of(vector))
+        ]
+        assert [1, rows] == vector["value"], vector["name"]
+    for vector in vectors["reject"]:
+        assert vector["code"] == code_of(read_schema, bytes_of(vector)), vector["name"]

@@ -42,8 +42,8 @@ def test_frozen_vector_file_is_what_it_was(digest, name):
     assert wrong_with(name, digest, VECTORS) == ""
 
 
-# An example, which follows the demonstration's policy; and a grammar that is wider than its reader (protocol/vectors/v1/README.md).
-NOT_FROZEN = {"demo_bundle.json", "schema.json"}
+# An example, which follows the demonstration's policy (protocol/vectors/v1/README.md).
+NOT_FROZEN = {"demo_bundle.json"}
 
 
 def test_vectors_that_are_not_frozen_are_known_by_name():
