@@ -22,4 +22,4 @@ PARTS = (
 )
 NAMES = tuple(part.name for part in PARTS)
 # About as long as each other. A machine with two processors carries two.
-LANES = (("kills", "rollback"), ("rogue", "network", "outage"))
+LANES = (("kills", "outage"), ("rogue", "network", "rollback"))
