@@ -56,6 +56,8 @@ async def talk_nonsense(port, link, count, chance: random.Random, samples):
     insider = Insider(port, link)
     paths = ("s", "h", "x", "r/1", "r/4294967296", "r/1/0", "c/1", "c/-1")
     try:
+        for path in ("s", "h"):
+            await insider.say(coap.POST, path, chance.randbytes(40))
         for index in range(count):
             raw = bytearray(
                 chance.choice(samples) if samples and index % 2 else chance.randbytes(chance.randrange(600))
