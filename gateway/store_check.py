@@ -20,13 +20,8 @@ from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.manifest import parse_release
 from protocol.messages import parse_heartbeat, parse_receipt
+from protocol.sqlite_file import gather, structure
 
-# Damages told of one store: enough to see what happened to it.
-DAMAGES_MAX = 100
-# SQLite says of these that the file is not what it wrote; all others are errors of the disk, which says nothing of the file.
-_OF_THE_FILE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-# Python fails to decode SQLite's own message where that names what damage made of a table's name.
-READ_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 SESSION_SUM_BYTES = 8
 # Steps of SQLite between two looks at whether the gateway is about to end.
 _STEPS_MAX = 10_000
@@ -46,26 +41,12 @@ def check_store(connection: sqlite3.Connection) -> list[Damage]:
     Some seconds for each gigabyte. connection: may be read-only; nothing is written. Tables that an older version has not
     made yet are left out.
     """
-    found: list[Damage] = []
-    try:
-        # One moment for all that follows, whatever is committed meanwhile.
-        connection.execute("BEGIN")
-        for damage in _damages(connection):
-            found.append(damage)
-            if len(found) >= DAMAGES_MAX:
-                break
-    except READ_ERRORS as error:
-        if not is_of_the_file(error):
-            raise
-        found.append(Damage("database", "", f"it cannot be read to the end: {error}"))
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-    return found
+    return gather(connection, _damages, lambda text: Damage("database", "", text))
 
 
 def _damages(connection: sqlite3.Connection) -> Iterator[Damage]:
-    yield from _structure(connection)
+    for text in structure(connection):
+        yield Damage("database", "", text)
     steps = {name for (name,) in connection.execute("SELECT name FROM migrations")}
     for step, checks in _CHECKS:
         for check in checks if step in steps else ():
@@ -83,23 +64,10 @@ def check_file(path: Path, is_ending: Callable[[], bool] | None = None) -> list[
         return check_store(connection)
 
 
-def is_of_the_file(error: Exception) -> bool:
-    """Return whether an error says that the file is damaged, and not that the disk failed or is full."""
-    code = getattr(error, "sqlite_errorcode", None)
-    # Without a code it is Python's own: text in the file that is no text.
-    return code is None or code & 0xFF in _OF_THE_FILE
-
-
 def session_sum(device: bytes, context: bytes, state: str, reserved: int) -> bytes:
     """Return what covers one row of sessions: a sequence that went back by itself would be used twice."""
     text = b"%s %s %s %d" % (device.hex().encode(), context.hex().encode(), state.encode(), reserved)
     return hashlib.sha256(text).digest()[:SESSION_SUM_BYTES]
-
-
-def _structure(connection: sqlite3.Connection) -> Iterator[Damage]:
-    for (line,) in connection.execute(f"PRAGMA integrity_check({DAMAGES_MAX})"):
-        if line != "ok":
-            yield Damage("database", "", f"SQLite says: {line}")
 
 
 def _segments(connection: sqlite3.Connection) -> Iterator[Damage]:

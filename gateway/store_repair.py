@@ -8,8 +8,7 @@ wrong is retired: its device goes on in a fresh context.
 A segment verifies if its bytes have the digest of its row, or one that something else names: the index, the next segment, a
 heartbeat, a receipt. It is put where its own header says; of the row only what the bytes do not say is believed.
 
-The repaired file is made aside, and is the store from the moment in which it has the name `.repaired`: a power cut before it
-leaves the damaged store, one after it is carried on by the next start (`finish_repair`).
+How the repaired file takes the place of the damaged one: `protocol.sqlite_file`.
 """
 
 import contextlib
@@ -25,10 +24,12 @@ import sqlite_utils
 
 from gateway import store_check
 from gateway.store_file import migrate, prepare
+from protocol import sqlite_file
 from protocol.errors import ProtocolError
 from protocol.keys import LANES
 from protocol.messages import parse_heartbeat
 from protocol.segment import parse_segment
+from protocol.sqlite_file import READ_ERRORS, Step, insert, is_of_the_file, readable
 
 # ruff: noqa: S608 - tables and columns in SQL text are ours; every value is bound
 
@@ -41,7 +42,6 @@ PROBES_MAX = 1_000_000
 _MAGIC = b"SQLite format 3\0"
 DAMAGED_MAGIC_MAX = 2
 
-Step = Callable[[str], None]
 Connect = Callable[[str], sqlite3.Connection]
 
 _log = logging.getLogger("gateway.store_repair")
@@ -54,7 +54,7 @@ def open_whole(
 
     Raises sqlite3.Error or OSError: the disk fails, is full, or the file never was a store; nothing was changed then.
     """
-    finish_repair(path, now_ms)
+    sqlite_file.finish(path, now_ms, DAMAGED_KEPT)
     connection, damages = _open_checked(path, connect, now_ms)
     if not damages:
         assert connection is not None
@@ -80,9 +80,9 @@ def _open_checked(
         prepare(connection)
         migrate(sqlite_utils.Database(connection), now_ms)
         return connection, store_check.check_store(connection)
-    except store_check.READ_ERRORS as error:
+    except READ_ERRORS as error:
         connection.close()
-        if not store_check.is_of_the_file(error):
+        if not is_of_the_file(error):
             raise
         return None, [store_check.Damage("database", "", f"it cannot be opened: {error}")]
     except BaseException:
@@ -104,78 +104,20 @@ def repair_store(path: Path, connect: Connect, now_ms: int, step: Step = lambda 
 
     Raises sqlite3.Error or OSError: then the damaged store is still there as it was.
     """
-    made = _beside(path, ".repairing")
-    _remove(made)
+    made = sqlite_file.begin(path)
     # As closed to others as the store itself; its log takes after it.
     os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     with contextlib.closing(connect(str(made))) as target:
         prepare(target)
         migrate(sqlite_utils.Database(target), now_ms)
         with contextlib.closing(connect(str(path))) as source:
-            # Text that is none any more is data to be judged, not an error.
-            source.text_factory = _text
+            source.text_factory = sqlite_file.as_text
             target.execute("BEGIN IMMEDIATE")
             _carry_over(source, target)
             target.execute("COMMIT")
         # One file, without a log: it takes a name in one step.
         target.execute("PRAGMA journal_mode = DELETE")
-    _sync(made)
-    step("made")
-    made.replace(_beside(path, ".repaired"))
-    _sync(path.parent)
-    step("named")
-    finish_repair(path, now_ms, step)
-
-
-def finish_repair(path: Path, now_ms: int, step: Step = lambda name: None) -> None:
-    """Put a repaired store, if there is one, in its place. Every step may be done again after a power cut."""
-    repaired = _beside(path, ".repaired")
-    if not repaired.exists():
-        return
-    _keep_damaged(path, _beside(path, f".damaged-{now_ms}"))
-    step("kept")
-    # The old log must be gone before the new file has the name: SQLite would play it into the new file.
-    for suffix in ("-wal", "-shm", "-journal"):
-        _beside(path, suffix).unlink(missing_ok=True)
-    _sync(path.parent)
-    step("log gone")
-    repaired.replace(path)
-    _sync(path.parent)
-
-
-def _keep_damaged(path: Path, kept: Path) -> None:
-    others = [
-        one for one in sorted(path.parent.glob(f"{path.name}.damaged-*")) if not one.name.endswith("-wal")
-    ]
-    if not path.exists() or any(one.samefile(path) for one in others):
-        return  # Kept already, before a power cut.
-    log = _beside(path, "-wal")
-    if log.exists():
-        os.link(log, _beside(kept, "-wal"))
-    os.link(path, kept)
-    for one in others[: len(others) + 1 - DAMAGED_KEPT]:
-        _remove(one)
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        _beside(path, suffix).unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")
+    sqlite_file.replace(path, now_ms, DAMAGED_KEPT, step)
 
 
 # ---- reading what can still be read
@@ -184,11 +126,7 @@ def _text(raw: bytes) -> str:
 def read_rows(source: sqlite3.Connection, table: str, columns: str, key: str) -> Iterator[tuple[Any, ...]]:
     """Give every row that can be read, from both ends up to what cannot. A row may come twice."""
     for order in ("ASC", "DESC"):
-        try:
-            yield from source.execute(f"SELECT {columns} FROM {table} ORDER BY {key} {order}")
-        except store_check.READ_ERRORS as error:
-            if not store_check.is_of_the_file(error):
-                raise
+        yield from readable(source, f"SELECT {columns} FROM {table} ORDER BY {key} {order}")
 
 
 # ---- carrying over what verifies
@@ -202,7 +140,7 @@ def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     _carry_sessions(source, target)
     for row in read_rows(source, "health", "id, body, saved_ms", "id"):
         if store_check.is_health(row[1]):
-            _insert(target, "health", "id, body, saved_ms", row)
+            insert(target, "health", "id, body, saved_ms", row)
     # Numbers that only spare traffic: taken where they are numbers at all.
     for table, columns in (
         ("lost", "device, lane, epoch, start, stop"),
@@ -210,7 +148,7 @@ def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     ):
         for row in read_rows(source, table, columns, columns):
             if _is_plain(row):
-                _insert(target, table, columns, row)
+                insert(target, table, columns, row)
 
 
 class _Segments:
@@ -248,7 +186,7 @@ class _Segments:
         if raw is None:
             # The office has these bytes as evidence; without a place that the index repeats they are asked for again.
             if isinstance(row[7], int) and self._is_indexed(row[1:6]):
-                _insert(self._target, "segments", self._COLUMNS, row)
+                insert(self._target, "segments", self._COLUMNS, row)
         elif isinstance(raw, bytes):
             true_digest = hashlib.sha256(raw).digest()
             if true_digest == digest:
@@ -257,24 +195,11 @@ class _Segments:
                 self._doubtful[true_digest] = row
 
     def _probe(self, columns: str, row_id: int) -> list[tuple[Any, ...]]:
-        try:
-            return self._source.execute(f"SELECT {columns} FROM segments WHERE id = ?", (row_id,)).fetchall()
-        except store_check.READ_ERRORS as error:
-            if not store_check.is_of_the_file(error):
-                raise
-            return []
+        return list(readable(self._source, f"SELECT {columns} FROM segments WHERE id = ?", (row_id,)))
 
     def _is_indexed(self, place: tuple[Any, ...]) -> bool:
         where = " AND ".join(f"{name} = ?" for name in self._PLACE.split(", "))
-        try:
-            return (
-                self._source.execute(f"SELECT 1 FROM {self._INDEX} WHERE {where}", place).fetchone()
-                is not None
-            )
-        except store_check.READ_ERRORS as error:
-            if not store_check.is_of_the_file(error):
-                raise
-            return False
+        return any(readable(self._source, f"SELECT 1 FROM {self._INDEX} WHERE {where}", place))
 
     def _insert(self, row: tuple[Any, ...]) -> None:
         """Keep bytes that verify where their own header says."""
@@ -285,9 +210,9 @@ class _Segments:
             return
         told = outcome if isinstance(outcome, int) else None
         rest = (*segment.header.key(), segment.digest, raw, told, _number(times, 1), _number(received_ms, 0))
-        if not _insert(self._target, "segments", self._COLUMNS, (row_id, *rest)):
+        if not insert(self._target, "segments", self._COLUMNS, (row_id, *rest)):
             # Another row has this id: one of the two ids is wrong, and neither matters.
-            _insert(self._target, "segments", self._COLUMNS, (None, *rest))
+            insert(self._target, "segments", self._COLUMNS, (None, *rest))
 
     def _named(self) -> set[bytes]:
         """Return the digests of doubtful bytes that the index, a next segment, a heartbeat or a receipt names."""
@@ -319,7 +244,7 @@ def _carry_lanes(source: sqlite3.Connection, target: sqlite3.Connection) -> None
             receipted, digest, receipt = 0, None, None
         if _is_plain(key):
             values = (*key, receipted, digest, receipt, _number(kept_from, 0))
-            _insert(target, "lanes", columns, values)
+            insert(target, "lanes", columns, values)
 
 
 def _carry_heartbeats(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -328,11 +253,11 @@ def _carry_heartbeats(source: sqlite3.Connection, target: sqlite3.Connection) ->
         if said[3] is not None and not store_check.is_heartbeat_of(said[3], device):
             said = [None] * len(said)
         if isinstance(device, bytes):
-            _insert(target, "devices", columns, (device, _number(heard_ms, 0), *said))
+            insert(target, "devices", columns, (device, _number(heard_ms, 0), *said))
     columns = "id, device, raw"
     for row in read_rows(source, "heartbeat_queue", columns, "id"):
         if store_check.is_heartbeat_of(row[2], row[1]):
-            _insert(target, "heartbeat_queue", columns, row)
+            insert(target, "heartbeat_queue", columns, row)
 
 
 def _carry_down(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -352,7 +277,7 @@ def _carry_down(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     ):
         for row in read_rows(source, table, columns, key):
             if is_whole(row):
-                _insert(target, table, columns, row)
+                insert(target, table, columns, row)
 
 
 def _carry_sessions(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -365,14 +290,7 @@ def _carry_sessions(source: sqlite3.Connection, target: sqlite3.Connection) -> N
             # Refused for good, so that no number is used twice whatever the true one was.
             row = (device, context, "retired", _number(reserved, 0), None)
             row = (*row[:-1], store_check.session_sum(*row[:-1]))
-        _insert(target, "sessions", columns, row)
-
-
-def _insert(target: sqlite3.Connection, table: str, columns: str, row: tuple[Any, ...]) -> bool:
-    """Insert a row unless its key is there, and return whether it was inserted."""
-    marks = ", ".join("?" * len(row))
-    done = target.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", row)
-    return done.rowcount == 1
+        insert(target, "sessions", columns, row)
 
 
 def _is_plain(row: Any) -> bool:

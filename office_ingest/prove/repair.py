@@ -25,9 +25,10 @@ from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lanes import Lanes
 from office_ingest.storage.damage import Damage, find_damage, is_row
 from office_ingest.storage.interface import Arrival, Head, Place
-from office_ingest.storage.replacement import finish_replacement, replace_damaged
+from office_ingest.storage.replacement import replace_damaged
 from office_ingest.storage.rows import COLUMNS, ROW_DIGEST_BYTES
 from office_ingest.storage.sqlite import SqliteStore
+from protocol import sqlite_file
 from protocol.errors import SEAL, ProtocolError
 from protocol.event import DECISION
 from protocol.keys import CLEAR, LANE_NAMES, LANES
@@ -83,7 +84,7 @@ class Repaired(NamedTuple):
 
 def repair_database(path: Path, keystore: Keystore, *, now_ms: int) -> Repaired:
     """Repair the database at path if anything in it is damaged. Raises NotAnOfficeDatabase if not even its beginning can be read."""
-    finish_replacement(path, now_ms)
+    sqlite_file.finish(path, now_ms)
     store = SqliteStore.open(path)
     try:
         damages = find_damage(store.connection)

@@ -12,13 +12,8 @@ from typing import Any, NamedTuple
 
 from office_ingest.storage.rows import COLUMNS, ROW_DIGEST_BYTES, is_as_written, read_row_sum
 from protocol.keys import LANE_NAMES
+from protocol.sqlite_file import gather, structure
 
-# Damages told of one database: enough to see what happened to it.
-DAMAGES_MAX = 100
-# SQLite says of these that the file is not what it wrote; all others are errors of the disk, which says nothing of the file.
-_OF_THE_FILE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-# Python fails to decode SQLite's own message where that names what damage made of a table's name.
-READ_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 _BODIES = ("bundles", "schemas", "release_parts")
 
 
@@ -33,35 +28,12 @@ class Damage(NamedTuple):
 
 def find_damage(connection: sqlite3.Connection) -> list[Damage]:
     """Return what is damaged, at most DAMAGES_MAX. Raises sqlite3.Error: the disk's own errors."""
-    found: list[Damage] = []
-    try:
-        # One moment for all that follows, whatever is committed meanwhile.
-        connection.execute("BEGIN")
-        for damage in _damages(connection):
-            found.append(damage)
-            if len(found) >= DAMAGES_MAX:
-                break
-    except READ_ERRORS as error:
-        if not is_of_the_file(error):
-            raise
-        found.append(Damage("database", b"", "", f"it cannot be read to the end: {error}"))
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-    return found
-
-
-def is_of_the_file(error: Exception) -> bool:
-    """Return whether an error says that the file is damaged, and not that the disk failed or is full."""
-    code = getattr(error, "sqlite_errorcode", None)
-    # Without a code it is Python's own: text in the file that is no text.
-    return code is None or code & 0xFF in _OF_THE_FILE
+    return gather(connection, _damages, lambda text: Damage("database", b"", "", text))
 
 
 def structure_damage(connection: sqlite3.Connection) -> list[Damage]:
     """Return what SQLite says of the pages of the file."""
-    lines = connection.execute(f"PRAGMA integrity_check({DAMAGES_MAX})")
-    return [Damage("database", b"", "", f"SQLite says: {line}") for (line,) in lines if line != "ok"]
+    return [Damage("database", b"", "", text) for text in structure(connection)]
 
 
 def _damages(connection: sqlite3.Connection) -> Iterator[Damage]:

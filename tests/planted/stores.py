@@ -16,6 +16,7 @@ from office_ingest.prove.repair import _Repair
 from office_ingest.receive import keystore
 from office_ingest.storage import damage, replacement, sqlite
 from office_ingest.storage.sqlite import SqliteStore
+from protocol import sqlite_file
 
 FAULTS = {}
 
@@ -231,19 +232,19 @@ def gateway_repair_stops_at_the_first_bad_page(patch):
 def gateway_repair_leaves_the_old_log(patch):
     """The damaged store's log lies beside the new file and is played into it."""
 
-    def finish_repair(path, now_ms, step=lambda name: None):
-        repaired = store_repair._beside(path, ".repaired")
+    def finish(path, now_ms, kept_max=None, step=lambda name: None):
+        repaired = sqlite_file.beside(path, ".repaired")
         if repaired.exists():
-            store_repair._keep_damaged(path, store_repair._beside(path, f".damaged-{now_ms}"))
+            sqlite_file.keep_damaged(path, sqlite_file.beside(path, f".damaged-{now_ms}"), kept_max)
             repaired.replace(path)
 
-    patch(store_repair, "finish_repair", finish_repair)
+    patch(sqlite_file, "finish", finish)
 
 
 @fault
 def gateway_repair_throws_the_damaged_file_away(patch):
     """Nobody can look at the damaged store any more."""
-    patch(store_repair, "_keep_damaged", lambda path, kept: None)
+    patch(sqlite_file, "keep_damaged", lambda path, kept, kept_max: None)
 
 
 @fault
