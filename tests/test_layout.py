@@ -139,9 +139,10 @@ def _plant_tree(folder):
     for package in ("firmware/agent", *PACKAGES):
         (folder / package).mkdir(parents=True)
         (folder / package / "__init__.py").write_text("")
-    for name in ("aes_host", "codes", "diagnostic", "installation", "report", "settings", "settings_check"):
-        (folder / "protocol" / f"{name}.py").write_text("")
-    (folder / "protocol" / "toml_positions.py").write_text("")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["outstation"]
+    for name in settings["hosts-only"]:
+        if name.startswith("protocol/"):
+            (folder / name).write_text("")
 
 
 @pytest.mark.parametrize("name", sorted(pages()))
