@@ -43,7 +43,10 @@ HEALTH_INTERVAL_S = 2.0
 
 
 class Gateway:
-    """One running gateway. clock, rng, point and connection are handed in; see run_gateway for the real ones."""
+    """One running gateway. clock, rng, point, connection and office are handed in; see run_gateway for the real ones.
+
+    office: post(), get() and close() as `uplink.Office` has them; None: the one of the settings, over HTTPS.
+    """
 
     def __init__(
         self,
@@ -53,13 +56,12 @@ class Gateway:
         rng: random.Random,
         point: KillPoint,
         connection: Callable[[str], sqlite3.Connection] = connect,
+        office: Any = None,
     ):
-        settings, files, links, token = configuration
+        settings, files, links, _ = configuration
         self._configuration = configuration
         self._clock = clock
-        self._office = Office(
-            settings.uplink.url, ca=files.ca, token=token, timeout_s=settings.uplink.timeout_s
-        )
+        self._office = office or _office_of(configuration)
         self.health = Health()
         self.store = open_store(
             files.database,
@@ -74,7 +76,7 @@ class Gateway:
         self.shelf = Shelf(StoreDown(self.store))
         self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=point)
         delivery = Delivery(self.shelf, self.health)
-        self._site = udp.Site(self.sessions, self.collector, delivery, self.health, point=point)
+        self.site = udp.Site(self.sessions, self.collector, delivery, self.health, point=point)
         self.fetcher = Fetcher(
             self.shelf, self.health, self._office.get, backoff=self._backoff(rng), clock=clock, point=point
         )
@@ -108,14 +110,22 @@ class Gateway:
 
     async def start(self) -> udp.UdpLink:
         """Bind the socket, start the uplink and return the link. Raises DiagnosticError."""
+        await self.load()
+        listen = self._configuration.settings.listen
+        self.link = await udp.listen(self.site, listen.host, listen.port)
+        self.begin()
+        return self.link
+
+    async def load(self) -> None:
+        """Take up what the store kept. Raises StoreFailed."""
         self.health.load(await self.store.load_health())
         self.downlink.load_receipts(await self.store.receipts())
         await self.shelf.load()
-        listen = self._configuration.settings.listen
-        self.link = await udp.listen(self._site, listen.host, listen.port)
+
+    def begin(self) -> None:
+        """Start all that goes on by itself."""
         work = (self.uplink.run(), self.fetcher.run(), self._keep_health(), self._scrub.run())
         self._tasks = [asyncio.create_task(one) for one in work]
-        return self.link
 
     def reload_links(self) -> None:
         """Read links.toml again; if it has mistakes they are said and the devices stay as they were."""
@@ -168,6 +178,12 @@ class Gateway:
             self._saved = body
         except (StoreFull, StoreFailed) as error:
             _log.error("health not saved: %s", error)
+
+
+def _office_of(configuration: Configuration) -> Office:
+    uplink = configuration.settings.uplink
+    ca, token = configuration.files.ca, configuration.token
+    return Office(uplink.url, ca=ca, token=token, timeout_s=uplink.timeout_s)
 
 
 async def serve(configuration: Configuration, say: Callable[[str], None], point: KillPoint) -> None:

@@ -1,4 +1,4 @@
-"""A gateway of a simulated site: every part as it ships but the socket and the HTTPS client, below aiocoap."""
+"""A gateway of a simulated site: the one that ships, its socket and its HTTPS client left out: below aiocoap."""
 
 import asyncio
 import contextlib
@@ -8,35 +8,32 @@ from types import SimpleNamespace
 
 import aiocoap
 
-from gateway.app import HEALTH_INTERVAL_S
-from gateway.collector import Collector
-from gateway.config import Link
+from gateway.app import Gateway
+from gateway.config import (
+    Configuration,
+    Files,
+    GatewaySection,
+    Link,
+    Settings,
+    StoreSection,
+    UplinkSection,
+)
 from gateway.delivery import Delivery
-from gateway.downlink import Downlink
 from gateway.errors import OfficeBusy, OfficeConfused, OfficeUnreachable, StoreFailed, StoreFull
-from gateway.fetcher import Fetcher
-from gateway.health import Health
 from gateway.links.udp import EXCHANGE_LIFETIME_S, Site
-from gateway.outbox import Outbox
-from gateway.sessions import Sessions
-from gateway.shelf import Shelf
-from gateway.store import open_store
-from gateway.store_down import StoreDown
-from gateway.store_file import connect
-from gateway.uplink import Backoff, Uplink
 from protocol import coap
 from protocol.diagnostic import DiagnosticError
 from protocol.errors import ProtocolError
 from tests.sim.clock import HostClock
 from tests.sim.disk import Disk
 from tests.sim.history import Crash
-from tests.sim.site_plan import START_MS, token_of
+from tests.sim.site_plan import SITE, START_MS, token_of
 
 BYTES_MAX = 1 << 20
 
 
 class SimGateway:
-    """site_name: which gateway of the site it is; a replacement has the same. honest unless `meddle_*` are set (hostile.py)."""
+    """site_name: which gateway of the site it is; a replacement has the same. hostile: who has taken it over, or None."""
 
     def __init__(self, world, site_name, folder, bytes_max=BYTES_MAX):
         self.world = world
@@ -53,7 +50,7 @@ class SimGateway:
         self.folders = 0
         self._tasks = []
         self._answered = {}
-        self.store = None
+        self.app = None
         self.empty_bytes = 0
 
     # ---- life
@@ -64,57 +61,37 @@ class SimGateway:
         self.starts += 1
         self.world.history.note(self.name, "start", self.starts)
         self._answered = {}
-        self.health = Health()
-        self.store = open_store(
-            self.disk.folder / "gateway.db",
-            bytes_max=self.bytes_max,
-            clock=self.clock,
-            rng=self.random,
-            point=self._reach,
-            connect=connect,
+        self.app = Gateway(
+            self._configuration(), clock=self.clock, rng=self.random, point=self._reach, office=self
         )
-        self.empty_bytes = (
-            (self.disk.folder / "gateway.db").stat().st_size if self.starts == 1 else self.empty_bytes
+        self.site = self.app.site if self.hostile is None else self._hostile_site()
+        if self.starts == 1:
+            self.empty_bytes = (self.disk.folder / "gateway.db").stat().st_size
+        self.is_up = True
+        self._tasks = [asyncio.ensure_future(self._serve())]
+
+    def _configuration(self):
+        folder = self.disk.folder
+        settings = Settings(
+            GatewaySection(site=SITE, name=self.site_name),
+            UplinkSection(
+                url="https://office.example", batch_segments=64, retry_min_s=30.0, retry_max_s=900.0
+            ),
+            store=StoreSection(bytes_max=self.bytes_max),
         )
+        files = Files(*(folder / name for name in ("gateway.db", "links.toml", "office-ca.pem", "token")))
         links = [
             Link(device.identity.device, device.identity.kid, device.identity.secrets[self.site_name])
             for device in self.world.devices
         ]
-        self.sessions = Sessions(self.store, links, secret=self.random.randbytes(32), clock=self.clock)
-        self.downlink = Downlink()
-        self.shelf = Shelf(StoreDown(self.store))
-        self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=self._reach)
-        delivery = Delivery(self.shelf, self.health)
-        if self.hostile is not None:
-            delivery = self.hostile.delivery(delivery)
-        taken = self.collector if self.hostile is None else self.hostile.collector(self.collector)
-        self.site = Site(self.sessions, taken, delivery, self.health, point=self._reach)
-        self.fetcher = Fetcher(
-            self.shelf, self.health, self._get, backoff=self._backoff(), clock=self.clock, point=self._reach
-        )
-        outbox = Outbox(
-            self.store,
-            self.downlink,
-            self.shelf,
-            self.health,
-            is_known=self.sessions.is_known,
-            lacks=self.fetcher.wake,
-        )
-        self.uplink = Uplink(
-            outbox,
-            self.health,
-            self._post,
-            backoff=self._backoff(),
-            clock=self.clock,
-            batch_segments=64,
-            point=self._reach,
-        )
-        self.collector.arrived = self.uplink.wake
-        self.is_up = True
-        self._tasks = [asyncio.ensure_future(self._serve())]
+        return Configuration(settings, files, links, token_of(self.site_name))
 
-    def _backoff(self):
-        return Backoff(least_s=30.0, most_s=900.0, rng=self.random)
+    def _hostile_site(self):
+        app = self.app
+        deliveries = self.hostile.delivery(Delivery(app.shelf, app.health))
+        return Site(
+            app.sessions, self.hostile.collector(app.collector), deliveries, app.health, point=self._reach
+        )
 
     @contextlib.contextmanager
     def _mortal(self):
@@ -129,23 +106,14 @@ class SimGateway:
     async def _serve(self):
         with self._mortal():
             try:
-                self.health.load(await self.store.load_health())
-                self.downlink.load_receipts(await self.store.receipts())
-                await self.shelf.load()
+                await self.app.load()
             except (StoreFull, StoreFailed):
                 # The service manager starts it again.
                 self.crash("cannot load")
                 return
-            work = (self.uplink.run(), self.fetcher.run(), self._keep_health())
-            mine = [asyncio.ensure_future(one) for one in work]
-            self._tasks += mine
-            await asyncio.gather(*mine)
-
-    async def _keep_health(self):
-        while True:
-            await self.clock.sleep(1800 * HEALTH_INTERVAL_S)
-            with contextlib.suppress(StoreFull, StoreFailed):
-                await self.store.save_health(self.health.body())
+            self.app.begin()
+            self._tasks += self.app._tasks
+            await self.app.wait()
 
     def _reach(self, name):
         if not self.is_up:
@@ -171,9 +139,9 @@ class SimGateway:
     def _drop_store(self):
         """Let go of the files as the end of a process does."""
         self.disk.crash()
-        if self.store is not None:
-            os.close(self.store._guard)
-            self.store = None
+        if self.app is not None:
+            os.close(self.app.store._guard)
+            self.app = None
 
     def _start_again(self):
         if self.is_up:
@@ -229,11 +197,13 @@ class SimGateway:
 
     # ---- the office
 
-    async def _post(self, body):
+    async def post(self, body):
+        """As `gateway.uplink.Office` does it."""
         post = self.world.office.uplink if self.hostile is None else self.hostile.uplink
         return await self._ask(lambda: post(token_of(self.site_name), body))
 
-    async def _get(self, path, bytes_max):
+    async def get(self, path, bytes_max):
+        """As `gateway.uplink.Office` does it."""
         return await self._ask(lambda: self.world.office.body(token_of(self.site_name), path))
 
     async def _ask(self, call):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from agent import app as agent_app
 from agent import journal as agent_journal
+from gateway import app as gateway_app
 from tests.sim import checks
 from tests.sim.clock import SimLoop, Time
 from tests.sim.device import SimDevice
@@ -281,17 +282,18 @@ class World:
 def _in_simulation():
     """While inside, a device does less often what costs a wake-up and finds nothing, and hosts write no logs.
 
-    It looks whether something is due every 50 s instead of every 50 ms, and records its health every half hour, not every minute.
+    It looks whether something is due every 50 s instead of every 50 ms, and records its health every half hour, not every minute;
+    a gateway saves its own every hour, not every other second.
     """
-    kept = agent_app._SLEEP_MS, agent_app._HEALTH_MS
+    kept = agent_app._SLEEP_MS, agent_app._HEALTH_MS, gateway_app.HEALTH_INTERVAL_S
     levels = {name: logging.getLogger(name).level for name in ("gateway", "office_ingest")}
-    agent_app._SLEEP_MS, agent_app._HEALTH_MS = 50_000, 1_800_000
+    agent_app._SLEEP_MS, agent_app._HEALTH_MS, gateway_app.HEALTH_INTERVAL_S = 50_000, 1_800_000, 3600.0
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        agent_app._SLEEP_MS, agent_app._HEALTH_MS = kept
+        agent_app._SLEEP_MS, agent_app._HEALTH_MS, gateway_app.HEALTH_INTERVAL_S = kept
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
 
