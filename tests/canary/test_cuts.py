@@ -1,8 +1,11 @@
 """Each fault planted under the power cuts, the counters and the decoders is caught by the sweep that guards against it."""
 
+import json
+
 import pytest
 
 from protocol import blockwise
+from tests.cuts.__main__ import main
 from tests.cuts.counters import run_cycles
 from tests.cuts.parts import PARTS
 from tests.cuts.sweep import CutFailure, sweep
@@ -10,7 +13,8 @@ from tests.fuzz.device_decoders import ENTRIES
 from tests.fuzz.frames import FuzzFailure, run_entry
 from tests.fuzz.host_decoders import HOST_ENTRIES
 from tests.fuzz.runs import run_device
-from tests.planted.cuts import CUT_FAULTS, FUZZ_FAULTS
+from tests.planted.cuts import CUT_FAULTS, FUZZ_FAULTS, store_the_counter_after_sending
+from tests.planted.device import acknowledge_before_program
 from tests.planted.protocol import accept_longer_heads
 
 CUTS = 2000
@@ -38,6 +42,31 @@ def test_fault_planted_under_the_cuts_is_caught(name, monkeypatch):
         _catch(catcher)
     assert catcher == "counters" or isinstance(caught.value, CutFailure)
     assert not isinstance(caught.value.__cause__, (NameError, TypeError)), caught.value
+
+
+@pytest.mark.canary
+def test_command_fails_where_a_nonce_was_used_twice(monkeypatch, tmp_path):
+    """The exit code says what the figures say, and the figures are the true ones."""
+    report = tmp_path / "cuts.json"
+    store_the_counter_after_sending(monkeypatch.setattr)
+
+    code = main(["--counters", str(CYCLES), "--json", str(report)])
+
+    assert code == 1
+    assert json.loads(report.read_text())["counters"]["reused"] > 0
+
+
+@pytest.mark.canary
+def test_sweep_that_finds_something_leaves_no_figures_of_an_older_one(monkeypatch, tmp_path):
+    """What the page of what was tried would show as unbroken is gone; figures of other runs stay."""
+    report = tmp_path / "cuts.json"
+    report.write_text(json.dumps({"sweep": {"journal": {"cuts": 7}}, "counters": {"reused": 0}}))
+    acknowledge_before_program(monkeypatch.setattr)
+
+    code = main(["--cuts", str(CUTS), "--json", str(report)])
+
+    assert code == 1
+    assert json.loads(report.read_text()) == {"counters": {"reused": 0}}
 
 
 @pytest.mark.canary

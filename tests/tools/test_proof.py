@@ -39,7 +39,7 @@ DOCUMENTS = {
         "storage": [[0, 0], [24, 5000]],
     },
     "cuts.json": {
-        "sweep": {"journal": {"cuts": 2340, "second_cuts": 1170, "operations": 390, "broken": 0}},
+        "sweep": {"journal": {"cuts": 2340, "second_cuts": 1170, "operations": 390}},
         "counters": {"boots": 10000, "cuts": 6145, "crashes": 4043, "seals": 68946, "reused": 0},
         "peers": [
             {
