@@ -204,8 +204,6 @@ class SimDevice:
                 raise Crash(name)
 
     def _die(self):
-        if self.agent is not None:
-            self.world.watch.died(self)
         if self.flash is not None:
             self.flash.is_dead = True
         if self.link is not None:

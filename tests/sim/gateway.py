@@ -1,4 +1,4 @@
-"""A gateway of a simulated site: the one that ships, its socket and its HTTPS client left out: below aiocoap."""
+"""A gateway of a simulated site: the one that ships, below its socket and its HTTPS client."""
 
 import asyncio
 import contextlib
@@ -22,32 +22,23 @@ from gateway.delivery import Delivery
 from gateway.errors import OfficeBusy, OfficeConfused, OfficeUnreachable, StoreFailed, StoreFull
 from gateway.links.udp import EXCHANGE_LIFETIME_S, Site
 from protocol import coap
-from protocol.diagnostic import DiagnosticError
 from protocol.errors import ProtocolError
-from tests.sim.clock import HostClock
-from tests.sim.disk import Disk
-from tests.sim.history import Crash
-from tests.sim.site_plan import SITE, START_MS, token_of
+from tests.sim.host import Host
+from tests.sim.site_plan import SITE, token_of
 
 BYTES_MAX = 1 << 20
 
 
-class SimGateway:
+class SimGateway(Host):
     """site_name: which gateway of the site it is; a replacement has the same. hostile: who has taken it over, or None."""
 
     def __init__(self, world, site_name, folder, bytes_max=BYTES_MAX):
-        self.world = world
-        self.site_name = self.name = site_name
-        self.random = random.Random(f"{world.seed} {site_name}")
+        drift = random.Random(f"{world.seed} drift of {site_name}").uniform(-1e-4, 1e-4)
+        super().__init__(world, site_name, folder, drift)
+        self.site_name = site_name
         self.bytes_max = bytes_max
         self.hears_strays = False
-        self.is_up = False
-        self.disk = Disk(folder, self.random)
-        self.clock = HostClock(world.time, START_MS, self.random.uniform(-1e-4, 1e-4))
-        self.crash_at = None
         self.hostile = None
-        self.starts = 0
-        self.folders = 0
         self._tasks = []
         self._answered = {}
         self.app = None
@@ -55,19 +46,16 @@ class SimGateway:
 
     # ---- life
 
-    def start(self):
-        """Start the process."""
-        self.clock.boot()
-        self.starts += 1
-        self.world.history.note(self.name, "start", self.starts)
+    def _begin(self):
         self._answered = {}
-        self.app = Gateway(
+        # Known before it is whole: what it has opened must be let go of where it cannot begin.
+        self.app = Gateway.__new__(Gateway)
+        self.app.__init__(
             self._configuration(), clock=self.clock, rng=self.random, point=self._reach, office=self
         )
         self.site = self.app.site if self.hostile is None else self._hostile_site()
         if self.starts == 1:
             self.empty_bytes = (self.disk.folder / "gateway.db").stat().st_size
-        self.is_up = True
         self._tasks = [asyncio.ensure_future(self._serve())]
 
     def _configuration(self):
@@ -115,43 +103,14 @@ class SimGateway:
             self._tasks += self.app._tasks
             await self.app.wait()
 
-    def _reach(self, name):
-        if not self.is_up:
-            raise Crash(name)
-        if self.crash_at is not None:
-            self.crash_at -= 1
-            if self.crash_at <= 0:
-                self.crash_at = None
-                self.crash(name)
-                raise Crash(name)
-
-    def crash(self, why="killed"):
-        """End the process at once; it is started again after a while."""
-        if not self.is_up:
-            return
-        self.world.history.note(self.name, "crash", why)
-        self.is_up = False
-        self._drop_store()
+    def _fall(self):
+        super()._fall()
+        store = getattr(self.app, "store", None)
+        if store is not None:
+            os.close(store._guard)
+        self.app = None
         for task in self._tasks:
             task.cancel()
-        asyncio.get_running_loop().call_later(self.random.uniform(1, 30), self._start_again)
-
-    def _drop_store(self):
-        """Let go of the files as the end of a process does."""
-        self.disk.crash()
-        if self.app is not None:
-            os.close(self.app.store._guard)
-            self.app = None
-
-    def _start_again(self):
-        if self.is_up:
-            return
-        try:
-            self.start()
-        except (DiagnosticError, StoreFull, StoreFailed) as error:
-            self.world.history.note(self.name, "cannot start", str(error)[-160:])
-            self._drop_store()
-            asyncio.get_running_loop().call_later(60, self._start_again)
 
     # ---- datagrams
 

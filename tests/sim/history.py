@@ -21,7 +21,6 @@ class History:
         self.counts = {}
         # device -> (lane, epoch, number) -> digests, in the order of sealing; more than one after a cut or a restored flash.
         self.sealed = {}
-        # device -> (lane, epoch, number) of what tombstones cover, with the lane of the tombstone.
         self.broken = []
 
     def note(self, actor, what, *details):

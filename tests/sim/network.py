@@ -117,7 +117,8 @@ class Network:
             self._once(("answer", device.link_secret(gateway), kid, context, *nonce), body, device)
 
     def _once(self, nonce, body, device):
-        # Of a flash that was put back, requests and what answers them use numbers again until the office says so: docs/proof.md.
+        # Of a flash that was put back, requests and what answers them may use numbers again until it begins a new epoch, and a
+        # device's word for that is not taken here: from then on nothing of it is judged (docs/proof.md).
         if (
             self._nonces.setdefault(nonce, body) != body
             and device.identity.device not in self._world.restored

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 import shutil
 
 from office_ingest.errors import StoreUnavailable
@@ -17,39 +16,25 @@ from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.silence import SilenceWatch, record_silence
 from protocol.errors import ProtocolError
 from protocol.uplink import encode_uplink_answer, parse_request
-from tests.sim.clock import HostClock
 from tests.sim.device import HEARTBEAT_S
-from tests.sim.disk import Disk
-from tests.sim.history import Crash
-from tests.sim.site_plan import START_MS, office_template
+from tests.sim.host import Host
+from tests.sim.site_plan import office_template
 
 GRACE_S = 600
 CHECK_S = 900
 
 
-class SimOffice:
-    """name: for the network. taken: device -> when its last heartbeat was taken, office monotonic seconds of this start."""
-
-    name = "office"
+class SimOffice(Host):
+    """heard_s: device -> when its last heartbeat was taken since this start; issued: (device, number) -> demand of each command."""
 
     def __init__(self, world, folder):
-        self.world = world
-        self.random = random.Random(f"{world.seed} office")
-        self.disk = Disk(folder, self.random)
-        self.clock = HostClock(world.time, START_MS)
-        self.crash_at = None
-        self.is_up = False
-        self.starts = 0
+        super().__init__(world, "office", folder)
         self.issued = {}
         template, self.root = office_template(len(world.identities))
         for name in ("office.db", "keystore.db"):
             shutil.copy(template / name, folder / name)
 
-    def start(self):
-        """Start the process."""
-        self.clock.boot()
-        self.starts += 1
-        self.world.history.note(self.name, "start", self.starts)
+    def _begin(self):
         self.store = SqliteStore.open(self.disk.folder / "office.db")
         self.keystore = Keystore.open(self.disk.folder / "keystore.db")
         self.watch = SilenceWatch(
@@ -70,35 +55,10 @@ class SimOffice:
         )
         self.heard_s = {}
         self.started_s = self.world.time.now
-        self.is_up = True
 
     def _heard(self, device):
         self.heard_s[device] = self.world.time.now
         self.watch.heard(device)
-
-    def _reach(self, name):
-        if self.crash_at is not None:
-            self.crash_at -= 1
-            if self.crash_at <= 0:
-                self.crash_at = None
-                self.crash(name)
-                raise Crash(name)
-
-    def crash(self, why="killed"):
-        """End the process at once; it is started again after a while."""
-        if not self.is_up:
-            return
-        self.world.history.note(self.name, "crash", why)
-        self.is_up = False
-        self.disk.crash()
-        asyncio.get_running_loop().call_later(self.random.uniform(1, 60), self._start_again)
-
-    def _start_again(self):
-        if not self.is_up:
-            try:
-                self.start()
-            except StoreUnavailable:
-                asyncio.get_running_loop().call_later(30, self._start_again)
 
     # ---- requests: ("ok", bytes), ("busy", why) or another word; ConnectionError where it dies meanwhile
 

@@ -14,7 +14,6 @@ class Watch:
     def __init__(self, world):
         self._world = world
         self._cells = {}
-        self._left = {}
         self.receipts = {}
 
     # ---- devices
@@ -35,10 +34,6 @@ class Watch:
     def restored(self, device):
         """An old image was put back: what its cell says may be old, and only from here on it must rise."""
         self._cells.pop(device.name, None)
-        self._left.pop(device.name, None)
-
-    def died(self, device):
-        """A device has no power any more."""
 
     # ---- the office
 
