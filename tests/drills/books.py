@@ -1,6 +1,7 @@
 """What the office's files say of a site: read from outside, while the office runs or after it."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from office_ingest.receive.keystore import Keystore
@@ -8,20 +9,19 @@ from protocol.errors import ProtocolError
 from protocol.segment import parse_segment
 
 
-def read(path: Path, query: str, arguments: tuple = ()) -> list[tuple]:
-    """Return the rows of a query, read-only; none while the database is busy or not there."""
-    if not path.is_file():
-        return []
+def read(path: Path, query: str, arguments: tuple = (), *, is_live: bool = False) -> list[tuple]:
+    """Return the rows of a query, read-only.
+
+    is_live: somebody only watches, and looks again: then a database that is busy or not there has no rows. Whoever judges must not be
+    told so, since "no rows" is what a good site has: for him sqlite3.OperationalError rises.
+    """
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)) as connection:
+            return connection.execute(query, arguments).fetchall()
     except sqlite3.OperationalError:
-        return []
-    try:
-        return connection.execute(query, arguments).fetchall()
-    except sqlite3.OperationalError:
-        return []
-    finally:
-        connection.close()
+        if is_live:
+            return []
+        raise
 
 
 def forged(folder: Path) -> list[str]:
@@ -43,16 +43,17 @@ def forged(folder: Path) -> list[str]:
         keystore.close()
 
 
-def count(path: Path, table: str, device: bytes | None = None) -> int:
-    """Return how many rows a table has, of one device or of all."""
+def count(path: Path, table: str, device: bytes | None = None, *, is_live: bool = False) -> int:
+    """Return how many rows a table has, of one device or of all. is_live: see read()."""
     where = "" if device is None else " WHERE device = ?"
-    rows = read(path, f"SELECT count(*) FROM {table}{where}", () if device is None else (device,))
+    arguments = () if device is None else (device,)
+    rows = read(path, f"SELECT count(*) FROM {table}{where}", arguments, is_live=is_live)
     return rows[0][0] if rows else 0
 
 
-def events_held(path: Path) -> int:
-    """Return how many events the office holds."""
-    rows = read(path, "SELECT coalesce(sum(events), 0) FROM tallies")
+def events_held(path: Path, *, is_live: bool = False) -> int:
+    """Return how many events the office holds. is_live: see read()."""
+    rows = read(path, "SELECT coalesce(sum(events), 0) FROM tallies", is_live=is_live)
     return rows[0][0] if rows else 0
 
 

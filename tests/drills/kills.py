@@ -137,7 +137,8 @@ async def _tell(site, storm, say):
     while True:
         await asyncio.sleep(10)
         say(
-            f"{sum(storm.kills.values())} kills, {events_held(site.office_folder / 'office.db')} events at the office"
+            f"{sum(storm.kills.values())} kills,"
+            f" {events_held(site.office_folder / 'office.db', is_live=True)} events at the office"
         )
 
 

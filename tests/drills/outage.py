@@ -140,12 +140,12 @@ class Outage:
             self.site.gateway_folder / "gateway.db",
             "SELECT max(id), count(*) FROM segments WHERE raw IS NOT NULL",
         )
-        return rows[0] if rows and rows[0][0] is not None else (0, 0)
+        return rows[0] if rows[0][0] is not None else (0, 0)
 
     def left(self, newest):
         """Return how many rows up to that one still wait."""
         query = "SELECT count(*) FROM segments WHERE raw IS NOT NULL AND id <= ?"
-        rows = read(self.site.gateway_folder / "gateway.db", query, (newest,))
+        rows = read(self.site.gateway_folder / "gateway.db", query, (newest,), is_live=True)
         return rows[0][0] if rows else 1
 
 
@@ -176,7 +176,8 @@ async def _story(outage, row):
     await site.office.start()
     await site.gateway.start()
     await asyncio.gather(*(device.start() for device in outage.fleet))
-    await until(lambda: events_held(site.office_folder / "office.db") > 0, "nothing reaches the office")
+    books = site.office_folder / "office.db"
+    await until(lambda: events_held(books, is_live=True) > 0, "nothing reaches the office")
     wanted = await outage.endure()
     recorded = outage.recorded()
     row.require(recorded >= wanted, "events", f"only {recorded} of {wanted} events were recorded in time")

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 
 from protocol.diagnostic import DiagnosticError
-from tests.drills.books import forged, read
+from tests.drills.books import count, forged, read
 from tests.drills.field import Make, lay_out, plant, verify
 from tests.drills.rogue_gateway import CONTROL
 from tests.site.harness import stop_devices, stop_services, until, waiting
@@ -82,21 +82,19 @@ class Watcher:
     def _noticed(self, device, watch):
         by = KINDS[watch.kind]
         if by == "quarantine":
-            return bool(read(self.books, "SELECT 1 FROM quarantine WHERE device = ?", (device,)))
+            return count(self.books, "quarantine", device, is_live=True) > 0
         if by == "gap":
-            gaps = read(
-                self.books, "SELECT start, stop FROM gaps WHERE device = ? AND state != 'filled'", (device,)
+            gaps = self._read_live(
+                "SELECT start, stop FROM gaps WHERE device = ? AND state != 'filled'", device
             )
             return any(start <= number < stop for start, stop in gaps for number in watch.numbers)
         if by is not None:
-            return bool(
-                read(
-                    self.books,
-                    "SELECT 1 FROM findings WHERE device = ? AND kind = ?",
-                    (device, by.split()[1]),
-                )
-            )
+            query = "SELECT 1 FROM findings WHERE device = ? AND kind = ?"
+            return bool(self._read_live(query, device, by.split()[1]))
         return False
+
+    def _read_live(self, query, *arguments):
+        return read(self.books, query, arguments, is_live=True)
 
     def is_all_noticed(self):
         """Say whether every lie was told, and noticed if it can be."""
@@ -195,7 +193,7 @@ def _judge(site, watcher, rows):
 def _judge_sign(row, watcher, device, watch):
     by = KINDS[watch.kind]
     if watch.kind == CONTROL:
-        noticed = read(watcher.books, "SELECT count(*) FROM quarantine WHERE device = ?", (device,))[0][0]
+        noticed = count(watcher.books, "quarantine", device)
         row.require(noticed == 0, "control", "the honest device's segments are in quarantine")
         return
     row.require(watch.acts > 0, "lies", "the rogue never came to lie")

@@ -9,7 +9,7 @@ import json
 import shutil
 
 from protocol.diagnostic import DiagnosticError
-from tests.drills.books import forged, read
+from tests.drills.books import count, forged, read
 from tests.drills.field import Make, lay_out, plant, verify
 from tests.drills.rogue_gateway import CONTROL
 from tests.site.harness import stop_devices, stop_services, until, waiting
@@ -76,7 +76,7 @@ async def _story(site, times, honest, say):
     await until(lambda: not waiting(site), "the gateway's outbox is not empty")
     shutil.copyfile(copy, flash)
     await device.start()
-    await until(lambda: _forks(site), "the office has found no fork", 20.0)
+    await until(lambda: _forks(site, is_live=True), "the office has found no fork", 20.0)
     await site.gateway.kill()
     site.gateway.command = honest
     await site.gateway.start()
@@ -86,12 +86,8 @@ async def _story(site, times, honest, say):
     await stop_services(site)
 
 
-def _forks(site):
-    return read(
-        site.office_folder / "office.db",
-        "SELECT count(*) FROM forks WHERE device = ?",
-        (site.device_ids[-1],),
-    )[0][0]
+def _forks(site, *, is_live=False):
+    return count(site.office_folder / "office.db", "forks", site.device_ids[-1], is_live=is_live)
 
 
 def _store_files(site):
@@ -131,7 +127,7 @@ def _judge_store(row, site):
     row.require(row.forged == 0, "forged", f"{row.forged} segments are held that their device did not seal")
     for device in site.device_ids[: len(KEPT)]:
         for table in ("forks", "quarantine"):
-            found = read(books, f"SELECT count(*) FROM {table} WHERE device = ?", (device,))[0][0]
+            found = count(books, table, device)
             row.require(found == 0, "honest", f"{found} rows in {table} of an honest device")
 
 

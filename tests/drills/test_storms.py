@@ -1,11 +1,15 @@
 """What the drills are built from keeps its word: loss by a seed, rows that survive their file, forgeries that are well-formed."""
 
 import random
+import sqlite3
 
+import pytest
 from click.testing import CliRunner
 
+from office_ingest.receive.keystore import Keystore
 from protocol import coap
 from protocol.segment import parse_segment
+from tests.drills.books import count, forged, read
 from tests.drills.kills import Loss
 from tests.drills.rogue_gateway import Lies, renumbered
 from tests.drills.strangers import Traffic, again, junk, plain_requests, spoofed
@@ -105,3 +109,50 @@ def test_command_names_its_parts():
 
     assert refused.exit_code == 2
     assert "kills" in refused.output
+
+
+def _books(folder):
+    """Make an office's books whose table of segments has another column than the judge asks for."""
+    path = folder / "office.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE segments (bytes BLOB)")
+    connection.close()
+    return path
+
+
+def test_judge_is_not_told_of_no_rows_where_the_books_cannot_be_read(tmp_path):
+    """A renamed column, or books that are not there, never pass for a site without a fault."""
+    path = _books(tmp_path)
+
+    with pytest.raises(sqlite3.OperationalError, match="no such column"):
+        read(path, "SELECT raw FROM segments")
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        count(path, "quarantine")
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        count(tmp_path / "gone.db", "segments")
+
+
+def test_judge_is_not_told_of_no_rows_where_the_books_are_locked(tmp_path):
+    """Another process may hold the file: then nothing is known of it."""
+    path = _books(tmp_path)
+    with sqlite3.connect(path, isolation_level=None) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            count(path, "segments")
+    holder.close()
+
+
+def test_whoever_only_watches_is_told_of_no_rows(tmp_path):
+    """A watcher looks again a moment later."""
+    assert read(_books(tmp_path), "SELECT raw FROM segments", is_live=True) == []
+    assert count(tmp_path / "gone.db", "segments", is_live=True) == 0
+
+
+def test_forgery_is_not_ruled_out_where_the_books_cannot_be_read(tmp_path):
+    """Nothing forged is said only of segments that were looked at."""
+    Keystore.create(tmp_path / "keystore.db").close()
+    _books(tmp_path)
+
+    with pytest.raises(sqlite3.OperationalError, match="no such column"):
+        forged(tmp_path)
