@@ -5,15 +5,23 @@ import json
 import pytest
 
 from protocol import blockwise
-from tests.cuts.__main__ import main
+from tests.cuts.__main__ import main as cuts_main
 from tests.cuts.counters import run_cycles
 from tests.cuts.parts import PARTS
 from tests.cuts.sweep import CutFailure, sweep
+from tests.fuzz import runs
+from tests.fuzz.__main__ import main as fuzz_main
 from tests.fuzz.device_decoders import ENTRIES
-from tests.fuzz.frames import FuzzFailure, run_entry
+from tests.fuzz.frames import FuzzFailure, run_entry, watch_entry
 from tests.fuzz.host_decoders import HOST_ENTRIES
-from tests.fuzz.runs import run_device
-from tests.planted.cuts import CUT_FAULTS, FUZZ_FAULTS, store_the_counter_after_sending
+from tests.fuzz.runs import check_agreement, run_device
+from tests.planted.cuts import (
+    CUT_FAULTS,
+    FUZZ_FAULTS,
+    PROGRAM_FAULTS,
+    let_toml_speak_for_itself,
+    store_the_counter_after_sending,
+)
 from tests.planted.device import acknowledge_before_program
 from tests.planted.protocol import accept_longer_heads
 
@@ -50,7 +58,7 @@ def test_command_fails_where_a_nonce_was_used_twice(monkeypatch, tmp_path):
     report = tmp_path / "cuts.json"
     store_the_counter_after_sending(monkeypatch.setattr)
 
-    code = main(["--counters", str(CYCLES), "--json", str(report)])
+    code = cuts_main(["--counters", str(CYCLES), "--json", str(report)])
 
     assert code == 1
     assert json.loads(report.read_text())["counters"]["reused"] > 0
@@ -63,7 +71,7 @@ def test_sweep_that_finds_something_leaves_no_figures_of_an_older_one(monkeypatc
     report.write_text(json.dumps({"sweep": {"journal": {"cuts": 7}}, "counters": {"reused": 0}}))
     acknowledge_before_program(monkeypatch.setattr)
 
-    code = main(["--cuts", str(CUTS), "--json", str(report)])
+    code = cuts_main(["--cuts", str(CUTS), "--json", str(report)])
 
     assert code == 1
     assert json.loads(report.read_text()) == {"counters": {"reused": 0}}
@@ -92,14 +100,64 @@ def test_fault_planted_in_a_decoder_is_caught(name, monkeypatch):
 
 
 @pytest.mark.canary
+@pytest.mark.parametrize("name", PROGRAM_FAULTS)
+def test_fault_on_a_device_fails_the_command_of_the_frames(name, monkeypatch, tmp_path, capsys):
+    """What a process of a device shows is judged as in the test, and no figures of an older run stay."""
+    program, says = PROGRAM_FAULTS[name]
+    (tmp_path / "program.py").write_text(program)
+    monkeypatch.setattr(runs, "PROGRAM", tmp_path / "program.py")
+
+    assert _fuzz_over_old_figures(tmp_path) == (1, False)
+    assert says in capsys.readouterr().out
+
+
+@pytest.mark.canary
+def test_fault_on_a_host_fails_the_command_of_the_frames(monkeypatch, tmp_path, capsys):
+    """The hosts' decoders come last, and count as much."""
+    let_toml_speak_for_itself(monkeypatch.setattr)
+
+    assert _fuzz_over_old_figures(tmp_path) == (1, False)
+    assert "_toml raised" in capsys.readouterr().out
+
+
+@pytest.mark.canary
+def test_host_that_keeps_memory_fails_the_command_of_the_frames(monkeypatch, tmp_path, capsys):
+    """A mebibyte for each condition that is read."""
+    entry = next(one for one in HOST_ENTRIES if one.name == "condition")
+    honest, kept = entry.decode, []
+
+    def decode(raw):
+        kept.append(b"k" * (1 << 20))
+        return honest(raw)
+
+    monkeypatch.setattr(entry, "decode", decode)
+
+    assert _fuzz_over_old_figures(tmp_path) == (1, False)
+    assert "condition on cpython:" in capsys.readouterr().out
+
+
+def _fuzz_over_old_figures(folder):
+    """Run the command over the figures of an older run; return its exit code, and whether there are figures then."""
+    report = folder / "fuzz.json"
+    report.write_text("{}")
+    code = fuzz_main(["--frames", str(FRAMES), "--json", str(report)])
+    return code, report.exists()
+
+
+@pytest.mark.canary
 def test_runtimes_that_disagree_are_caught(monkeypatch):
     """One runtime that takes what the other refuses shows in the sum of outcomes."""
     theirs = run_device("micropython", 20_000, 1, ["cbor"])["cbor"]
     entry = next(one for one in ENTRIES if one.name == "cbor_prefix")
     cbor_entry = next(one for one in ENTRIES if one.name == "cbor")
     count = theirs["taken"] + theirs["refused"]
-    assert run_entry(cbor_entry, count, 1)[2] == theirs["sum"]
+    check_agreement(_beside(theirs, watch_entry(cbor_entry, count, 1)))
     accept_longer_heads(monkeypatch)
     monkeypatch.setattr(cbor_entry, "decode", entry.decode)
 
-    assert run_entry(cbor_entry, count, 1)[2] != theirs["sum"]
+    with pytest.raises(AssertionError, match="cbor: the runtimes disagree"):
+        check_agreement(_beside(theirs, watch_entry(cbor_entry, count, 1)))
+
+
+def _beside(theirs, ours):
+    return {"cpython": {"cbor": ours}, "micropython": {"cbor": theirs}}

@@ -6,15 +6,14 @@ import subprocess
 import pytest
 
 from agent.ring import record_length
+from tests.fuzz import runs
 from tests.fuzz.device_decoders import ENTRIES
 from tests.fuzz.frames import FuzzFailure, frame_of, run_entry
-from tests.fuzz.runs import run_device
+from tests.fuzz.runs import GROWTH_BYTES_MAX, RUNTIMES, check_agreement, check_growth, run_device, seconds_max
 from tools.upy import micropython_command, micropython_environment
 
 FRAMES = int(os.environ.get("OUTSTATION_FRAMES", "1000000"))
 SEED = int(os.environ.get("OUTSTATION_SEED", "1"))
-# What a decoder may leave behind: on a device's heap, and in a process whose pages the system gives out in its own way.
-GROWTH_BYTES_MAX = {"micropython": 4096, "cpython": 16 * 1024 * 1024}
 # Two halves of about the same cost, so that two workers can share them.
 HALVES = {"first": [entry.name for entry in ENTRIES[:14]], "rest": [entry.name for entry in ENTRIES[14:]]}
 
@@ -25,17 +24,14 @@ def test_no_frame_ends_in_another_error_and_both_runtimes_agree(half):
     """
     Golden bytes with edits, and noise: a value or a documented error, the same on both runtimes frame by frame, and no memory kept.
     """
-    said = {runtime: run_device(runtime, FRAMES, SEED, HALVES[half]) for runtime in GROWTH_BYTES_MAX}
+    said = {runtime: run_device(runtime, FRAMES, SEED, HALVES[half]) for runtime in RUNTIMES}
     counts = {one["name"]: one["taken"] + one["refused"] for one in said["cpython"].values()}
     print(f"{sum(counts.values())} frames from seed {SEED} on each runtime: {counts}")
 
     assert list(counts) == HALVES[half]
-    for name in counts:
-        sums = {runtime: said[runtime][name]["sum"] for runtime in said}
-        assert len(set(sums.values())) == 1, f"{name}: the runtimes disagree: {sums}"
-        for runtime, limit in GROWTH_BYTES_MAX.items():
-            growth = said[runtime][name]["growth"]
-            assert growth < limit, f"{name} on {runtime}: {growth} bytes were kept"
+    check_agreement(said)
+    for runtime, lines in said.items():
+        check_growth(runtime, lines.values())
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -102,3 +98,16 @@ def test_bit_lost_in_any_record_does_not_keep_a_device_from_booting():
             # Near the end of the body, before the tag.
             damaged[place + length - 40] ^= 4
             entry.decode(damaged)
+
+
+def test_process_that_takes_too_long_is_said_to_have_died(monkeypatch):
+    """A person reads which runtime, how many frames and how long, and no traceback."""
+    monkeypatch.setattr(runs, "_START_SECONDS_MAX", 0)
+
+    with pytest.raises(runs.Died, match="micropython: 1000 frames took more than 0 s"):
+        run_device("micropython", 1000, SEED)
+
+
+def test_soak_has_the_time_that_it_takes():
+    """A hundred million frames took about 4,200 s on MicroPython where it was measured."""
+    assert seconds_max(100_000_000) > 10 * 4200

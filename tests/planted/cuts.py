@@ -267,3 +267,34 @@ FUZZ_FAULTS = {
     "open_brackets_without_an_end": (open_brackets_without_an_end, "condition"),
     "take_what_the_office_says": (take_what_the_office_says, "office_answer"),
 }
+
+
+# ---- programs that a device's process runs instead of tests/fuzz/device_program.py, with a fault in the decoder "cbor"
+
+_PROGRAM = """
+import sys
+from tests.fuzz import device_decoders, device_program
+
+entry = [one for one in device_decoders.ENTRIES if one.name == "cbor"][0]
+honest = entry.decode
+kept = []
+
+
+def decode(raw):
+    {}
+    return honest(raw)
+
+
+entry.decode = decode
+device_program.main(sys.argv[1:])
+"""
+
+# NAME -> (the program, what the command says of it)
+PROGRAM_FAULTS = {
+    "one_runtime_takes_more": (
+        _PROGRAM.format('if sys.implementation.name == "cpython" and raw[:1] == b"\\x18": return 0'),
+        "cbor: the runtimes disagree",
+    ),
+    "keep_what_was_read": (_PROGRAM.format("kept.append(raw + raw)"), "cbor on micropython:"),
+    "raise_anything": (_PROGRAM.format("raw[9]"), "cbor raised IndexError"),
+}

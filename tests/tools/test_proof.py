@@ -64,8 +64,8 @@ DOCUMENTS = {
     },
     "fuzz.json": {
         "seed": 1,
-        "cpython": {"cbor": ENTRY, "seconds": 1.0},
-        "micropython": {"cbor": ENTRY, "seconds": 2.0},
+        "cpython": {"cbor": ENTRY},
+        "micropython": {"cbor": ENTRY},
         "hosts": [ENTRY, ENTRY],
     },
     "drills.json": {

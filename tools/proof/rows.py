@@ -77,8 +77,7 @@ def _stores(document: dict[str, Any]) -> Iterator[Tried]:
 
 def _fuzz(document: dict[str, Any]) -> Iterator[Tried]:
     for name in ("cpython", "micropython"):
-        entries = [entry for entry in document[name].values() if isinstance(entry, dict)]
-        yield _frames(f"the device's decoders on {name}", entries)
+        yield _frames(f"the device's decoders on {name}", list(document[name].values()))
     yield _frames("the hosts' decoders", document["hosts"])
 
 
