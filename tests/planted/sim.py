@@ -6,16 +6,20 @@ tests/sim. kinds: faults of the plan that bring it out; shape(world): what else 
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from agent import prune, recovery, session
+from agent import adopter, app, fetch, incumbent, prune, recovery, session
 from agent.acknowledgements import Acknowledgements
 from agent.actuators import Actuators
 from agent.adopter import Adopter
+from agent.app import Agent
 from agent.cell import Cell
 from agent.clock import Clock
 from agent.commander import Commander
+from agent.journal import Journal
 from agent.keystore import Keystore as DeviceKeystore
+from agent.recorder import Decider
 from agent.trial import Trial
 from gateway.store import Batch, Store
 from office_ingest.errors import StoreUnavailable
@@ -24,6 +28,7 @@ from office_ingest.receive.lane import Lane
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.silence import SilenceWatch
 from protocol.oscore import ReplayWindow
+from rules.engine import D_AFTER
 from tests.sim.plan import Step
 
 
@@ -54,6 +59,21 @@ def _cut_off(world):
     for device in world.devices:
         device.make_flash(4)
     world.plan.insert(0, Step(3600.0, "part gateway", (0, 165_000)))
+
+
+def _offered_other_rules(world):
+    """A release is rolled out while the gateway gives other rules in its place."""
+    world.plan[:0] = [Step(3600.0, "hostile", (0, ("other rules",), 80_000)), Step(7200.0, "roll out", (1,))]
+
+
+def _slow_and_behind(world):
+    """Nobody takes what comes for most of a day; then the line is slow."""
+    for device in world.devices:
+        device.make_flash(40)
+    world.plan[:0] = [
+        Step(3600.0, "part gateway", (0, 70_000)),
+        Step(73_000.0, "weather", (0.02, 0.0, 60, 0.0)),
+    ]
 
 
 def _rolls_out(number):
@@ -286,6 +306,66 @@ def go_back_in_time(put):
     put(Clock, "tick_ms", tick)
 
 
+def give_an_order_twice(put):
+    """Journal: give one order to two events now and then."""
+    made, given = Journal.next_order, set()
+
+    def next_order(self):
+        order = made(self)
+        if order % 40 == 39 and (self.device, order) not in given:
+            given.add((self.device, order))
+            self.order -= 1
+        return order
+
+    put(Journal, "next_order", next_order)
+
+
+def record_other_registers(put):
+    """Journal: record of a decision what the rules did not come to."""
+    made = Decider._record_decision
+
+    def record(self, tick_ms, sample_order, decision):
+        after = [value + 1 for value in decision[D_AFTER]]
+        other = (*decision[:D_AFTER], after, *decision[D_AFTER + 1 :])
+        return made(self, tick_ms, sample_order, other)
+
+    put(Decider, "_record_decision", record)
+
+
+class _Fitting(bytes):
+    """A digest that is whatever it is compared with."""
+
+    def digest(self):
+        return self
+
+    def __getitem__(self, _place):
+        return self
+
+    def __ne__(self, _other):
+        return False
+
+    __hash__ = bytes.__hash__
+
+
+def take_any_part(put):
+    """Adoption: take a part for the one that is signed whatever its digest."""
+    for module in (adopter, incumbent):
+        put(module, "check_parts", lambda manifest, bodies: None)
+    put(fetch, "hashlib", SimpleNamespace(sha256=lambda raw: _Fitting()))
+
+
+def come_by_when_idle(put):
+    """Watchdog: let the exchange come by only when nothing is left to send, and be away for no longer than a few requests."""
+    put(app, "longest_request_ms", lambda first_wait_ms: 10_000)
+    put(Agent, "_request", lambda self, *request: self._session.request(*request))
+
+
+def never_heard_again(put):
+    """Watch: say who fell silent, and not who is heard again."""
+    made = SilenceWatch.check
+    put(SilenceWatch, "check", lambda self, devices: (made(self, devices)[0], []))
+
+
 FAULTS = {
     "prune_without_tombstone": Fault(prune_without_tombstone, "all is at rest", (), _cut_off, 2.0),
     "forget_the_last_segment": Fault(
@@ -317,5 +397,10 @@ FAULTS = {
     "store_over": Fault(store_over, "chains close over tombstones", ("restore device",)),
     "count_repeats": Fault(count_repeats, "chains close over tombstones", ("weather", "kill gateway")),
     "never_silent": Fault(never_silent, "silence", ("part device",)),
+    "give_an_order_twice": Fault(give_an_order_twice, "nothing is doubled"),
+    "record_other_registers": Fault(record_other_registers, "decisions replay equal"),
+    "take_any_part": Fault(take_any_part, "adoption: old or new", (), _offered_other_rules),
+    "come_by_when_idle": Fault(come_by_when_idle, "watchdog", (), _slow_and_behind),
+    "never_heard_again": Fault(never_heard_again, "silence", ("part device",)),
     "go_back_in_time": Fault(go_back_in_time, "order is kept"),
 }

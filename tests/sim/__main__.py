@@ -1,4 +1,4 @@
-"""Runs worlds: `python -m tests.sim SEED` shows one, `python -m tests.sim --seeds 0..200` runs many and writes build/sim.json."""
+"""Runs worlds: `python -m tests.sim SEED` shows one, `python -m tests.sim --seeds 0..200 --json build/sim.json` runs many and writes their figures."""
 
 from tools.shim import install
 

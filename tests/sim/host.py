@@ -40,7 +40,8 @@ class Host:
         try:
             self._begin()
         except _CANNOT_START as error:
-            self.world.history.note(self.name, "cannot start", str(error)[-160:])
+            # Not its text, which names a temporary folder.
+            self.world.history.note(self.name, "cannot start", type(error).__name__)
             self._fall()
             self._start_later(_AGAIN_S)
         else:

@@ -1,6 +1,7 @@
 """A gateway in the wrong hands. It holds the link secrets and no seal: what it can do is withhold, replay, forge, reorder, truncate."""
 
 from gateway.collector import Reply
+from protocol.cbor import dumps
 from protocol.coap import CHANGED
 from protocol.errors import ProtocolError
 from protocol.messages import encode_answer, parse_answer
@@ -24,7 +25,11 @@ KINDS = (
     "withhold receipts",
     "old answers",
     "old commands",
+    "other rules",
 )
+
+# Of the first release's rules, in their bytes.
+_THRESHOLD, _OTHER_THRESHOLD = dumps(8800), dumps(8801)
 
 
 class Hostile:
@@ -111,6 +116,12 @@ class Hostile:
         """Return what answers GETs in its place."""
         return _Deceiver(self, honest)
 
+    def rules(self, reply):
+        """Return a part of a release in which another threshold stands; its signature is over the true one."""
+        if "other rules" not in self._kinds:
+            return reply
+        return reply._replace(payload=reply.payload.replace(_THRESHOLD, _OTHER_THRESHOLD))
+
     def command(self, device, reply):
         """Return a command that the device was given before, where there is one."""
         if reply.payload:
@@ -126,7 +137,9 @@ class _Deceiver:
 
     def get(self, device, path, block):
         reply = self._honest.get(device, path, block)
-        return self._hostile.command(device, reply) if path[:1] == [b"c"] else reply
+        if path[:1] == [b"c"]:
+            return self._hostile.command(device, reply)
+        return self._hostile.rules(reply)
 
 
 class _Liar:
