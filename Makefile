@@ -51,7 +51,7 @@ SOAKS := soak-sim soak-cuts soak-counters soak-stores soak-fuzz soak-tests soak-
 soak: $(SOAKS)
 
 soak-sim: $(READY)
-	$(BIN)/python -m tests.sim --seeds 0..10000
+	$(BIN)/python -m tests.sim --seeds 0..10000 --json build/sim-soak.json
 
 soak-cuts: $(READY)
 	$(BIN)/python -m tests.cuts --cuts 200000 --all-pairs

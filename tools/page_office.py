@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.page_fleet import Fleet, make_office
-from tools.site import free_port
+from tools.site import end_process, free_port
 
 READY_SECONDS_MAX = 30.0
 _ENDED_SECONDS_MAX = 20.0
@@ -57,12 +57,7 @@ def running_office(folder: Path, devices: int) -> Iterator[Office]:
         _wait_ready(process, port)
         yield Office(fleet, port, process)
     finally:
-        process.terminate()
-        try:
-            process.wait(_ENDED_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_process(process, _ENDED_SECONDS_MAX)
 
 
 def wall_ms() -> int:

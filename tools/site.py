@@ -8,9 +8,11 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from protocol.diagnostic import INTERNAL, Diagnostic, DiagnosticError
 from tools.relay import TcpRelay, UdpRelay
@@ -23,6 +25,16 @@ def free_port(kind: socket.SocketKind) -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def end_process(process: subprocess.Popen[Any], seconds: float) -> None:
+    """Ask a process to end, and kill it if it has not after so many seconds."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 class Service:

@@ -72,8 +72,9 @@ def test_new_device_gets_its_time():
     assert ([], []) == watch.check([*DEVICES, b"device-3"])
 
 
-def test_silence_that_could_not_be_recorded_is_recorded_by_the_next_check(tmp_path):
-    """A full disk at that moment must not cost the finding."""
+@pytest.fixture
+def fallen(tmp_path):
+    """An office whose one device fell silent since the last check: (desk, device, watch)."""
     desk = OfficeDesk(tmp_path)
     device = DeviceModel(1)
     desk.add(device)
@@ -81,6 +82,13 @@ def test_silence_that_could_not_be_recorded_is_recorded_by_the_next_check(tmp_pa
     watch = SilenceWatch(interval_s=10, grace_s=5, monotonic=lambda: now[0])
     record_silence(watch, desk.store, 1)
     now[0] = 30.0
+    yield desk, device, watch
+    desk.close()
+
+
+def test_silence_that_could_not_be_recorded_is_recorded_by_the_next_check(fallen):
+    """A full disk at that moment must not cost the finding."""
+    desk, _, watch = fallen
     desk.store.connection.execute("PRAGMA query_only = ON")
     with pytest.raises(StoreUnavailable):
         record_silence(watch, desk.store, 2)
@@ -90,15 +98,9 @@ def test_silence_that_could_not_be_recorded_is_recorded_by_the_next_check(tmp_pa
     assert [("silence", "")] == desk.findings()
 
 
-def test_silence_that_a_failing_disk_kept_all_the_same_ends_with_the_next_heartbeat(tmp_path, monkeypatch):
+def test_silence_that_a_failing_disk_kept_all_the_same_ends_with_the_next_heartbeat(fallen, monkeypatch):
     """The commit failed and was kept; the device is heard before the next check."""
-    desk = OfficeDesk(tmp_path)
-    device = DeviceModel(1)
-    desk.add(device)
-    now = [0.0]
-    watch = SilenceWatch(interval_s=10, grace_s=5, monotonic=lambda: now[0])
-    record_silence(watch, desk.store, 1)
-    now[0] = 30.0
+    desk, device, watch = fallen
     honest = desk.store.transaction
 
     @contextmanager

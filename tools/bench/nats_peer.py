@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.bench.race import Contender, Lap, Skipped
-from tools.site import free_port
+from tools.site import end_process, free_port
 
 VARIABLE = "NATS_SERVER"
 NAME = "NATS JetStream"
@@ -67,12 +67,7 @@ def nats_peer(folder: Path) -> Iterator[Peer]:
             _wait_ready(process, port, place)
             yield Peer(f"nats://127.0.0.1:{port}", server_version(program))
         finally:
-            process.terminate()
-            try:
-                process.wait(_ENDED_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end_process(process, _ENDED_SECONDS_MAX)
 
 
 def find_server() -> str | None:
