@@ -12,7 +12,7 @@ from protocol.cbor import dumps, loads
 from protocol.errors import MALFORMED, SEAL, TOO_LARGE, VERSION, ProtocolError
 from protocol.limits import envelope_bytes_max
 from protocol.lms import PUBLIC_BYTES, check_public, verify
-from protocol.shape import is_int, is_uint
+from protocol.shape import is_bytes, is_int, is_uint
 
 _PROTECTED = b"\xa1\x01\x38\x2d"  # { 1: -46 }, HSS-LMS
 _KID = 4
@@ -74,7 +74,7 @@ def parse_envelope(raw: bytes) -> Envelope:
     if not isinstance(items, list) or len(items) != 4 or items[0] != _PROTECTED:
         raise ProtocolError(MALFORMED, "not a COSE_Sign1 with HSS-LMS")
     hint = items[1]
-    if not isinstance(hint, dict) or len(hint) != 1 or not _is_bytes(hint.get(_KID), KEY_ID_BYTES):
+    if not isinstance(hint, dict) or len(hint) != 1 or not is_bytes(hint.get(_KID), KEY_ID_BYTES):
         raise ProtocolError(
             MALFORMED, "the key identifier of a signature is not {} bytes".format(KEY_ID_BYTES)
         )
@@ -97,14 +97,10 @@ def check_succession(raw: bytes, public: bytes) -> Succession:
         raise ProtocolError(MALFORMED, "succession has no version")
     if items[0] != 1:
         raise ProtocolError(VERSION, "succession version {} is not 1".format(items[0]))
-    shaped = len(items) == 4 and _is_bytes(items[1], KEY_ID_BYTES) and _is_bytes(items[2], PUBLIC_BYTES)
+    shaped = len(items) == 4 and is_bytes(items[1], KEY_ID_BYTES) and is_bytes(items[2], PUBLIC_BYTES)
     if not shaped or not is_uint(items[3]):
         raise ProtocolError(MALFORMED, "succession is not the four items of version 1")
     if items[1] != key_id(public):
         raise ProtocolError(SEAL, "succession names another predecessor than the key that signed it")
     check_public(items[2])
     return Succession(items[1], items[2], items[3])
-
-
-def _is_bytes(value, length: int) -> bool:
-    return isinstance(value, bytes) and len(value) == length

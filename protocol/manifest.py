@@ -42,7 +42,7 @@ from protocol.limits import (
     rules_part_bytes_max,
     uint32_max,
 )
-from protocol.shape import is_natural, is_within
+from protocol.shape import is_bytes, is_natural, is_within
 
 # What a target names.
 DEVICES = 0
@@ -142,7 +142,7 @@ def parse_manifest(raw: bytes) -> Manifest:
         raise ProtocolError(MALFORMED, "manifest is not the nine items of version 1")
     _check_target_form(items[2])
     _check_list(items[3], "hardware", release_hardware_max, _is_text)
-    if not _is_bytes(items[4], 8):
+    if not is_bytes(items[4], 8):
         raise ProtocolError(MALFORMED, "schema of a manifest is not the first 8 bytes of a digest")
     _check_validity_form(items[5])
     _check_provenance_form(items[6])
@@ -270,10 +270,6 @@ def _check_time(manifest: Manifest, now) -> None:
         raise ProtocolError(VALIDITY, text.format(*((manifest.number,) + manifest.validity + tuple(now))))
 
 
-def _is_bytes(value, length: int) -> bool:
-    return isinstance(value, bytes) and len(value) == length
-
-
 def _is_text(value) -> bool:
     return isinstance(value, str) and 1 <= len(value.encode()) <= release_text_bytes_max
 
@@ -295,7 +291,7 @@ def _check_target_form(value) -> None:
 
 
 def _is_device(value) -> bool:
-    return _is_bytes(value, 8)
+    return is_bytes(value, 8)
 
 
 def _check_validity_form(value) -> None:
@@ -307,7 +303,7 @@ def _check_validity_form(value) -> None:
 
 def _check_provenance_form(value) -> None:
     shaped = isinstance(value, list) and len(value) == 3 and _is_text(value[0])
-    if not shaped or not is_natural(value[1]) or not _is_bytes(value[2], 32):
+    if not shaped or not is_natural(value[1]) or not is_bytes(value[2], 32):
         raise ProtocolError(MALFORMED, "provenance of a manifest is not [author, made_ms, source]")
 
 
@@ -337,4 +333,4 @@ def _check_parts_form(value) -> None:
 
 def _is_part(value) -> bool:
     shaped = isinstance(value, list) and len(value) == 3 and is_natural(value[0], CONFIGURATION)
-    return shaped and _is_bytes(value[1], 32) and is_within(value[2], 1, uint32_max)
+    return shaped and is_bytes(value[1], 32) and is_within(value[2], 1, uint32_max)

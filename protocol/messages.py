@@ -16,7 +16,7 @@ from protocol.limits import (
     wants_max,
 )
 from protocol.mac import hmac_sha256, is_equal
-from protocol.shape import is_int, is_natural
+from protocol.shape import is_bytes, is_int, is_natural
 
 _MAC64 = b"\xa1\x01\x04"
 _TAG_BYTES = 8
@@ -140,7 +140,7 @@ def open_frame(raw: bytes, what: str) -> tuple:
         raise ProtocolError(TOO_LARGE, "{} of {} bytes exceeds {}".format(what, len(raw), message_bytes_max))
     items = loads(raw)
     framed = isinstance(items, list) and len(items) == 4 and items[0] == _MAC64 and items[1] == {}
-    if not framed or not isinstance(items[2], bytes) or not _is_bytes(items[3], _TAG_BYTES):
+    if not framed or not isinstance(items[2], bytes) or not is_bytes(items[3], _TAG_BYTES):
         raise ProtocolError(MALFORMED, "{} is not a COSE_Mac0 with HMAC 256/64".format(what))
     payload = loads(items[2])
     if not isinstance(payload, list) or not payload or not is_natural(payload[0], uint32_max):
@@ -150,15 +150,11 @@ def open_frame(raw: bytes, what: str) -> tuple:
     return payload, items[2], items[3]
 
 
-def _is_bytes(value, length: int) -> bool:
-    return isinstance(value, bytes) and len(value) == length
-
-
 def _is_head(value) -> bool:
     if value is None:
         return True
     shaped = isinstance(value, list) and len(value) == 3 and is_natural(value[0], uint32_max)
-    return shaped and is_natural(value[1], uint32_max) and _is_bytes(value[2], 32)
+    return shaped and is_natural(value[1], uint32_max) and is_bytes(value[2], 32)
 
 
 def _is_counters(value) -> bool:
@@ -173,14 +169,14 @@ def _is_counters(value) -> bool:
 def parse_heartbeat(raw: bytes) -> Message:
     """Return a Message whose fields are a Heartbeat. Raises ProtocolError, never anything else."""
     items, payload, tag = open_frame(raw, "heartbeat")
-    shaped = len(items) == 11 and _is_bytes(items[1], 8) and is_natural(items[5]) and _is_counters(items[10])
+    shaped = len(items) == 11 and is_bytes(items[1], 8) and is_natural(items[5]) and _is_counters(items[10])
     for i in (2, 3, 4, 6):
         shaped = shaped and is_natural(items[i], uint32_max)
     shaped = shaped and _is_head(items[7]) and _is_head(items[8])
     bundle = items[9] if shaped else None
     if not shaped or not isinstance(bundle, list) or len(bundle) != 2 or not is_natural(bundle[0]):
         raise ProtocolError(MALFORMED, "heartbeat is not the eleven items of version 1")
-    if not _is_bytes(bundle[1], 32):
+    if not is_bytes(bundle[1], 32):
         raise ProtocolError(MALFORMED, "the bundle digest of a heartbeat is not 32 bytes")
     heads = [tuple(head) if head else None for head in items[7:9]]
     fields = Heartbeat(*(items[1:7] + heads + [tuple(bundle), items[10]]))
@@ -190,9 +186,7 @@ def parse_heartbeat(raw: bytes) -> Message:
 def parse_receipt(raw: bytes) -> Message:
     """Return a Message whose fields are a Receipt. Raises ProtocolError, never anything else."""
     items, payload, tag = open_frame(raw, "receipt")
-    shaped = (
-        len(items) == 7 and _is_bytes(items[1], 8) and is_natural(items[2], 1) and _is_bytes(items[5], 32)
-    )
+    shaped = len(items) == 7 and is_bytes(items[1], 8) and is_natural(items[2], 1) and is_bytes(items[5], 32)
     for i in (3, 4, 6):
         shaped = shaped and is_natural(items[i], uint32_max)
     if not shaped:
@@ -203,7 +197,7 @@ def parse_receipt(raw: bytes) -> Message:
 def parse_time_token(raw: bytes) -> Message:
     """Return a Message whose fields are a TimeToken. Raises ProtocolError, never anything else."""
     items, payload, tag = open_frame(raw, "time token")
-    shaped = len(items) == 6 and _is_bytes(items[1], 8) and is_natural(items[2], uint32_max)
+    shaped = len(items) == 6 and is_bytes(items[1], 8) and is_natural(items[2], uint32_max)
     if (
         not shaped
         or not is_natural(items[3], uint32_max)

@@ -14,7 +14,7 @@ from protocol.errors import BODY, CHAIN, MALFORMED, SEAL, TOMBSTONE, TOO_LARGE, 
 from protocol.keys import CLEAR, LANES, OFFICE
 from protocol.limits import natural_max, segment_bytes_max, segment_events_max, uint32_max
 from protocol.mac import hmac_sha256, is_equal
-from protocol.shape import is_within
+from protocol.shape import is_bytes, is_within
 
 _ALG_A128CTR = -65534
 _MAC256 = b"\xa1\x01\x05"
@@ -191,9 +191,9 @@ def parse_segment(raw: bytes) -> Segment:
             "segment of {} bytes exceeds segment_bytes_max ({})".format(len(raw), segment_bytes_max),
         )
     items = loads(raw)
-    if not _is_list(items, 4) or items[0] != _MAC256 or items[1] != {} or not _is_bytes(items[2]):
+    if not _is_list(items, 4) or items[0] != _MAC256 or items[1] != {} or not isinstance(items[2], bytes):
         raise ProtocolError(MALFORMED, "not a COSE_Mac0 with HMAC 256/256")
-    if not _is_bytes(items[3], 32):
+    if not is_bytes(items[3], 32):
         raise ProtocolError(MALFORMED, "the tag is not 32 bytes")
     payload = loads(items[2])
     if not _is_list(payload, 2):
@@ -210,23 +210,19 @@ def _is_list(value, length: int) -> bool:
     return isinstance(value, list) and len(value) == length
 
 
-def _is_bytes(value, length: int = -1) -> bool:
-    return isinstance(value, bytes) and (length < 0 or len(value) == length)
-
-
 def _parse_header(items) -> Header:
     if isinstance(items, list) and items and is_within(items[0], 0, uint32_max) and items[0] != 1:
         raise ProtocolError(VERSION, "segment version {} is not 1".format(items[0]))
     shaped = (
         _is_list(items, 11)
         and is_within(items[0], 1, 1)
-        and _is_bytes(items[1], 8)
+        and is_bytes(items[1], 8)
         and is_within(items[2], LANES[0], LANES[-1])
         and is_within(items[3], 0, uint32_max)
         and is_within(items[4], 0, uint32_max)
         and is_within(items[5], 0, natural_max)
         and is_within(items[6], 1, segment_events_max)
-        and _is_bytes(items[7], _DIGEST_BYTES)
+        and is_bytes(items[7], _DIGEST_BYTES)
         and is_within(items[8], 0, uint32_max)
         and is_within(items[9], CLEAR, OFFICE)
         and is_within(items[10], 0, uint32_max)
@@ -237,24 +233,29 @@ def _parse_header(items) -> Header:
 
 
 def _parse_body(items) -> tuple:
-    if not _is_list(items, 3) or items[0] != b"" or not isinstance(items[1], dict) or not _is_bytes(items[2]):
+    if (
+        not _is_list(items, 3)
+        or items[0] != b""
+        or not isinstance(items[1], dict)
+        or not isinstance(items[2], bytes)
+    ):
         raise ProtocolError(MALFORMED, "the body is not a COSE_Encrypt0")
     iv = items[1].get(5)
-    if len(items[1]) != 2 or items[1].get(1) != _ALG_A128CTR or not _is_bytes(iv, 16):
+    if len(items[1]) != 2 or items[1].get(1) != _ALG_A128CTR or not is_bytes(iv, 16):
         raise ProtocolError(MALFORMED, "the body's cipher is not A128CTR with a 16-byte IV")
     return iv, items[2]
 
 
 def _parse_tombstone(body, header: Header) -> Tombstone:
-    if not _is_bytes(body):
+    if not isinstance(body, bytes):
         raise ProtocolError(MALFORMED, "a clear body is not a byte string")
     items = loads(body)
     shaped = (
         _is_list(items, 6)
         and is_within(items[0], 0, uint32_max)
         and is_within(items[1], 0, uint32_max)
-        and _is_bytes(items[2], _DIGEST_BYTES)
-        and _is_bytes(items[3], _DIGEST_BYTES)
+        and is_bytes(items[2], _DIGEST_BYTES)
+        and is_bytes(items[3], _DIGEST_BYTES)
         and is_within(items[4], 1, natural_max)
         and is_within(items[5], 0, 1)
     )

@@ -28,9 +28,14 @@ def is_natural(value, most: int = natural_max) -> bool:
     return is_int(value) and 0 <= value <= most
 
 
+def is_bytes(value, length: int) -> bool:
+    """Say whether value is a byte string of that length."""
+    return isinstance(value, bytes) and len(value) == length
+
+
 def is_digest(value) -> bool:
     """Say whether value has the form of a SHA-256."""
-    return isinstance(value, bytes) and len(value) == 32
+    return is_bytes(value, 32)
 
 
 def upto(most: int, least: int = 0):
