@@ -19,7 +19,7 @@ import uvicorn
 from office_ingest import points
 from office_ingest.clock import SystemClock
 from office_ingest.config import Configuration
-from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable
+from office_ingest.errors import StoreUnavailable, in_words
 from office_ingest.govern.rollout import Rollouts
 from office_ingest.overview import devices_overview
 from office_ingest.receive.api import build_api
@@ -28,9 +28,10 @@ from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
 from office_ingest.show.service import PageService
-from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.storage.sqlite import SqliteStore, check_database, is_half_repaired
 from office_ingest.watch import damage
 from office_ingest.watch.silence import SilenceWatch, record_silence
+from protocol import sqlite_file
 from protocol.diagnostic import TRY_AGAIN, UNREACHABLE, Diagnostic, DiagnosticError
 
 # Silence is looked for this often within the expected interval.
@@ -48,11 +49,11 @@ class Office:
         self.worker: Executor = ThreadPoolExecutor(1, "office")
         self._ending = threading.Event()
         self._lock = lock_database(files.database)
-        try:
+        with in_words():
+            # Before anything is written: what this run keeps must be in the file that stays.
+            sqlite_file.finish(files.database, clock.wall_ms())
             self.store = SqliteStore.open(files.database)
             self.keystore = Keystore.open(files.keystore)
-        except NotAnOfficeDatabase as error:
-            raise not_ours(error) from None
         self.watch = SilenceWatch(
             interval_s=settings.heartbeat.interval_s,
             grace_s=settings.heartbeat.grace_s,
@@ -130,9 +131,13 @@ class Office:
 def lock_database(database: Path) -> IO[bytes]:
     """Return the open lock file beside the database; the lock ends with this process, however it ends.
 
-    Raises DiagnosticError (exit 75) if another process has it.
+    Raises DiagnosticError: another process has it, or the folder does not take it (exit 75), or the file is no office's (exit 2).
     """
-    lock = database.with_name(database.name + ".lock").open("ab")
+    with in_words():
+        # Nothing is left beside a file that is not ours. A repair that was cut off may have the database's name nowhere yet.
+        if not is_half_repaired(database):
+            check_database(database)
+        lock = sqlite_file.beside(database, ".lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -239,9 +244,3 @@ def _cannot_listen(host: str, port: int, reason: str) -> DiagnosticError:
     message = f"the office cannot listen on {host} port {port}: {reason}"
     fix = "another process has the port, or the address is not this machine's: change [listen] in office.toml"
     return DiagnosticError([Diagnostic("office-listen", message, fix=fix)], UNREACHABLE)
-
-
-def not_ours(error: NotAnOfficeDatabase) -> DiagnosticError:
-    """Return what a person is told about a file that is no database or keystore of ours (exit 2)."""
-    fix = "check the path; a file from a newer version needs that version"
-    return DiagnosticError([Diagnostic("office-not-a-database", str(error), fix=fix)])

@@ -133,18 +133,19 @@ def repair(config: Path, as_json: bool) -> int:
     The office must not run. Segments that do not verify are asked for again when it runs; nothing whose seal holds is
     deleted, and a file whose pages are damaged is kept beside the new one. Exit code 1 if anything was damaged.
     """
-    from office_ingest.app import lock_database, not_ours
+    from office_ingest.app import lock_database
     from office_ingest.config import read_office
-    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.errors import in_words
     from office_ingest.prove.repair import repair_database
     from office_ingest.receive.keystore import Keystore
 
     files = read_office(config).files
-    try:
-        with lock_database(files.database), closing(Keystore.open(files.keystore)) as keystore:
-            repaired = repair_database(files.database, keystore, now_ms=time.time_ns() // 1_000_000)
-    except NotAnOfficeDatabase as error:
-        raise not_ours(error) from None
+    with (
+        in_words(),
+        lock_database(files.database),
+        closing(Keystore.open(files.keystore)) as keystore,
+    ):
+        repaired = repair_database(files.database, keystore, now_ms=time.time_ns() // 1_000_000)
     if as_json:
         emit("outstation.office-repair", 1, repaired.document())
     else:
@@ -163,15 +164,13 @@ def explain(device: str, order: int | None, config: Path, as_json: bool) -> int:
     Exit code 1 if the replay decides otherwise.
     """
     from office_ingest.config import read_office
-    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.errors import in_words
     from office_ingest.prove.explain import explain_decision, explanation_lines
     from office_ingest.receive.keystore import Keystore
 
     connection = _database(config)
-    try:
+    with in_words():
         keystore = Keystore.open(read_office(config).files.keystore, read_only=True)
-    except NotAnOfficeDatabase as error:
-        raise _not_ours(error) from None
     explanation = explain_decision(connection, keystore, device, order)
     if as_json:
         emit("outstation.office-explanation", 1, explanation)
@@ -186,17 +185,15 @@ def explain(device: str, order: int | None, config: Path, as_json: bool) -> int:
 @JSON
 def verify(database: Path, keystore: Path | None, as_json: bool) -> int:
     """Check an office DATABASE without the service, changing nothing. Exit code 1 if anything does not agree."""
-    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.errors import in_words
     from office_ingest.overview import open_read_only
     from office_ingest.prove.progress import shown_progress
     from office_ingest.prove.verify import verify_database
     from office_ingest.receive.keystore import Keystore
 
-    try:
+    with in_words():
         connection = open_read_only(database)
         keys = Keystore.open(keystore, read_only=True) if keystore else None
-    except NotAnOfficeDatabase as error:
-        raise _not_ours(error) from None
     with shown_progress(quiet=as_json) as progress:
         report = verify_database(connection, keys, progress)
     if as_json:
@@ -208,20 +205,11 @@ def verify(database: Path, keystore: Path | None, as_json: bool) -> int:
 
 def _database(config: Path) -> "sqlite3.Connection":
     from office_ingest.config import read_office
-    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.errors import in_words
     from office_ingest.overview import open_read_only
 
-    try:
+    with in_words():
         return open_read_only(read_office(config).files.database)
-    except NotAnOfficeDatabase as error:
-        raise _not_ours(error) from None
-
-
-def _not_ours(error: Exception) -> DiagnosticError:
-    from protocol.diagnostic import Diagnostic
-
-    fix = "name the office.db (or keystore.db) of an office; a file from a newer version needs that version"
-    return DiagnosticError([Diagnostic("office-not-a-database", str(error), fix=fix)])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,9 +4,11 @@ What is wrong with bytes from outside is a ProtocolError; what a person wrote wr
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
+from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, Diagnostic, DiagnosticError
 
 
 class OfficeError(Exception):
@@ -27,6 +29,17 @@ class NotAnOfficeDatabase(OfficeError):
     """
 
 
+class DatabaseDamaged(NotAnOfficeDatabase):
+    """The file is an office's, and its disk changed it or its repair was cut off: nothing may be written to it as it is.
+
+    Who must act: a person, with `outstation office repair`.
+    """
+
+
+class BeyondRepair(NotAnOfficeDatabase):
+    """A repair cannot read what it would carry over; the file is as it was. Who must act: a person, with a backup."""
+
+
 class KeyUnknown(OfficeError):
     """The keystore holds nothing for this device. Who must act: whoever provisioned it, or restored an old keystore."""
 
@@ -37,3 +50,24 @@ def check_readable(path: Path) -> None:
         fix = "give this user the right to read it"
         said = Diagnostic("file-not-allowed", "this user may not read it", str(path), fix=fix)
         raise DiagnosticError(said, NOT_ALLOWED)
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Say in words what an office's file does not let us do. Raises DiagnosticError: exit 2 for the file, 75 for its disk."""
+    try:
+        yield
+    except DatabaseDamaged as error:
+        fix = "end the office and run: outstation office repair"
+        raise DiagnosticError(Diagnostic("office-damaged", str(error), fix=fix)) from None
+    except BeyondRepair as error:
+        fix = "restore its backup; what came after it is asked for again"
+        raise DiagnosticError(Diagnostic("office-damaged", str(error), fix=fix)) from None
+    except NotAnOfficeDatabase as error:
+        fix = (
+            "name the office.db (or keystore.db) of an office; a file from a newer version needs that version"
+        )
+        raise DiagnosticError(Diagnostic("office-not-a-database", str(error), fix=fix)) from None
+    except (StoreUnavailable, OSError) as error:
+        fix = "see that its disk has room, that this user may write there and that nothing else holds it; then try again"
+        raise DiagnosticError(Diagnostic("office-unavailable", str(error), fix=fix), TRY_AGAIN) from None

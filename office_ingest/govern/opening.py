@@ -16,15 +16,12 @@ if TYPE_CHECKING:
 @contextmanager
 def open_store(config: Path) -> Iterator["SqliteStore"]:
     """Give the office's database, the service may run meanwhile. Raises DiagnosticError for any other file."""
-    from office_ingest.app import not_ours
     from office_ingest.config import read_office
-    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.errors import in_words
     from office_ingest.storage.sqlite import SqliteStore
 
-    try:
+    with in_words():
         store = SqliteStore.open(read_office(config).files.database)
-    except NotAnOfficeDatabase as error:
-        raise not_ours(error) from None
     try:
         yield store
     finally:
@@ -43,15 +40,12 @@ def open_shelf(config: Path) -> Iterator["Shelf"]:
 @contextmanager
 def open_keystore(config: Path) -> Iterator["Keystore"]:
     """Give the office's keystore, read only. Raises DiagnosticError for any other file."""
-    from office_ingest.app import not_ours
     from office_ingest.config import read_office
-    from office_ingest.errors import NotAnOfficeDatabase
+    from office_ingest.errors import in_words
     from office_ingest.receive.keystore import Keystore
 
-    try:
+    with in_words():
         keystore = Keystore.open(read_office(config).files.keystore, read_only=True)
-    except NotAnOfficeDatabase as error:
-        raise not_ours(error) from None
     try:
         yield keystore
     finally:

@@ -13,9 +13,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable, check_readable
+from office_ingest.errors import (
+    DatabaseDamaged,
+    NotAnOfficeDatabase,
+    OfficeError,
+    StoreUnavailable,
+    check_readable,
+)
 from office_ingest.storage.interface import Arrival, GapRow, Head, Held, HeldLane, Place, Tally
 from office_ingest.storage.rows import COLUMNS, KEYS, RowSums, put_statement, row_digest
+from protocol import sqlite_file
 from protocol.limits import generation_segments
 from protocol.messages import Heartbeat, Receipt
 from protocol.segment import Segment
@@ -62,7 +69,10 @@ class SqliteStore:
 
     @classmethod
     def open(cls, path: Path) -> "SqliteStore":
-        """Open a database and bring it to this version's schema. Raises NotAnOfficeDatabase for any other file."""
+        """Open a database and bring it to this version's schema.
+
+        Raises NotAnOfficeDatabase for any other file, DatabaseDamaged, and StoreUnavailable where disk or another process do not let us.
+        """
         check_database(path)
         try:
             connection = _connect(path)
@@ -71,9 +81,8 @@ class SqliteStore:
             except BaseException:
                 connection.close()
                 raise
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            # The second where SQLite's own message names what damage made of a table's name.
-            raise NotAnOfficeDatabase(f"{path} cannot be used: {error}") from None
+        except sqlite_file.READ_ERRORS as error:
+            raise refusal(path, error) from None
         return cls(connection)
 
     def close(self) -> None:
@@ -380,7 +389,23 @@ class SqliteStore:
 
 
 def check_database(path: Path) -> None:
-    """Return if the file is an office database of a version that this code knows. Raises NotAnOfficeDatabase."""
+    """Return if the file is an office database of a version that this code knows, and no repair of it was cut off.
+
+    Raises NotAnOfficeDatabase, DatabaseDamaged, StoreUnavailable.
+    """
+    if is_half_repaired(path):
+        # What were written now would go when the repair is carried on.
+        raise DatabaseDamaged(f"a repair of {path} was cut off before its new file took the old one's place")
+    check_file(path)
+
+
+def is_half_repaired(path: Path) -> bool:
+    """Return whether a repaired file waits beside the database for its place."""
+    return sqlite_file.beside(path, ".repaired").exists()
+
+
+def check_file(path: Path) -> None:
+    """Return if the file is an office database of a version that this code knows. Raises NotAnOfficeDatabase, StoreUnavailable."""
     if not path.is_file():
         raise NotAnOfficeDatabase(f"{path} is not a file")
     check_readable(path)
@@ -388,18 +413,35 @@ def check_database(path: Path) -> None:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             found = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise NotAnOfficeDatabase(f"{path} is no database that can be read: {error}") from None
+    except sqlite_file.READ_ERRORS as error:
+        raise refusal(path, error) from None
     if found != APPLICATION_ID:
         raise NotAnOfficeDatabase(f"{path} is a database, but not an office's")
     if version > len(_steps()):
         raise NotAnOfficeDatabase(f"{path} has schema {version}; this version knows {len(_steps())}")
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Apply the schema steps that the file lacks, each in one transaction. Forward only: the way back is a restore."""
+def refusal(path: Path, error: Exception) -> OfficeError:
+    """Return what an error of SQLite, or one of Python about what it read there, says of the file at path."""
+    text = f"{path} cannot be used: {error}"
+    code = getattr(error, "sqlite_errorcode", None)
+    kind = None if code is None else code & 0xFF
+    # Python's own where SQLite's message names what damage made of a table's name.
+    if kind == sqlite3.SQLITE_CORRUPT or isinstance(error, UnicodeDecodeError):
+        return DatabaseDamaged(text)
+    # Of the last two: a schema step does not fit what is there. It will not at the next attempt either.
+    if kind in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT):
+        return NotAnOfficeDatabase(text)
+    return StoreUnavailable(text)
+
+
+def migrate(connection: sqlite3.Connection, last: int | None = None) -> None:
+    """Apply the schema steps that the file lacks, each in one transaction. Forward only: the way back is a restore.
+
+    last: the number of the last step; None: all of them.
+    """
     done = connection.execute("PRAGMA user_version").fetchone()[0]
-    for version, step in enumerate(_steps(), 1):
+    for version, step in enumerate(_steps()[:last], 1):
         if version > done:
             connection.executescript(f"BEGIN; {step.read_text()} PRAGMA user_version = {version}; COMMIT;")
 

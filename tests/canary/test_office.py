@@ -3,7 +3,7 @@
 import pytest
 
 from protocol.keys import CRITICAL
-from tests.office_ingest import test_ingest, test_lives, test_replay, test_restored
+from tests.office_ingest import test_half_repair, test_ingest, test_lives, test_replay, test_restored
 from tests.office_ingest.conftest import desk
 from tests.office_ingest.test_ingest import device
 from tests.planted.office import FAULTS
@@ -47,6 +47,11 @@ def _carried_over(desk, device):
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         test_restored.test_heartbeats_of_an_older_file_are_carried_over(folder, patch)
+
+
+def _elsewhere(check, *more):
+    """Run a check in a folder beside the desk's own files."""
+    return lambda desk, device: check(desk.folder / "office", *more)
 
 
 CAUGHT_BY = {
@@ -105,6 +110,10 @@ CAUGHT_BY = {
     "forget_the_newest_epochs_heartbeats": _kept(70),
     "compare_reports_with_the_highest_boot": _kept(1),
     "forget_heartbeats_at_a_schema_step": _carried_over,
+    "open_beside_a_cut_repair": _elsewhere(test_half_repair.check_refused),
+    "serve_before_a_cut_repair_is_carried_on": _elsewhere(
+        test_half_repair.check_what_is_taken_stays, "named"
+    ),
 }
 
 

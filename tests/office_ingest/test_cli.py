@@ -12,9 +12,10 @@ from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
+from office_ingest.storage import sqlite
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.adoption import CONFIRMED, DAMAGED, REASON_NAMES, ROLLED_BACK, STAGED, TRIAL
-from protocol.diagnostic import FINDING, NOT_ALLOWED, OK, USAGE
+from protocol.diagnostic import FINDING, NOT_ALLOWED, OK, TRY_AGAIN, USAGE
 from protocol.event import ADOPTION
 from protocol.manifest import DEVICES
 from tests.office_ingest.test_takings import OLD_DIGEST, beat, digest_of, make_fleet, newer, publish, say
@@ -256,3 +257,39 @@ def test_exposed_secrets_are_refused(capsys, office):
     code, _, said = _run(capsys, "office", "serve", "--config", office)
 
     assert (NOT_ALLOWED, True) == (code, "chmod 600" in said)
+
+
+def _repair_words(config, database="office.db"):
+    """Return the words of a repair, the settings changed to name another database."""
+    config.write_text(config.read_text().replace('database = "office.db"', f'database = "{database}"'))
+    return ["office", "repair", "--config", config]
+
+
+@pytest.mark.parametrize("database", ["nowhere/office.db", "away.db", "office.toml"])
+def test_repair_of_what_is_no_database_leaves_nothing_behind(capsys, office, database):
+    """A folder or file that is not there, or is something else, is named with exit code 2, and no lock is left beside it."""
+    code, _, said = _run(capsys, *_repair_words(office, database=database))
+
+    assert (USAGE, True) == (code, "office-not-a-database" in said)
+    assert [] == list(office.parent.rglob("*.lock"))
+
+
+def test_repair_waits_for_who_writes(capsys, office, monkeypatch):
+    """While another process writes, a repair changes nothing and says to try again."""
+    monkeypatch.setattr(sqlite, "_BUSY_MS", 1)
+    connection = sqlite3.connect(office.parent / "office.db", isolation_level=None)
+    connection.execute("UPDATE heads SET number = number + 1")
+    connection.execute("BEGIN IMMEDIATE")
+    code, _, said = _run(capsys, *_repair_words(office))
+    connection.close()
+
+    assert (TRY_AGAIN, True) == (code, "office-unavailable" in said)
+    assert FINDING == _run(capsys, *_repair_words(office))[0]
+
+
+def test_repair_says_where_its_lock_cannot_be_made(capsys, office):
+    """A folder in place of the lock, or one that takes no file, is no reason for a traceback."""
+    (office.parent / "office.db.lock").mkdir()
+    code, _, said = _run(capsys, *_repair_words(office))
+
+    assert (TRY_AGAIN, True) == (code, "office-unavailable" in said)

@@ -4,8 +4,9 @@ import sqlite3
 
 import pytest
 
-from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable
+from office_ingest.errors import DatabaseDamaged, NotAnOfficeDatabase, OfficeError, StoreUnavailable
 from office_ingest.prove.verify import verify_database
+from office_ingest.storage import sqlite
 from office_ingest.storage.rows import COLUMNS
 from office_ingest.storage.sqlite import APPLICATION_ID, SqliteStore
 from protocol.uplink import DUPLICATE, STORED
@@ -121,3 +122,37 @@ def test_failed_fsync_is_answered_with_nothing_and_loses_nothing(tmp_path, keeps
     assert {(0, 0): 3} == desk.receipts(answer)
     assert [] == report.findings
     assert 4 == report.counts["segments_verified"]
+
+
+def _error(code):
+    error = sqlite3.OperationalError("as SQLite says it")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (_error(sqlite3.SQLITE_CORRUPT), DatabaseDamaged),
+        (_error(sqlite3.SQLITE_CORRUPT_INDEX), DatabaseDamaged),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no text"), DatabaseDamaged),
+        (_error(sqlite3.SQLITE_NOTADB), NotAnOfficeDatabase),
+        (_error(sqlite3.SQLITE_ERROR), NotAnOfficeDatabase),
+        (_error(sqlite3.SQLITE_FULL), StoreUnavailable),
+        (_error(sqlite3.SQLITE_BUSY), StoreUnavailable),
+        (_error(sqlite3.SQLITE_IOERR_READ), StoreUnavailable),
+        (sqlite3.OperationalError("no write-ahead log can be used on this disk"), StoreUnavailable),
+    ],
+    ids=str,
+)
+def test_only_what_the_file_is_counts_against_it(desk, monkeypatch, error, refused):
+    """A disk that is full, or another process that writes, says nothing of the database: it is to be tried again."""
+
+    def migrate(connection):
+        raise error
+
+    monkeypatch.setattr(sqlite, "migrate", migrate)
+    with pytest.raises(OfficeError) as caught:
+        SqliteStore.open(desk.folder / "office.db")
+
+    assert refused is type(caught.value)

@@ -6,6 +6,7 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 import hashlib
 from contextlib import contextmanager
 
+from office_ingest import app
 from office_ingest.prove import downward, replay, sealed
 from office_ingest.prove.lives import Lives
 from office_ingest.prove.replay import DeviceReplay
@@ -17,6 +18,7 @@ from office_ingest.receive.lane import Lane
 from office_ingest.receive.lanes import Lanes
 from office_ingest.storage import sqlite
 from office_ingest.storage.sqlite import SqliteStore
+from protocol import sqlite_file
 from protocol.uplink import DUPLICATE
 from rules.engine import D_AFTER, D_BEFORE
 from rules.replay import StepReplay
@@ -305,6 +307,25 @@ def take_orders_for_rising_over_epochs(put):
     put(Unread, "may_hold", may_hold)
 
 
+def open_beside_a_cut_repair(put):
+    """Read and write a database whose repaired file waits for its place."""
+    put(sqlite, "is_half_repaired", lambda path: False)
+
+
+def serve_before_a_cut_repair_is_carried_on(put):
+    """Take what comes into the damaged file, which goes when somebody repairs again."""
+
+    class Carrying:
+        def __getattr__(self, name):
+            return getattr(sqlite_file, name)
+
+        def finish(self, path, now_ms):
+            return None
+
+    put(app, "sqlite_file", Carrying())
+    put(sqlite, "is_half_repaired", lambda path: False)
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -341,5 +362,7 @@ FAULTS = {
         forget_the_newest_epochs_heartbeats,
         compare_reports_with_the_highest_boot,
         forget_heartbeats_at_a_schema_step,
+        open_beside_a_cut_repair,
+        serve_before_a_cut_repair_is_carried_on,
     )
 }
