@@ -27,11 +27,7 @@ def test_failing_disk_costs_no_acknowledged_row(memory, store, kind):
 
 @pytest.fixture
 def small(memory):
-    """A true file system of 256 KiB; small.grow() gives it more."""
-    if os.geteuid() != 0:
-        pytest.skip(
-            "a small tmpfs needs root; the errors of a full disk are given to SQLite in the test above all the same"
-        )
+    """A true file system of 160 KiB; small.grow() gives it more."""
     made = _SmallDisk(memory / "small")
     yield made
     made.unmount()
@@ -41,10 +37,14 @@ class _SmallDisk:
     """A tmpfs of its own."""
 
     def __init__(self, folder):
+        if os.geteuid() != 0:
+            pytest.skip(
+                "a small tmpfs needs root; the errors of a full disk are given to SQLite in the test above all the same"
+            )
         self.folder = folder
         folder.mkdir()
         mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=256k", "outstation-test", folder],
+            ["mount", "-t", "tmpfs", "-o", "size=160k", "outstation-test", folder],
             capture_output=True,
             text=True,
         )
@@ -55,7 +55,8 @@ class _SmallDisk:
         subprocess.run(["mount", "-o", f"remount,size={size}", self.folder], check=True)
 
     def unmount(self):
-        subprocess.run(["umount", self.folder], check=True)
+        # Lazily: a test that failed may have left files open, and the mount must not outlive it.
+        subprocess.run(["umount", "--lazy", self.folder], check=True)
 
 
 class _NoDisk:
@@ -69,7 +70,7 @@ def test_full_file_system_is_said_and_survived(small, site):
     """On a file system that is truly full the store refuses, keeps what it took, and goes on when there is room."""
     promises = Promises(_NoDisk)
     if site is office_work:
-        small.grow(None, size="640k")
+        small.grow(None, size="512k")
     work = site.Work(small.folder, promises, ready=small.grow, states=False)
     result = work.run(40)
     if asyncio.iscoroutine(result):
@@ -79,6 +80,15 @@ def test_full_file_system_is_said_and_survived(small, site):
 
     assert "full" in str(work.refusals[0])
     assert ([], []) == (wrong, gone)
+
+
+def test_small_disk_goes_where_a_failed_test_left_a_file_open(memory):
+    """No mount outlives its test."""
+    small = _SmallDisk(memory / "small")
+    with open(small.folder / "left open", "wb"):
+        small.unmount()
+
+        assert not os.path.ismount(small.folder)
 
 
 @pytest.mark.timeout(600)
