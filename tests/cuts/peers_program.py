@@ -15,6 +15,8 @@ import sys
 
 import vfs
 
+from tests.both.seeded_bytes import QuickDice
+
 _BLOCK = 4096
 _BLOCKS = 24
 _RECORD = 54
@@ -162,21 +164,6 @@ VARIANTS = {
 }
 
 
-class Dice:
-    """xorshift32, so that a run can be repeated."""
-
-    def __init__(self, seed):
-        self.state = seed or 1
-
-    def below(self, n):
-        x = self.state
-        x ^= x << 13 & 0xFFFFFFFF
-        x ^= x >> 17
-        x ^= x << 5 & 0xFFFFFFFF
-        self.state = x
-        return (x >> 8) % n
-
-
 def cut_image(image, operation, mode, dice):
     """Return the image after the power failed within an operation."""
     image = bytearray(image)
@@ -219,7 +206,7 @@ def run(variant, records):
         operation = blocks.operations[index]
         told = max([0] + [count for at, count in acknowledged if at <= index])
         for mode in range(3):
-            cut = cut_image(done, operation, _MODES[mode], Dice(index * 3 + mode + 1))
+            cut = cut_image(done, operation, _MODES[mode], QuickDice(index, mode))
             judge(variant, cut, told, result)
         apply(done, operation)
     programmed = sum([len(data) for _, offset, data in blocks.operations if offset is not None])

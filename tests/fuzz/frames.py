@@ -8,6 +8,7 @@ import gc
 from binascii import crc32
 
 from protocol.errors import ProtocolError
+from tests.both.seeded_bytes import QuickDice
 
 _NOISE_BYTES_MAX = 80
 # Frames before memory is first looked at: what is made once is made by then.
@@ -39,24 +40,6 @@ class Entry:
         self.share = share
         self.errors = errors
         self.edits = make_frame if edits is None else edits
-
-
-class FrameDice:
-    """xorshift32: small integers only, so that it is quick on a microcontroller."""
-
-    def __init__(self, seed, index):
-        self.state = (seed * 2654435761 + index * 362437 + 88675123) & 0xFFFFFFFF or 1
-        self.below(2)
-        self.below(2)
-
-    def below(self, n):
-        """Return 0 .. n - 1."""
-        x = self.state
-        x ^= x << 13 & 0xFFFFFFFF
-        x ^= x >> 17
-        x ^= x << 5 & 0xFFFFFFFF
-        self.state = x
-        return (x >> 7) % n
 
 
 def make_frame(dice, golden):
@@ -99,7 +82,7 @@ def _edit(dice, raw, golden):
 
 def frame_of(entry, seed, index):
     """Return one frame of a run."""
-    return entry.edits(FrameDice(seed, index), entry.golden)
+    return entry.edits(QuickDice(seed, index), entry.golden)
 
 
 def run_entry(entry, count, seed):
@@ -107,7 +90,7 @@ def run_entry(entry, count, seed):
     taken = total = 0
     outcomes = bytearray()
     for index in range(count):
-        frame = entry.edits(FrameDice(seed, index), entry.golden)
+        frame = entry.edits(QuickDice(seed, index), entry.golden)
         try:
             entry.decode(frame)
             taken += 1

@@ -106,14 +106,8 @@ class Work:
         raise AssertionError(f"{ATTEMPTS} attempts in vain: {self.refusals[-1]}")
 
     def _told(self, facts):
-        if self.promises is None:
-            return
-        for fact in facts:
-            self.promises.kept(NAME, *fact)
-        if self._states:
-            state = contents(self.connection)
-            self.promises.committed(NAME, state)
-            self.promises.state_acknowledged(NAME, state)
+        if self.promises is not None:
+            self.promises.told(NAME, facts, contents(self.connection) if self._states else None)
 
     # the work
 

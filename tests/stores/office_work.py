@@ -125,13 +125,8 @@ class Work:
         raise AssertionError(f"{ATTEMPTS} attempts in vain: {self.refusals[-1]}")
 
     def _told(self, facts):
-        if self.promises is None:
-            return
-        for fact in facts:
-            self.promises.kept(NAME, *fact)
-        if self._states:
-            self._committed()
-            self.promises.state_acknowledged(NAME, contents(self.desk.store.connection))
+        if self.promises is not None:
+            self.promises.told(NAME, facts, contents(self.desk.store.connection) if self._states else None)
 
     def run(self, rounds):
         """Found an office, or open the one that was founded, and work; it is closed and opened again in the middle."""

@@ -29,6 +29,14 @@ class Promises:
         """A caller was told something."""
         self.facts.append(Promise(len(self._disk.operations), fact))
 
+    def told(self, store, facts, content):
+        """A call returned: these facts hold, and this content is durable; None where contents are not noted."""
+        for fact in facts:
+            self.kept(store, *fact)
+        if content is not None:
+            self.committed(store, content)
+            self.state_acknowledged(store, content)
+
     def state_acknowledged(self, store, content):
         """A caller was told that this content is durable."""
         self.acknowledged.append((len(self._disk.operations), store, self.states[store, content]))
