@@ -54,16 +54,16 @@ soak-sim: $(READY)
 	$(BIN)/python -m tests.sim --seeds 0..10000 --json build/sim-soak.json
 
 soak-cuts: $(READY)
-	$(BIN)/python -m tests.cuts --cuts 200000 --all-pairs
+	$(BIN)/python -m tests.cuts --cuts 200000 --all-pairs --json build/cuts-soak.json
 
 soak-counters: $(READY)
-	$(BIN)/python -m tests.cuts --counters 10000
+	$(BIN)/python -m tests.cuts --counters 10000 --json build/cuts-soak.json
 
 soak-stores: $(READY)
-	$(BIN)/python -m tests.stores --soak
+	$(BIN)/python -m tests.stores --soak --json build/stores-soak.json
 
 soak-fuzz: $(READY)
-	$(BIN)/python -m tests.fuzz --frames 100000000
+	$(BIN)/python -m tests.fuzz --frames 100000000 --json build/fuzz-soak.json
 
 soak-tests: $(READY)
 	OUTSTATION_SOAK=1 $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not canary and not wheel and not browser"

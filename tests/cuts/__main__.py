@@ -1,7 +1,8 @@
 """Cuts the power at every flash operation of random histories, and again inside each recovery.
 
 python -m tests.cuts                               10,000 cuts over journal, cell, key sector and slots
-python -m tests.cuts --cuts 200000 --all-pairs     the soak: every second cut inside every recovery
+python -m tests.cuts --cuts 200000 --all-pairs --json build/cuts-soak.json
+                                                   the soak: every second cut inside every recovery
 python -m tests.cuts --peers                       the same records on littlefs and on naive storage
 python -m tests.cuts --counters 10000              device power cycles and gateway crashes; no nonce twice
 python -m tests.cuts --part journal                one part alone; writes no figures, which are of all parts
@@ -46,15 +47,18 @@ def main(arguments):
 def _write_figures(options):
     """Run what fills a part of the report; return the exit code. However the run ends, no figures of an older one stay."""
     name, run = _chosen(options)
-    held = json.loads(options.json.read_text()) if options.json.exists() else {}
-    held.pop(name, None)
-    _write(options.json, held)
+    _replace(options.json, name, None)
     figures, code = run(options)
-    _write(options.json, {**held, name: figures})
+    _replace(options.json, name, figures)
     return code
 
 
-def _write(path, held):
+def _replace(path, name, figures):
+    """Put figures in the place of those of this name, or nothing; read anew each time, as another run may have written meanwhile."""
+    held = json.loads(path.read_text()) if path.exists() else {}
+    held.pop(name, None)
+    if figures is not None:
+        held[name] = figures
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(held, indent=1) + "\n")
 

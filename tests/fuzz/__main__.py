@@ -2,7 +2,8 @@
 
 python -m tests.fuzz                              a million frames over all decoders of a device, on each runtime,
                                                   and 50,000 over those that only hosts run
-python -m tests.fuzz --frames 100000000 --seed 7  the soak
+python -m tests.fuzz --frames 100000000 --seed 7 --json build/fuzz-soak.json
+                                                  the soak, whose figures lie beside the others
 python -m tests.fuzz --replay NAME:SEED:INDEX     one frame again, as its failure names it
 """
 

@@ -45,6 +45,8 @@ def main(words):
     # What repairs say of thousands of damaged stores is not news here.
     logging.disable(logging.CRITICAL)
     begun = time.perf_counter()
+    # However the run ends, no figures of an older one stay.
+    options.json.unlink(missing_ok=True)
     document = {
         "schema": "outstation.stores",
         "version": 1,

@@ -250,3 +250,14 @@ def test_drill_that_broke_off_counts_as_broken(build):
     figures.held["drills"]["broken"] = ["kills broke off with exit code 70"]
 
     assert "| kills broke off with exit code 70 | 0 | 1 |" in markdown(figures, {})
+
+
+def test_long_runs_write_figures_of_their_own():
+    """The page shows runs of one size: what `make soak` writes is beside it, not in its place."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    written = re.findall(
+        r"^soak-(\w+):[^\n]*\n(?:\t@[^\n]*\n)*\t[^\n]*--json build/(\S+)", makefile, re.MULTILINE
+    )
+
+    assert {"cuts", "counters", "stores", "fuzz", "drills"} <= {target for target, _ in written}
+    assert not {file for _, file in written} & {source.file for source in SOURCES}
