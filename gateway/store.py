@@ -8,7 +8,7 @@ clean), nothing is acknowledged any more. The connection is closed, opened again
 into the database by a checkpoint with its own fsync, and the file is checked; only then custody is given again. A store that
 is damaged is repaired whenever it is opened (`store_check`, `store_repair`).
 
-Opening the file: `store_file`. Read by others while the gateway runs: `store_view`. The way down: `store_down`. No other module has SQL.
+Opening the file: `store_file`; whose it is: `store_identity`. Read by others while the gateway runs: `store_view`. The way down: `store_down`. No other module has SQL.
 """
 
 import os
@@ -576,6 +576,6 @@ def open_store(
     try:
         return Store(path, bytes_max=bytes_max, clock=clock, rng=rng, point=point, connect=connect)
     except (sqlite3.Error, OSError) as error:
-        raise DiagnosticError(unusable(path, str(error))) from error
+        raise DiagnosticError(unusable(path, error)) from error
     finally:
         os.umask(old)

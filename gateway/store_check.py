@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gateway.store_identity import APPLICATION_ID
 from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.manifest import parse_release
@@ -170,11 +171,18 @@ def is_health(body: Any) -> bool:
         return False
 
 
+def _identity(connection: sqlite3.Connection) -> Iterator[Damage]:
+    (said,) = connection.execute("PRAGMA application_id").fetchone()
+    if said != APPLICATION_ID:
+        yield Damage("database", "", f"its application_id is {said}, not a gateway's ({APPLICATION_ID})")
+
+
 # With the schema step that made what they look at.
 _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]], ...]], ...] = (
     ("0001_initial", (_segments, _lanes, _heartbeats, _health)),
     ("0002_down", (_down,)),
     ("0003_sums", (_sessions,)),
+    ("0004_identity", (_identity,)),
 )
 
 

@@ -9,11 +9,16 @@ import sqlite_utils
 
 from gateway.reconcile import Lane
 from gateway.store_check import session_sum
+from gateway.store_identity import NotAStore
 from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, Diagnostic, DiagnosticError
 
 SCHEMA_FOLDER = Path(__file__).parent / "schema"
 
 LaneKey = tuple[bytes, int, int]
+
+
+class StepFailed(sqlite3.DatabaseError):
+    """A step of the schema failed on a store that is whole; nothing was changed. Who must act: who writes this program."""
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -42,7 +47,8 @@ def migrate(database: sqlite_utils.Database, now_ms: int) -> None:
     sqlite3.DatabaseError if it is damaged.
     """
     database.table("migrations").create({"name": str, "applied_ms": int}, pk="name", if_not_exists=True)
-    applied = {row["name"] for row in database.table("migrations").rows}
+    # By their order: the name of a column can be damaged too, which the check that follows finds.
+    applied = {row[0] for row in database.conn.execute("SELECT * FROM migrations")}
     files = sorted(SCHEMA_FOLDER.glob("*.sql"))
     newer = applied - {file.stem for file in files}
     if newer and not (applied > newer and {file.stem for file in files} <= applied and None not in applied):
@@ -119,7 +125,12 @@ def lock_store(path: Path) -> int:
     return descriptor
 
 
-def unusable(path: Path, reason: str) -> Diagnostic:
-    """Return what is said of a store that cannot be opened."""
-    fix = "make room on its disk" if "full" in reason else "check the path, its rights and its disk"
+def unusable(path: Path, reason: object) -> Diagnostic:
+    """Return what is said of a store that cannot be opened. reason: a text, or the error itself."""
+    if isinstance(reason, NotAStore):
+        fix = "check that [gateway] database names the store of a gateway, or move this file away"
+    elif isinstance(reason, StepFailed):
+        fix = "it is whole, and this version's schema step is wrong: install the version before it, and report this"
+    else:
+        fix = "make room on its disk" if "full" in str(reason) else "check the path, its rights and its disk"
     return Diagnostic("file-unusable", f"the store cannot be opened: {reason}", str(path), fix=fix)

@@ -23,13 +23,14 @@ from typing import Any
 import sqlite_utils
 
 from gateway import store_check
-from gateway.store_file import migrate, prepare
+from gateway.store_file import StepFailed, migrate, prepare
+from gateway.store_identity import NotAStore, refuse_other_beginning, refuse_stranger, refuse_strangers_file
 from protocol import sqlite_file
 from protocol.errors import ProtocolError
 from protocol.keys import LANES
 from protocol.messages import parse_heartbeat
 from protocol.segment import parse_segment
-from protocol.sqlite_file import READ_ERRORS, Step, insert, is_of_the_file, readable
+from protocol.sqlite_file import READ_ERRORS, Step, insert, is_of_the_file, readable, structure
 
 # ruff: noqa: S608 - tables and columns in SQL text are ours; every value is bound
 
@@ -37,10 +38,6 @@ from protocol.sqlite_file import READ_ERRORS, Step, insert, is_of_the_file, read
 DAMAGED_KEPT = 3
 # Rows between two unreadable places that are tried one by one.
 PROBES_MAX = 1_000_000
-
-# How every SQLite file begins, and how many of these bytes may be wrong in a damaged one.
-_MAGIC = b"SQLite format 3\0"
-DAMAGED_MAGIC_MAX = 2
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -52,8 +49,12 @@ def open_whole(
 ) -> tuple[sqlite3.Connection, list[store_check.Damage]]:
     """Return a checked store of this version's schema, and what had to be repaired first: none, or what was damaged.
 
-    Raises sqlite3.Error or OSError: the disk fails, is full, or the file never was a store; nothing was changed then.
+    Raises NotAStore: the file belongs to somebody else; other sqlite3.Error or OSError: the disk fails or is full, or a schema
+    step of ours is wrong. Nothing was changed then.
     """
+    repaired = sqlite_file.beside(path, ".repaired")
+    # The office leaves a file of this name beside its database too.
+    refuse_strangers_file(repaired if repaired.exists() else path)
     sqlite_file.finish(path, now_ms, DAMAGED_KEPT)
     connection, damages = _open_checked(path, connect, now_ms)
     if not damages:
@@ -61,7 +62,7 @@ def open_whole(
         return connection, []
     if connection is not None:
         connection.close()
-    _refuse_stranger(path)
+    refuse_other_beginning(path)
     for damage in damages:
         _log.error("damaged: %s %s: %s", *damage)
     repair_store(path, connect, now_ms)
@@ -77,26 +78,43 @@ def _open_checked(
 ) -> tuple[sqlite3.Connection | None, list[store_check.Damage]]:
     connection = connect(str(path))
     try:
+        # Before anything is written; a log that only a writer can play back may have hidden whose file it is.
+        refuse_stranger(connection)
         prepare(connection)
         migrate(sqlite_utils.Database(connection), now_ms)
         return connection, store_check.check_store(connection)
-    except READ_ERRORS as error:
+    except NotAStore:
         connection.close()
-        if not is_of_the_file(error):
-            raise
+        raise
+    except READ_ERRORS as error:
+        with contextlib.closing(connection):
+            if not _is_damage(connection, error):
+                if _is_said_of_sql(error):
+                    raise StepFailed(str(error)) from error
+                raise
         return None, [store_check.Damage("database", "", f"it cannot be opened: {error}")]
     except BaseException:
         connection.close()
         raise
 
 
-def _refuse_stranger(path: Path) -> None:
-    """Raise sqlite3.DatabaseError for a file that is no damaged database but something else: somebody named it by mistake."""
-    with path.open("rb") as file:
-        head = file.read(len(_MAGIC))
-    alike = sum(ours == theirs for ours, theirs in zip(_MAGIC, head, strict=False))
-    if alike < len(_MAGIC) - DAMAGED_MAGIC_MAX:
-        raise sqlite3.DatabaseError("file is not a database")
+def _is_damage(connection: sqlite3.Connection, error: Exception) -> bool:
+    """Return whether the file is to blame for an error of opening it, not the disk and not a schema step of ours.
+
+    A step with a mistake fails on every store: none may be repaired for it. SQLite's own check tells the two apart.
+    """
+    if not _is_said_of_sql(error):
+        return is_of_the_file(error)
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return bool(structure(connection))
+    except READ_ERRORS as worse:
+        return is_of_the_file(worse)
+
+
+def _is_said_of_sql(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF == sqlite3.SQLITE_ERROR
 
 
 def repair_store(path: Path, connect: Connect, now_ms: int, step: Step = lambda name: None) -> None:

@@ -9,6 +9,7 @@ from tests.gateway import (
     test_sessions,
     test_shelf,
     test_store,
+    test_store_repair,
     test_udp,
     test_uplink,
 )
@@ -124,6 +125,22 @@ CAUGHT_BY = {
     "ask_again_at_once": (
         "assert",
         lambda name, use: test_shelf.check_retry_after(use("tmp_path")),
+    ),
+    "take_any_database": (
+        "touched: ['gateway.db']",
+        lambda name, use: test_store_repair.check_stranger(
+            use("tmp_path"), test_store_repair.office_database
+        ),
+    ),
+    "finish_what_others_began": (
+        "touched: ",
+        lambda name, use: test_store_repair.check_stranger(
+            use("tmp_path"), test_store_repair.half_replaced_office_database
+        ),
+    ),
+    "repair_for_a_mistake": (
+        "assert",
+        lambda name, use: test_store_repair.check_mistaken_step(use("tmp_path")),
     ),
 }
 

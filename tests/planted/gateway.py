@@ -8,7 +8,7 @@ import hashlib
 
 from gateway import shelf as shelf_module
 from gateway import store as store_module
-from gateway import store_check
+from gateway import store_check, store_identity, store_repair
 from gateway import store_down as store_down_module
 from gateway import uplink as uplink_module
 from gateway.delivery import Delivery
@@ -21,6 +21,7 @@ from gateway.store_file import used_bytes
 from gateway.uplink import Backoff, Office
 from protocol.coap import CON, ETAG, POST, URI_PATH, Message
 from protocol.command import parse_command
+from protocol.sqlite_file import is_of_the_file
 
 FAULTS = {}
 _BODIES = (("releases", "raw"), ("parts", "body"))
@@ -313,3 +314,21 @@ def wait_for_every_byte(patch):
             return await uplink_module._read(response, bytes_max)
 
     patch(Office, "get", get)
+
+
+@fault
+def take_any_database(patch):
+    """Whatever SQLite opens is a store, or a damaged one."""
+    patch(store_identity, "is_stranger", lambda connection: False)
+
+
+@fault
+def finish_what_others_began(patch):
+    """A file that is to take a database's place takes it, whosever it is."""
+    patch(store_repair, "refuse_strangers_file", lambda path: None)
+
+
+@fault
+def repair_for_a_mistake(patch):
+    """A schema step that fails is taken for damage of the store."""
+    patch(store_repair, "_is_damage", lambda connection, error: is_of_the_file(error))

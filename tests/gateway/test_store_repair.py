@@ -1,0 +1,165 @@
+"""What a repair may touch: another program's file stays, and so does a store that is whole."""
+
+import asyncio
+import contextlib
+import sqlite3
+
+import pytest
+
+from gateway.store_check import check_file
+from gateway.store_file import SCHEMA_FOLDER
+from gateway.store_identity import APPLICATION_ID
+from office_ingest.storage.sqlite import SqliteStore
+from protocol import sqlite_file
+from protocol.diagnostic import DiagnosticError
+from protocol.segment import parse_segment
+from tests.gateway.site import new_store, segment
+
+
+def close(store):
+    asyncio.run(store.close())
+
+
+def edit(path, *statements):
+    """Change a database with plain SQL, and leave it as one file."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def ask(path, sql):
+    """Return the rows of a query."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def fill(folder, count):
+    """Leave a store with so many segments in folder; return its path."""
+
+    async def take():
+        store = new_store(folder)
+        for number in range(count):
+            await store.add_segment(parse_segment(segment(number, size=200)))
+        await store.close()
+
+    asyncio.run(take())
+    return folder / "gateway.db"
+
+
+# ---- whose file it is
+
+
+def office_database(path):
+    """Make what an office makes when it starts."""
+    SqliteStore.create(path).close()
+
+
+def cut_office_database(path):
+    """Leave an office's database whose first start was cut before its tables."""
+    edit(path, "PRAGMA application_id = 1330992211")
+
+
+def half_replaced_office_database(path):
+    """Leave an office's database beside the one that is to take its place."""
+    office_database(path)
+    office_database(sqlite_file.beside(path, ".repaired"))
+
+
+def web_database(path):
+    """Make a database as a web framework does: it lists its steps too, in its own way."""
+    edit(
+        path,
+        "CREATE TABLE migrations (id INTEGER PRIMARY KEY, migration TEXT, batch INTEGER)",
+        "INSERT INTO migrations (migration, batch) VALUES ('2014_create_users', 1)",
+        "CREATE TABLE sessions (id TEXT PRIMARY KEY, payload TEXT)",
+        "CREATE TABLE segments (id INTEGER PRIMARY KEY)",
+    )
+
+
+def text(path):
+    """Write no database at all."""
+    path.write_bytes(b"my thesis, in the only copy\n" * 400)
+
+
+STRANGERS = [office_database, cut_office_database, half_replaced_office_database, web_database, text]
+
+
+@pytest.mark.parametrize("make", STRANGERS)
+def test_file_of_another_program_is_refused_and_stays_as_it_is(tmp_path, make):
+    """A database that settings name by mistake is said by name, and not a byte of it changes; nothing takes its place."""
+    check_stranger(tmp_path, make)
+
+
+def check_stranger(folder, make):
+    """Name another program's file as the store; fail if that is not refused, or if it changes anything."""
+    make(folder / "gateway.db")
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    said = None
+    try:
+        close(new_store(folder))
+    except DiagnosticError as error:
+        said = error.diagnostics[0]
+    touched = [file.name for file, was in before.items() if not file.exists() or file.read_bytes() != was]
+
+    assert not touched, f"touched: {touched}"
+    assert not list(folder.glob("*damaged*"))
+    assert said is not None
+    assert "[gateway] database" in said.fix
+
+
+def test_store_says_that_it_is_one(tmp_path):
+    """A store has its own application_id, and one that lost it is repaired."""
+    path = fill(tmp_path, 2)
+    assert ask(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
+
+    edit(path, "PRAGMA application_id = 7")
+    assert [damage.table for damage in check_file(path)] == ["database"]
+    store = new_store(tmp_path)
+    close(store)
+    assert store.repaired == 1
+    assert ask(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
+    assert ask(path, "SELECT count(*) FROM segments") == [(2,)]
+
+
+def age(path, step):
+    """Make a store what a gateway before a step left."""
+    edit(path, "PRAGMA application_id = 0", f"DELETE FROM migrations WHERE name >= '{step}'")
+    if step <= "0003":
+        edit(path, "ALTER TABLE sessions DROP COLUMN sum")
+
+
+def test_older_store_goes_on(tmp_path):
+    """What a gateway left before stores said whose they are is taken as it is."""
+    path = fill(tmp_path, 2)
+    age(path, "0003")
+    store = new_store(tmp_path)
+    close(store)
+
+    assert store.repaired == 0
+    assert ask(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
+
+
+def check_mistaken_step(folder):
+    """Add a schema step with a mistake; fail if a whole store is repaired for it."""
+    (folder / "store").mkdir()
+    path = fill(folder / "store", 2)
+    steps = folder / "schema"
+    steps.mkdir()
+    for step in sorted(SCHEMA_FOLDER.glob("*.sql")):
+        (steps / step.name).write_text(step.read_text())
+    (steps / "9999_mistake.sql").write_text("CREATE TABLE segments (id INTEGER PRIMARY KEY);")
+    before = ask(path, "SELECT * FROM segments")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway.store_file.SCHEMA_FOLDER", steps)
+        with contextlib.suppress(DiagnosticError):
+            close(new_store(folder / "store"))
+
+    assert not list(path.parent.glob("*.damaged*"))
+    assert not list(path.parent.glob("*.repair*"))
+    assert ask(path, "SELECT * FROM segments") == before
+
+
+def test_mistake_in_a_schema_step_repairs_nothing(tmp_path):
+    """A step of ours that fails on a whole store is a mistake of the program: it ends the start and touches no store."""
+    check_mistaken_step(tmp_path)
