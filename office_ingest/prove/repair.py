@@ -6,28 +6,31 @@
     gaps, heads, receipts, tallies  follow from the rest, and are made anew
     all else                        stays as it is, and `outstation verify` goes on naming it: nothing here can tell what it said
 
+All of a database's rows are mended in one transaction, which leaves a finding open; what that makes due, receipts, follows, and
+then the finding is cleared: a repair that was cut off before is gone on with by the next.
+
 Nothing whose seal holds is ever deleted. No service may run meanwhile.
 """
 
 # ruff: noqa: S608 - tables and columns in SQL text are ours; every value is bound
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from office_ingest.errors import KeyUnknown, NotAnOfficeDatabase
+from office_ingest.errors import BeyondRepair, KeyUnknown, NotAnOfficeDatabase
 from office_ingest.prove.report import place_text
 from office_ingest.receive.body import open_events
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lanes import Lanes
-from office_ingest.storage.damage import Damage, find_damage, is_row
+from office_ingest.storage.damage import COUNTED_ANEW, Damage, find_damage, is_mended, is_row
 from office_ingest.storage.interface import Arrival, Head, Place
 from office_ingest.storage.replacement import replace_damaged
-from office_ingest.storage.rows import COLUMNS, ROW_DIGEST_BYTES
-from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.storage.rows import COLUMNS
+from office_ingest.storage.sqlite import SqliteStore, refusal
+from office_ingest.watch.damage import KIND, add_findings, finding_place
 from protocol import sqlite_file
 from protocol.errors import SEAL, ProtocolError
 from protocol.event import DECISION
@@ -37,21 +40,23 @@ from protocol.ranges import Ranges
 from protocol.segment import Segment, parse_segment
 
 _QUARANTINED = "damaged on the office's own disk: the seal does not hold any more; it is asked for again"
-# Tables whose rows are made anew here, so that how many there are is known again.
-_MADE_ANEW = ("segments", "gaps", "heads", "receipts", "tallies", "quarantine", "findings")
 
 
 class Repaired(NamedTuple):
-    """damages: what was found; rewritten: segments whose seal holds; wanted: (place, start, stop) that must come again."""
+    """damages: what was found; rewritten: segments whose seal holds; wanted: (place, start, stop) that must come again.
+
+    left: what is damaged still, because nothing here can tell what it said.
+    """
 
     damages: list[Damage]
     rewritten: int
     wanted: list[tuple[Place, int, int]]
+    left: list[Damage]
 
     def document(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
-            "damages": [{**damage._asdict(), "device": damage.device.hex()} for damage in self.damages],
+            "damages": [_document(damage) for damage in self.damages],
             "rewritten": self.rewritten,
             "wanted": [
                 {
@@ -63,17 +68,15 @@ class Repaired(NamedTuple):
                 }
                 for (device, lane, epoch), start, stop in self.wanted
             ],
+            "left": [_document(damage) for damage in self.left],
         }
 
     def lines(self) -> list[str]:
         """Return what a person is told."""
         if not self.damages:
             return ["nothing is damaged"]
-        lines = []
-        for damage in self.damages:
-            device = f"device {damage.device.hex()}" if damage.device else ""
-            where = " ".join(word for word in (damage.table, device, damage.place) if word)
-            lines.append(f"damaged: {where}: {damage.text}")
+        lines = [f"damaged: {_line(damage)}" for damage in self.damages]
+        lines += [f"cannot be repaired: {_line(damage)}" for damage in self.left]
         for (device_id, lane, epoch), start, stop in self.wanted:
             lines.append(f"asked for again: {place_text(device_id, lane, epoch, start)} to {stop - 1}")
         lines.append(
@@ -82,23 +85,39 @@ class Repaired(NamedTuple):
         return lines
 
 
+def _document(damage: Damage) -> dict[str, Any]:
+    return {**damage._asdict(), "device": damage.device.hex()}
+
+
+def _line(damage: Damage) -> str:
+    device = f"device {damage.device.hex()}" if damage.device else ""
+    where = " ".join(word for word in (damage.table, device, damage.place) if word)
+    return f"{where}: {damage.text}"
+
+
 def repair_database(path: Path, keystore: Keystore, *, now_ms: int) -> Repaired:
-    """Repair the database at path if anything in it is damaged. Raises NotAnOfficeDatabase if not even its beginning can be read."""
+    """Repair the database at path if anything in it is damaged, and go on with a repair that was cut off.
+
+    Raises NotAnOfficeDatabase for any other file, BeyondRepair if not even its beginning can be read, StoreUnavailable where the disk
+    or another process does not let us.
+    """
     sqlite_file.finish(path, now_ms)
-    store = SqliteStore.open(path)
     try:
+        return _repaired(path, keystore, now_ms)
+    except sqlite_file.READ_ERRORS as error:
+        refused = refusal(path, error)
+        if isinstance(refused, NotAnOfficeDatabase):
+            raise BeyondRepair(f"{path} cannot be repaired: {error}") from error
+        raise refused from error
+
+
+def _repaired(path: Path, keystore: Keystore, now_ms: int) -> Repaired:
+    with contextlib.closing(SqliteStore.open(path)) as store:
         damages = find_damage(store.connection)
-        if not damages:
-            return Repaired([], 0, [])
-        if any(damage.table == "database" for damage in damages):
-            store.close()
-            replace_damaged(path, now_ms)
-            store = SqliteStore.open(path)
+    if any(damage.table == "database" for damage in damages):
+        replace_damaged(path, now_ms)
+    with contextlib.closing(SqliteStore.open(path)) as store:
         return _Repair(store, keystore, now_ms).run(damages)
-    except sqlite3.DatabaseError as error:
-        raise NotAnOfficeDatabase(f"{path} cannot be repaired: {error}") from error
-    finally:
-        store.close()
 
 
 class _Repair:
@@ -110,25 +129,45 @@ class _Repair:
         self._rewritten = 0
 
     def run(self, damages: list[Damage]) -> Repaired:
+        if not damages and not self._open_findings():
+            return Repaired([], 0, [], [])
+        wanted = self._mend(damages) if damages else []
+        ingest = Ingest(self._store, self._keystore, wall_ms=lambda: self._now_ms)
+        ingest.refresh(self._places())
+        left = find_damage(self._rows)
+        self._tell(left)
+        return Repaired(damages, self._rewritten, wanted, left)
+
+    def _mend(self, damages: list[Damage]) -> list[tuple[Place, int, int]]:
+        """Mend all rows, in one transaction; return what was not known to be missing before."""
         with self._store.transaction():
+            # Open until all is done, so that a repair that is cut off from here on is not forgotten.
+            add_findings(self._store, [one for one in damages if is_mended(one)], self._now_ms)
             for rowid, *row in self._damaged("segments"):
                 self._segment(rowid, tuple(row))
             for table in ("gaps", "heads", "receipts"):
                 for rowid, *_ in self._damaged(table):
                     self._rows.execute(f"DELETE FROM {table} WHERE rowid = ?", (rowid,))
-        for table in _MADE_ANEW:
-            self._count_rows(table)
-        with self._store.transaction():
             self._heads()
             wanted = self._gaps()
             self._tallies()
-            for device, kind, place in self._rows.execute(
-                "SELECT device, kind, place FROM findings WHERE kind = 'damage' AND state = 'open'"
-            ).fetchall():
-                self._store.clear_finding(device, kind, place, self._now_ms)
-        ingest = Ingest(self._store, self._keystore, wall_ms=lambda: self._now_ms)
-        ingest.refresh(self._places())
-        return Repaired(damages, self._rewritten, wanted)
+            for table in COUNTED_ANEW:
+                self._store.recount(table)
+        return wanted
+
+    def _open_findings(self) -> list[tuple[bytes, str]]:
+        return self._rows.execute(
+            "SELECT device, place FROM findings WHERE kind = ? AND state = 'open'", (KIND,)
+        ).fetchall()
+
+    def _tell(self, left: list[Damage]) -> None:
+        """Clear the findings of what is mended, and say of the rest that it is not."""
+        stay = {(damage.device, finding_place(damage)) for damage in left}
+        with self._store.transaction():
+            for device, place in self._open_findings():
+                if (device, place) not in stay:
+                    self._store.clear_finding(device, KIND, place, self._now_ms)
+            add_findings(self._store, left, self._now_ms)
 
     def _damaged(self, table: str) -> list[tuple[Any, ...]]:
         names = ", ".join(COLUMNS[table])
@@ -240,16 +279,3 @@ class _Repair:
             key = self._keystore.view_key(device, segment.header.view_class, segment.header.period)
             if key is not None:
                 yield from open_events(segment, key)[1]
-
-    def _count_rows(self, table: str) -> None:
-        """Write down anew how many rows a table has and their sum (rows.RowSums)."""
-        with self._store.transaction():
-            total = 0
-            rows = 0
-            for (digest,) in self._rows.execute(f"SELECT row_digest FROM {table}"):
-                total ^= int.from_bytes(digest[:ROW_DIGEST_BYTES], "big")
-                rows += 1
-            self._rows.execute(
-                "INSERT OR REPLACE INTO row_sums VALUES (?, ?, ?)",
-                (table, rows, total.to_bytes(ROW_DIGEST_BYTES, "big")),
-            )

@@ -10,20 +10,33 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from office_ingest.storage.rows import COLUMNS, ROW_DIGEST_BYTES, is_as_written, read_row_sum
+from office_ingest.storage.rows import COLUMNS, KEYS, ROW_DIGEST_BYTES, is_as_written, read_row_sum
 from protocol.keys import LANE_NAMES
 from protocol.sqlite_file import gather, structure
 
 _BODIES = ("bundles", "schemas", "release_parts")
+# What `outstation office repair` makes anew: rows of the first, and how many rows there are of the second.
+_ROWS_ANEW = ("segments", "gaps", "heads", "receipts", "tallies")
+COUNTED_ANEW = (*_ROWS_ANEW, "quarantine", "findings")
+_NUMBERS = ("epoch", "number", "boot", "counter")
 
 
 class Damage(NamedTuple):
-    """One thing that is not as it was written. table: "database" where pages are damaged; device: b"" if it is of none."""
+    """One thing that is not as it was written. table: "database" where pages are damaged; device: b"" if it is of none.
+
+    place: what names the row, "" where it is said of the table as a whole.
+    """
 
     table: str
     device: bytes
     place: str
     text: str
+
+
+def is_mended(damage: Damage) -> bool:
+    """Return whether `outstation office repair` mends damage of this kind; of all else nothing can tell what it said."""
+    anew = _ROWS_ANEW if damage.place else COUNTED_ANEW
+    return damage.table == "database" or damage.table in anew
 
 
 def find_damage(connection: sqlite3.Connection) -> list[Damage]:
@@ -80,5 +93,7 @@ def _place(table: str, row: tuple[Any, ...]) -> tuple[bytes, str]:
     device = values.get("device")
     lane = values.get("lane")
     words = [LANE_NAMES[lane]] if isinstance(lane, int) and 0 <= lane < len(LANE_NAMES) else []
-    words += [f"{name} {values[name]}" for name in ("epoch", "number", "boot", "counter") if name in values]
+    words += [f"{name} {values[name]}" for name in _NUMBERS if name in values]
+    others = [name for name in KEYS[table] if name not in (*_NUMBERS, "device", "lane")]
+    words += [f"{name} {_shown(values[name])}" for name in others]
     return device if isinstance(device, bytes) else b"", " ".join(words)

@@ -111,6 +111,18 @@ class RowSums:
             )
         self.forget()
 
+    def recount(self, connection: sqlite3.Connection, table: str) -> None:
+        """Write down what the table holds now, inside the transaction, whatever was written down before."""
+        total, rows = 0, 0
+        for (digest,) in connection.execute(f"SELECT row_digest FROM {table}"):  # noqa: S608 - names are ours
+            total ^= int.from_bytes(digest[:ROW_DIGEST_BYTES], "big")
+            rows += 1
+        self._changes.pop(table, None)
+        connection.execute(
+            "INSERT OR REPLACE INTO row_sums VALUES (?, ?, ?)",
+            (table, rows, total.to_bytes(ROW_DIGEST_BYTES, "big")),
+        )
+
     def forget(self) -> None:
         """The transaction was undone."""
         self._changes.clear()

@@ -121,6 +121,10 @@ class SqliteStore:
         self.connection.execute(_PUT[table], (*values, digest))
         self._sums.add(table, digest)
 
+    def recount(self, table: str) -> None:
+        """Count a table's rows anew. Within a transaction, as its last words about the table."""
+        self._sums.recount(self.connection, table)
+
     def _delete(self, table: str, where: str, *values: Any) -> None:
         rows = self.connection.execute(f"DELETE FROM {table} WHERE {where} RETURNING row_digest", values)
         for (digest,) in rows.fetchall():

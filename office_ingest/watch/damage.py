@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from office_ingest.storage.damage import Damage, find_damage
+from office_ingest.storage.damage import Damage, find_damage, is_mended
 from office_ingest.storage.sqlite import SqliteStore
 
 KIND = "damage"
@@ -13,7 +13,10 @@ KIND = "damage"
 INTERVAL_S = 86_400.0
 # Steps of SQLite between two looks at whether the office is about to end.
 _STEPS = 10_000
-_WHAT_TO_DO = "end the office and run: outstation office repair"
+_REPAIR = "end the office and run: outstation office repair"
+_BEYOND_REPAIR = (
+    "office repair cannot tell what it said: see outstation verify, and restore the backup if it matters"
+)
 
 
 def look_through(path: Path, stopped: threading.Event) -> list[Damage]:
@@ -29,8 +32,18 @@ def look_through(path: Path, stopped: threading.Event) -> list[Damage]:
 
 
 def record_damage(store: SqliteStore, damages: list[Damage], now_ms: int) -> None:
-    """Make each damage a finding. Raises StoreUnavailable."""
+    """Make each damage a finding, with what to do. Raises StoreUnavailable."""
     with store.transaction():
-        for damage in damages:
-            place = f"{damage.table} {damage.place}".strip()
-            store.add_finding(damage.device, KIND, place, f"{damage.text}; {_WHAT_TO_DO}", now_ms)
+        add_findings(store, damages, now_ms)
+
+
+def add_findings(store: SqliteStore, damages: list[Damage], now_ms: int) -> None:
+    """Make each damage a finding, with what to do. Within a transaction."""
+    for damage in damages:
+        what_to_do = _REPAIR if is_mended(damage) else _BEYOND_REPAIR
+        store.add_finding(damage.device, KIND, finding_place(damage), f"{damage.text}; {what_to_do}", now_ms)
+
+
+def finding_place(damage: Damage) -> str:
+    """Return the place of the finding that a damage becomes."""
+    return f"{damage.table} {damage.place}".strip()

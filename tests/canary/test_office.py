@@ -3,7 +3,14 @@
 import pytest
 
 from protocol.keys import CRITICAL
-from tests.office_ingest import test_half_repair, test_ingest, test_lives, test_replay, test_restored
+from tests.office_ingest import (
+    test_half_repair,
+    test_ingest,
+    test_lives,
+    test_repair,
+    test_replay,
+    test_restored,
+)
 from tests.office_ingest.conftest import desk
 from tests.office_ingest.test_ingest import device
 from tests.planted.office import FAULTS
@@ -52,6 +59,14 @@ def _carried_over(desk, device):
 def _elsewhere(check, *more):
     """Run a check in a folder beside the desk's own files."""
     return lambda desk, device: check(desk.folder / "office", *more)
+
+
+def _cut(desk, device):
+    """Cut a repair at its commits, beside the desk's own files."""
+    folder = desk.folder / "cuts"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        test_repair.check_cuts(folder, patch.setattr)
 
 
 CAUGHT_BY = {
@@ -110,6 +125,12 @@ CAUGHT_BY = {
     "forget_the_newest_epochs_heartbeats": _kept(70),
     "compare_reports_with_the_highest_boot": _kept(1),
     "forget_heartbeats_at_a_schema_step": _carried_over,
+    "repair_in_steps": _cut,
+    "forget_a_repair_that_was_cut_off": _cut,
+    "repair_without_a_mark": _cut,
+    "advise_a_repair_for_ever": lambda desk, device: test_repair.test_what_no_repair_mends_is_said_so(
+        desk.folder, "UPDATE devices SET name = 'pomp'"
+    ),
     "open_beside_a_cut_repair": _elsewhere(test_half_repair.check_refused),
     "serve_before_a_cut_repair_is_carried_on": _elsewhere(
         test_half_repair.check_what_is_taken_stays, "named"

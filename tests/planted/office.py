@@ -7,8 +7,9 @@ import hashlib
 from contextlib import contextmanager
 
 from office_ingest import app
-from office_ingest.prove import downward, replay, sealed
+from office_ingest.prove import downward, repair, replay, sealed
 from office_ingest.prove.lives import Lives
+from office_ingest.prove.repair import Repaired, _Repair
 from office_ingest.prove.replay import DeviceReplay
 from office_ingest.prove.sealed import Unread
 from office_ingest.prove.takeover import Takeover, Told
@@ -17,7 +18,9 @@ from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.lane import Lane
 from office_ingest.receive.lanes import Lanes
 from office_ingest.storage import sqlite
+from office_ingest.storage.damage import COUNTED_ANEW
 from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.watch import damage as watch_damage
 from protocol import sqlite_file
 from protocol.uplink import DUPLICATE
 from rules.engine import D_AFTER, D_BEFORE
@@ -326,6 +329,37 @@ def serve_before_a_cut_repair_is_carried_on(put):
     put(sqlite, "is_half_repaired", lambda path: False)
 
 
+def repair_in_steps(put):
+    """Commit the rows that are gone before anything says that they are missing."""
+    heads = _Repair._heads
+
+    def commit_first(self):
+        for table in COUNTED_ANEW:
+            self._store.recount(table)
+        self._rows.execute("COMMIT")
+        self._rows.execute("BEGIN IMMEDIATE")
+        heads(self)
+
+    put(_Repair, "_heads", commit_first)
+    put(repair, "add_findings", lambda store, damages, now_ms: None)
+
+
+def forget_a_repair_that_was_cut_off(put):
+    """Take a database whose rows agree for one whose repair has come to its end."""
+    run = _Repair.run
+    put(_Repair, "run", lambda self, damages: run(self, damages) if damages else Repaired([], 0, [], []))
+
+
+def repair_without_a_mark(put):
+    """Leave nothing open while receipts are still due."""
+    put(repair, "add_findings", lambda store, damages, now_ms: None)
+
+
+def advise_a_repair_for_ever(put):
+    """Send a person to a repair that cannot mend it."""
+    put(watch_damage, "is_mended", lambda damage: True)
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -364,5 +398,9 @@ FAULTS = {
         forget_heartbeats_at_a_schema_step,
         open_beside_a_cut_repair,
         serve_before_a_cut_repair_is_carried_on,
+        repair_in_steps,
+        forget_a_repair_that_was_cut_off,
+        repair_without_a_mark,
+        advise_a_repair_for_ever,
     )
 }
