@@ -27,7 +27,7 @@ SOURCES = (
     ),
     Source("peers", "cuts.json", "peers", "python -m tests.cuts --peers", "the journal beside other storage"),
     Source("stores", "stores.json", "", "python -m tests.stores", "the stores of gateway and office"),
-    Source("fuzz", "fuzz.json", "", "python -m tests.fuzz", "frames for every decoder"),
+    Source("fuzz", "fuzz.json", "", "python -m tests.fuzz", "frames for the decoders"),
     Source("drills", "drills.json", "", "make drills", "real processes under fire"),
 )
 
