@@ -10,7 +10,8 @@ import time
 
 from protocol.diagnostic import DiagnosticError
 from tests.drills.books import events_held, read
-from tests.drills.field import Make, lay_out, stop_devices, verify
+from tests.drills.field import Make, lay_out, stop_devices
+from tests.drills.judgement import judge_books
 from tests.site.harness import stop_services, until, waiting
 from tools.drills.memory import mib, peak_kib
 from tools.drills.plan import CI
@@ -86,13 +87,22 @@ class Storm:
 
 
 async def run(
-    folder, size, seed, say, *, prepare=lambda site: None, devices=None, seconds=None, drain_ms=DRAIN_S * 1000
+    folder,
+    size,
+    seed,
+    say,
+    *,
+    prepare=lambda site: None,
+    devices=None,
+    seconds=None,
+    per_s=1,
+    drain_ms=DRAIN_S * 1000,
 ):
-    """Return the row. prepare(site): may change how its processes start, before any does."""
+    """Return the row. prepare(site): may change how its processes start, before any does. per_s: samples a second of each device."""
     wanted, rage_s = SIZES[size]
     devices, seconds = devices or wanted, seconds or rage_s
     makes = [
-        Make(f"device-{n + 1}", per_s=1, seal_s=2, sectors=32, drain_ms=drain_ms) for n in range(devices)
+        Make(f"device-{n + 1}", per_s=per_s, seal_s=2, sectors=32, drain_ms=drain_ms) for n in range(devices)
     ]
     row = Row(
         "kills",
@@ -151,19 +161,8 @@ def _judge(row, site, storm, seconds):
     }
     row.figures |= {f"{kind}_spared_while_starting": number for kind, number in storm.spared.items()}
     row.figures |= {f"{kind}_peak_mib": mib(peak) for kind, peak in storm.peak.items()}
-    proof = prove_site(site)
-    row.lost, row.doubled = proof.figures["lost"], proof.figures["duplicated"]
-    row.figures |= {
-        name: proof.figures[name] for name in ("events_recorded", "events_at_office", "segments", "decisions")
-    }
     row.figures["duplicates_sent"] = read(
         site.office_folder / "office.db", "SELECT sum(duplicates) FROM tallies"
     )[0][0]
-    row.require(row.lost == 0, "lost", f"{row.lost} events on flash are not at the office")
-    row.require(row.doubled == 0, "doubled", f"{row.doubled} events more at the office than on flash")
-    row.faults += [f"proof: {fault}" for fault in proof.faults]
-    code, document = verify(site)
-    row.require(
-        code == 0, "verify", f"outstation verify ended with {code}: {document.get('findings', [])[:3]}"
-    )
+    judge_books(row, site, prove_site(site))
     row.require(min(storm.kills.values()) > 0, "kills", f"not everything was killed: {storm.kills}")

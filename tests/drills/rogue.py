@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from protocol.diagnostic import DiagnosticError
 from tests.drills.books import count, forged, read
-from tests.drills.field import Make, lay_out, plant, verify
+from tests.drills.field import Make, lay_out, plant
+from tests.drills.judgement import judge_verify
 from tests.drills.rogue_gateway import CONTROL
 from tests.site.harness import stop_devices, stop_services, until, waiting
 from tools.drills.plan import CI
@@ -184,10 +185,7 @@ def _judge(site, watcher, rows):
         )
         _judge_sign(row, watcher, device, watch)
         _judge_loss(row, site, device, lanes)
-    code, document = verify(site)
-    rows[0].require(
-        code == 0, "verify", f"outstation verify ended with {code}: {document.get('findings', [])[:3]}"
-    )
+    judge_verify(rows[0], site)
 
 
 def _judge_sign(row, watcher, device, watch):

@@ -24,8 +24,8 @@ PAUSE_S = 2.0
 KEPT, RESTORED = ("kept-1", "kept-2"), "restored"
 
 
-async def run(folder, size, seed, say):
-    """Return two rows: the store that went back, and the flash."""
+async def run(folder, size, seed, say, *, prepare=lambda site: None):
+    """Return two rows: the store that went back, and the flash. prepare(site): may change how its processes start, before any does."""
     site = await lay_out(folder, [Make(name) for name in (*KEPT, RESTORED)])
     store = Row("rollback of the gateway's store", "SIGKILL, an earlier copy of the store, start", seed, size)
     flash = Row(
@@ -42,6 +42,7 @@ async def run(folder, size, seed, say):
     (folder / "plan.json").write_text(json.dumps(planned))
     honest = list(site.gateway.command)
     plant(site.gateway, "tests.drills.rogue_gateway", str(folder / "plan.json"))
+    prepare(site)
     try:
         await _story(site, SIZES[size], honest, say)
     except (AssertionError, DiagnosticError) as error:
