@@ -51,8 +51,11 @@ class Insider:
         self._socket.close()
 
 
-async def talk_nonsense(port, link, count, chance: random.Random, samples):
-    """Say so much nonsense under true keys; return how often each code was answered. samples: true segments."""
+async def talk_nonsense(port, link, count, chance: random.Random, samples, claims):
+    """Say so much nonsense under true keys; return how often each code was answered.
+
+    samples: true segments. claims: (path, raw) of what another device sealed, said as it is and under these keys.
+    """
     insider = Insider(port, link)
     paths = ("s", "h", "x", "r/1", "r/4294967296", "r/1/0", "c/1", "c/-1")
     try:
@@ -72,6 +75,8 @@ async def talk_nonsense(port, link, count, chance: random.Random, samples):
                 else []
             )
             await insider.say(code, path, bytes(raw), options)
+        for path, raw in claims:
+            await insider.say(coap.POST, path, raw)
     finally:
         insider.close()
     return insider.codes
