@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from office_ingest.errors import BeyondRepair, KeyUnknown, NotAnOfficeDatabase
+from office_ingest.errors import BeyondRepair, DatabaseDamaged, KeyUnknown, NotAnOfficeDatabase
 from office_ingest.prove.report import place_text
 from office_ingest.receive.body import open_events
 from office_ingest.receive.ingest import Ingest
@@ -104,6 +104,8 @@ def repair_database(path: Path, keystore: Keystore, *, now_ms: int) -> Repaired:
     sqlite_file.finish(path, now_ms)
     try:
         return _repaired(path, keystore, now_ms)
+    except DatabaseDamaged as error:
+        raise BeyondRepair(str(error)) from error
     except sqlite_file.READ_ERRORS as error:
         refused = refusal(path, error)
         if isinstance(refused, NotAnOfficeDatabase):
@@ -112,12 +114,20 @@ def repair_database(path: Path, keystore: Keystore, *, now_ms: int) -> Repaired:
 
 
 def _repaired(path: Path, keystore: Keystore, now_ms: int) -> Repaired:
-    with contextlib.closing(SqliteStore.open(path)) as store:
-        damages = find_damage(store.connection)
+    damages = _damages(path)
     if any(damage.table == "database" for damage in damages):
         replace_damaged(path, now_ms)
     with contextlib.closing(SqliteStore.open(path)) as store:
         return _Repair(store, keystore, now_ms).run(damages)
+
+
+def _damages(path: Path) -> list[Damage]:
+    try:
+        with contextlib.closing(SqliteStore.open(path)) as store:
+            return find_damage(store.connection)
+    except DatabaseDamaged as error:
+        # An older version's file that cannot be brought up to this one's schema.
+        return [Damage("database", b"", "", str(error))]
 
 
 class _Repair:

@@ -7,7 +7,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.errors import BeyondRepair
+from office_ingest.storage.rows import COLUMNS
+from office_ingest.storage.sqlite import SqliteStore, migrate
 from protocol import sqlite_file
 from protocol.sqlite_file import Step, insert, readable
 
@@ -20,22 +22,34 @@ _EMPTY = {"BLOB": b"", "TEXT": "", "INTEGER": 0, "INT": 0}
 def replace_damaged(path: Path, now_ms: int, step: Step = lambda name: None) -> None:
     """Copy every row that can be read, as it is, into a new database and put it in the place of the one at path.
 
-    No connection may be open. step: named points, for tests. Raises sqlite3.Error or OSError: nothing was changed then.
+    No connection may be open. step: named points, for tests. Raises sqlite3.Error, OSError or BeyondRepair: nothing was changed then.
     """
     made = sqlite_file.begin(path)
-    target = SqliteStore.create(made)
     with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source:
         source.text_factory = sqlite_file.as_text
-        target.connection.execute("BEGIN IMMEDIATE")
-        for (table,) in target.connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table'"
-        ).fetchall():
-            _copy(source, target.connection, table)
-        target.connection.execute("COMMIT")
+        # As its own version wrote them: a schema step cannot read what lies on a bad page.
+        target = SqliteStore.create(made, source.execute("PRAGMA user_version").fetchone()[0])
+        _copy_all(source, target.connection)
+    migrate(target.connection)
     # One file, without a log: it takes a name in one step.
     target.connection.execute("PRAGMA journal_mode = DELETE")
     target.close()
     sqlite_file.replace(path, now_ms, step=step)
+
+
+def _copy_all(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    tables = _tables(target)
+    if (_tables(source) & COLUMNS.keys()) - tables:
+        version = target.execute("PRAGMA user_version").fetchone()[0]
+        raise BeyondRepair(f"the database says that it has schema {version}, and has tables of a newer one")
+    target.execute("BEGIN IMMEDIATE")
+    for table in sorted(tables):
+        _copy(source, target, table)
+    target.execute("COMMIT")
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:

@@ -59,12 +59,15 @@ class SqliteStore:
         self._sums = RowSums()
 
     @classmethod
-    def create(cls, path: Path) -> "SqliteStore":
-        """Make a new, empty database with mode 0600. Raises FileExistsError if there is one."""
+    def create(cls, path: Path, version: int | None = None) -> "SqliteStore":
+        """Make a new, empty database with mode 0600. Raises FileExistsError if there is one.
+
+        version: of its schema, for rows that an older version wrote; None: this version's.
+        """
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connection = _connect(path)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        migrate(connection)
+        migrate(connection, version)
         return cls(connection)
 
     @classmethod

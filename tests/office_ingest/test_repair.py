@@ -7,10 +7,13 @@ import threading
 
 import pytest
 
+from office_ingest.errors import BeyondRepair, DatabaseDamaged
 from office_ingest.prove.repair import repair_database
 from office_ingest.prove.verify import verify_database
 from office_ingest.receive.keystore import Keystore
 from office_ingest.storage import sqlite
+from office_ingest.storage.replacement import replace_damaged
+from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.damage import look_through, record_damage
 from tests.support.device_model import DeviceModel
 from tests.support.office_desk import OfficeDesk
@@ -154,3 +157,52 @@ def test_count_of_quarantine_is_mended(tmp_path):
     assert "run: outstation office repair" in before
     assert [] == repair(tmp_path / "office").left
     assert [] == _look(tmp_path / "office")
+
+
+def make_older_office(folder, monkeypatch):
+    """Leave an office of schema 4 with sixty heartbeats; return its path and their bytes by rowid."""
+    steps = sqlite._steps()
+    with monkeypatch.context() as older:
+        older.setattr(sqlite, "_steps", lambda: [step for step in steps if step.name < "0005"])
+        device = DeviceModel()
+        path = make_office(folder, device)
+        desk = OfficeDesk(folder, is_there=True)
+        desk.take(heartbeats=[device.heartbeat() for _ in range(60)])
+        raws = [raw for (raw,) in desk.rows("heartbeats", "raw")]
+        desk.close()
+    return path, raws
+
+
+def test_older_database_with_a_bad_page_is_carried_over_and_brought_up_to_date(tmp_path, monkeypatch):
+    """Its schema step cannot read the page: what lies on others is copied as that version wrote it, and then brought up."""
+    path, raws = make_older_office(tmp_path / "office", monkeypatch)
+    content = bytearray(path.read_bytes())
+    page = content.index(raws[30]) // 4096 * 4096
+    content[page] = 0
+    path.write_bytes(content)
+    readable = [raw for raw in raws if raw not in content[page : page + 4096]]
+    with pytest.raises(DatabaseDamaged):
+        SqliteStore.open(path)
+    repaired = repair(tmp_path / "office")
+    desk = OfficeDesk(tmp_path / "office", is_there=True)
+    held = [raw for (raw,) in desk.rows("heartbeats", "raw")]
+    version = desk.rows("pragma_user_version()")[0][0]
+    desk.close()
+
+    assert "database" == repaired.damages[0].table
+    assert readable == held
+    assert 0 < len(held) < len(raws)
+    assert len(sqlite._steps()) == version
+    assert 10 == len(_state(tmp_path / "office")[0]["segments"])
+
+
+def test_database_whose_version_fell_is_not_copied_without_its_newer_tables(tmp_path):
+    """Where the version itself is damaged too, nothing is lost by believing it: the file is left as it is."""
+    path = make_office(tmp_path / "office")
+    change(path, "PRAGMA user_version = 2")
+    content = path.read_bytes()
+    with pytest.raises(BeyondRepair, match="schema 2"):
+        replace_damaged(path, _NOW_MS)
+
+    assert content == path.read_bytes()
+    assert [] == list(path.parent.glob("*.damaged-*"))
