@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from gateway.config import Link
 from gateway.errors import StoreFailed, StoreFull
 from gateway.store import Store
+from gateway.store_sessions import RETIRED, SessionRow
 from protocol.aes_host import Aes128
 from protocol.cbor import dumps
 from protocol.coap import (
@@ -120,8 +121,8 @@ class Sessions:
         self._live: dict[tuple[bytes, bytes | None], Session] = {}
         self._unconfirmed: OrderedDict[tuple[bytes, bytes | None], Session] = OrderedDict()
         self._challenges: dict[bytes, tuple[float, float]] = {}
-        rows = store.session_rows()
-        self._retired = {row.context for row in rows if row.state == "retired"}
+        self._retired: set[bytes] = set()
+        self._take_retired()
         self.counts = {
             "challenges": 0,
             "challenges_refused": 0,
@@ -146,6 +147,17 @@ class Sessions:
             for key in [key for key, session in known.items() if is_dropped(session)]:
                 del known[key]
 
+    def _take_retired(self) -> None:
+        """End what the store calls retired. Raises StoreFull or StoreFailed."""
+        reopened = self._store.reopened
+        self._retire({row.context for row in self._store.session_rows() if row.state == RETIRED})
+        # The number of before: a store opened again meanwhile is looked into once more.
+        self._reopened = reopened
+
+    def _retire(self, names: set[bytes]) -> None:
+        self._retired |= names
+        self._drop(lambda session: session.name in names)
+
     def is_known(self, device: bytes) -> bool:
         """Return whether a device has a link here."""
         return device in self._devices
@@ -155,6 +167,12 @@ class Sessions:
 
         Raises Refused or Challenged: the answer to give instead.
         """
+        if self._store.reopened != self._reopened:
+            # It may have been repaired, and rows of sessions that are open here retired: what was reserved is not known any more.
+            try:
+                self._take_retired()
+            except (StoreFull, StoreFailed) as error:
+                raise Refused(SERVICE_UNAVAILABLE, str(error)) from None
         session = self._find(message)
         try:
             request, exchange = session.context.unprotect_request(message, session.window)
@@ -186,7 +204,7 @@ class Sessions:
             raise Refused(UNAUTHORIZED, f"an ID Context has {id_context_bytes} bytes")
         name = context_name(link, id_context)
         if name in self._retired:
-            raise Refused(UNAUTHORIZED, "the device has a newer context")
+            raise _no_more()
         return Session(link, id_context, name, self._reserve)
 
     def _refusal(self, error: ProtocolError) -> Refused:
@@ -241,6 +259,10 @@ class Sessions:
         device = session.link.device
         try:
             rows = self._store.session_rows(device)
+            if SessionRow(device, session.name, RETIRED) in rows:
+                # By a repair since its challenge, perhaps the one that this very look into the store began.
+                self._retire({session.name})
+                raise _no_more()
             others = {row.context for row in rows if row.context != session.name}
             if not any(row.context == session.name for row in rows):
                 # The Echo came from a challenge of this start whose row a store that was opened anew lacks.
@@ -249,12 +271,15 @@ class Sessions:
                 self._store.confirm_session(device, session.name)
         except (StoreFull, StoreFailed) as error:
             raise Refused(SERVICE_UNAVAILABLE, str(error)) from None
-        self._retired |= others
-        self._drop(lambda other: other.name in others)
+        self._retire(others)
         self.counts["confirmed"] += 1
 
     def _reserve(self, session: Session) -> int:
         return self._store.reserve_sequence(session.link.device, session.name, RESERVED_AHEAD)
+
+
+def _no_more() -> Refused:
+    return Refused(UNAUTHORIZED, "the context is retired: the device has a newer context, or must begin one")
 
 
 def context_name(link: Link, id_context: bytes | None) -> bytes:

@@ -8,7 +8,7 @@ clean), nothing is acknowledged any more. The connection is closed, opened again
 into the database by a checkpoint with its own fsync, and the file is checked; only then custody is given again. A store that
 is damaged is repaired whenever it is opened (`store_check`, `store_repair`).
 
-Opening the file: `store_file`; whose it is: `store_identity`. Read by others while the gateway runs: `store_view`. The way down: `store_down`. No other module has SQL.
+Opening the file: `store_file`; whose it is: `store_identity`. Read by others while the gateway runs: `store_view`. The way down: `store_down`. Contexts: `store_sessions`. No other module has SQL.
 """
 
 import os
@@ -19,11 +19,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gateway import store_sessions
 from gateway.errors import GatewayError, StoreFailed, StoreFull, TooManyForks
 from gateway.group_commit import GroupCommit
 from gateway.reconcile import Lane
 from gateway.store_file import LaneKey, connect, load_lanes, lock_store, unusable, used_bytes
 from gateway.store_repair import open_whole
+from gateway.store_sessions import SessionRow
 from protocol.diagnostic import DiagnosticError
 from protocol.keys import CRITICAL
 from protocol.messages import Message
@@ -72,16 +74,11 @@ class Settlement(NamedTuple):
     missing: list[tuple[bytes, int, int, int, int]]
 
 
-class SessionRow(NamedTuple):
-    """One OSCORE context that a device used. state: "current", "unconfirmed" or "retired"."""
-
-    device: bytes
-    context: bytes
-    state: str
-
-
 class Store:
-    """Opened by open_store; see the module's docstring. `lanes`: what is held, always as durable."""
+    """Opened by open_store; see the module's docstring. `lanes`: what is held, always as durable.
+
+    `reopened`: how often it was opened again; each time a repair may have retired contexts and given rows up.
+    """
 
     def __init__(
         self,
@@ -437,54 +434,44 @@ class Store:
 
     def session_rows(self, device: bytes | None = None) -> list[SessionRow]:
         """Return every context that a device, or all of them, ever used with this gateway. Raises StoreFailed."""
-        rows = self._at_once(
-            lambda connection: connection.execute(
-                "SELECT device, context, state FROM sessions WHERE ?1 IS NULL OR device = ?1", (device,)
-            ).fetchall()
+        rows: list[SessionRow] = self._at_once(
+            lambda connection: store_sessions.session_rows(connection, device)
         )
-        return [SessionRow(*row) for row in rows]
+        return rows
 
     def reserve_sequence(self, device: bytes, context: bytes, count: int) -> int:
         """Return the first of count sender sequence numbers that nobody used or will use under these keys.
 
-        They are reserved durably before this returns. Raises StoreFull or StoreFailed.
+        They are reserved durably before this returns. Raises StoreFull or StoreFailed: also where the context is retired.
         """
 
         def reserve(connection: sqlite3.Connection) -> int:
-            row = connection.execute(
-                "SELECT reserved FROM sessions WHERE device = ? AND context = ?", (device, context)
-            ).fetchone()
-            start: int = row[0] if row else self._random.randrange(SEQUENCE_START_MAX)
-            connection.execute(
-                "INSERT INTO sessions VALUES (?1, ?2, 'unconfirmed', ?3, session_sum(?1, ?2, 'unconfirmed', ?3)) "
-                "ON CONFLICT DO UPDATE SET reserved = excluded.reserved, sum = session_sum(device, context, state, excluded.reserved)",
-                (device, context, start + count),
-            )
-            return start
+            return store_sessions.reserve(connection, device, context, count, first=self._first_sequence)
 
-        return self._at_once(reserve)
+        start: int = self._at_once(reserve)
+        return start
+
+    def _first_sequence(self) -> int:
+        return self._random.randrange(SEQUENCE_START_MAX)
 
     def confirm_session(self, device: bytes, context: bytes) -> None:
-        """Make a context the device's current one; all its others are retired for good. Raises StoreFull or StoreFailed."""
+        """Make a context the device's current one; all its others are retired for good.
 
-        def confirm(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE sessions SET state = n.state, sum = session_sum(n.device, n.context, n.state, n.reserved) FROM "
-                "(SELECT device, context, CASE context WHEN ?1 THEN 'current' ELSE 'retired' END AS state, reserved "
-                "FROM sessions WHERE device = ?2) AS n WHERE sessions.device = n.device AND sessions.context = n.context",
-                (context, device),
-            )
-
-        self._at_once(confirm)
+        Raises StoreFull or StoreFailed: also where this one was retired before.
+        """
+        self._at_once(lambda connection: store_sessions.confirm(connection, device, context))
 
     def _at_once(self, operation: Callable[[sqlite3.Connection], Any]) -> Any:
         # The lock is held for one commit by the writer; longer means it is opening a failed store again.
         if not self._lock.acquire(timeout=1.0):
             raise StoreFailed("the store is busy being opened again")
         try:
-            return self._transact([operation], _no_point)[0]
+            result = self._transact([operation], _no_point)[0]
         finally:
             self._lock.release()
+        if isinstance(result, GatewayError):
+            raise result
+        return result
 
     # ---- health
 

@@ -138,6 +138,14 @@ CAUGHT_BY = {
             use("tmp_path"), test_store_repair.half_replaced_office_database
         ),
     ),
+    "give_numbers_of_a_retired_context": (
+        "assert",
+        lambda name, use: test_store_repair.check_no_sequence_twice(use("tmp_path")),
+    ),
+    "keep_sessions_over_a_repair": (
+        "assert",
+        lambda name, use: test_sessions.check_retired_session_ends(test_sessions.Bench(use("tmp_path"))),
+    ),
     "repair_for_a_mistake": (
         "assert",
         lambda name, use: test_store_repair.check_mistaken_step(use("tmp_path")),

@@ -1,7 +1,9 @@
 """OSCORE contexts over restarts: no nonce twice, no old request accepted, one current context a device."""
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -327,3 +329,62 @@ class CountingDict(dict):
     def items(self):
         self.scans += 1
         return super().items()
+
+
+def rot_reserved(bench):
+    """Let the reserved sequence of every context fall on the disk, and let the store see that it is damaged."""
+    with contextlib.closing(sqlite3.connect(bench.folder / "gateway.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE sessions SET reserved = reserved - 64")
+    bench.store.doubt("damaged")
+    bench.clock.now += 2
+
+
+def test_context_that_a_repair_retired_is_refused_while_the_gateway_runs(bench):
+    """A session that was open when its row was found damaged ends with the repair; the device goes on in a fresh context."""
+    check_retired_session_ends(bench)
+
+
+def check_retired_session_ends(bench):
+    """Repair the store under an open session; fail if the session goes on."""
+    context = device_context()
+    bench.meet(context)
+    rot_reserved(bench)
+    bench.store.session_rows()
+
+    code = None
+    try:
+        bench.sessions.open(bench.ask(context)[0])
+    except Refused as refused:
+        code = refused.code
+    assert code == coap.UNAUTHORIZED
+    fresh = device_context(b"8 bytes!")
+    assert bench.meet(fresh).device == LINK.device
+    assert bench.sessions.open(bench.ask(fresh)[0]).device == LINK.device
+
+
+def test_context_that_a_repair_retires_between_challenge_and_echo_is_refused(bench):
+    """An Echo answered while its row is being retired opens nothing, and the row stays retired."""
+    context = device_context()
+    request, exchange = bench.ask(context)
+    with pytest.raises(Challenged) as challenged:
+        bench.sessions.open(request)
+    shown = bench.with_echo(context, challenged.value, exchange)
+    rot_reserved(bench)
+
+    with pytest.raises(Refused, match="newer context"):
+        bench.sessions.open(shown)
+    assert [row.state for row in bench.store.session_rows()] == ["retired"]
+    with pytest.raises(Refused, match="newer context"):
+        bench.sessions.open(bench.ask(context)[0])
+
+
+def test_open_contexts_outlast_a_store_that_was_opened_anew(bench):
+    """A disk that failed for a moment ends no session: what was not retired goes on."""
+    context = device_context()
+    bench.meet(context)
+    bench.store.doubt("the disk failed")
+    bench.clock.now += 2
+    bench.store.session_rows()
+
+    assert bench.store.reopened == 1
+    assert bench.sessions.open(bench.ask(context)[0]).device == LINK.device

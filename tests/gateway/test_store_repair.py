@@ -1,4 +1,4 @@
-"""What a repair may touch: another program's file stays, and so does a store that is whole."""
+"""What a repair may touch, and what follows from it: another program's file stays, and no number is used twice."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 
+from gateway.errors import StoreFailed
 from gateway.store_check import check_file
 from gateway.store_file import SCHEMA_FOLDER
 from gateway.store_identity import APPLICATION_ID
@@ -13,7 +14,9 @@ from office_ingest.storage.sqlite import SqliteStore
 from protocol import sqlite_file
 from protocol.diagnostic import DiagnosticError
 from protocol.segment import parse_segment
-from tests.gateway.site import new_store, segment
+from tests.gateway.site import TestClock, device_id, new_store, segment
+
+CONTEXT = b"context1"
 
 
 def close(store):
@@ -163,3 +166,31 @@ def check_mistaken_step(folder):
 def test_mistake_in_a_schema_step_repairs_nothing(tmp_path):
     """A step of ours that fails on a whole store is a mistake of the program: it ends the start and touches no store."""
     check_mistaken_step(tmp_path)
+
+
+# ---- sessions
+
+
+def test_sequence_is_not_given_out_again_after_a_repair(tmp_path):
+    """A running gateway whose reserved sequence went back on the disk refuses to reserve more under that context."""
+    check_no_sequence_twice(tmp_path)
+
+
+def check_no_sequence_twice(folder):
+    """Put a reserved sequence back under a running store and let it repair; fail if a number is given twice."""
+    clock = TestClock()
+    store = new_store(folder, clock=clock)
+    given = [store.reserve_sequence(device_id(), CONTEXT, 64) for _ in range(3)]
+    edit(folder / "gateway.db", f"UPDATE sessions SET reserved = {given[1]}")
+    store.doubt("damaged")
+    clock.now += 2
+    with contextlib.suppress(StoreFailed):
+        given.append(store.reserve_sequence(device_id(), CONTEXT, 64))
+    with contextlib.suppress(StoreFailed):
+        store.confirm_session(device_id(), CONTEXT)
+    states = [row.state for row in store.session_rows()]
+    close(store)
+
+    assert store.repaired == 1
+    assert len(given) == len(set(given)) == 3
+    assert states == ["retired"]

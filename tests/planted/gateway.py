@@ -8,13 +8,13 @@ import hashlib
 
 from gateway import shelf as shelf_module
 from gateway import store as store_module
-from gateway import store_check, store_identity, store_repair
+from gateway import store_check, store_identity, store_repair, store_sessions
 from gateway import store_down as store_down_module
 from gateway import uplink as uplink_module
 from gateway.delivery import Delivery
 from gateway.links import udp
 from gateway.reconcile import Lane
-from gateway.sessions import Opened, Session
+from gateway.sessions import Opened, Session, Sessions
 from gateway.shelf import Shelf
 from gateway.store import FORKED, STORED, Store
 from gateway.store_file import used_bytes
@@ -332,3 +332,22 @@ def finish_what_others_began(patch):
 def repair_for_a_mistake(patch):
     """A schema step that fails is taken for damage of the store."""
     patch(store_repair, "_is_damage", lambda connection, error: is_of_the_file(error))
+
+
+@fault
+def give_numbers_of_a_retired_context(patch):
+    """A context that a repair retired gets more sequence numbers, from wherever its damaged row stands."""
+    patch(store_sessions, "RETIRED", "never")
+
+
+@fault
+def keep_sessions_over_a_repair(patch):
+    """Which contexts are retired is read at the start only."""
+    true_take = Sessions._take_retired
+
+    def take(self):
+        if not hasattr(self, "_reopened"):
+            true_take(self)
+        self._reopened = self._store.reopened
+
+    patch(Sessions, "_take_retired", take)
