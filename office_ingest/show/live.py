@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 _log = logging.getLogger("office_ingest.show.live")
 
-_LIVE = re.compile(r'<(\w+)(?=[^>]*\bdata-live\b)[^>]*\bid="([^"]+)"[^>]*>(.*?)</\1>', re.DOTALL)
+_LIVE = re.compile(r'(<(\w+)(?=[^>]*\bdata-live\b)[^>]*\bid="([^"]+)"[^>]*>)(.*?)</\2>', re.DOTALL)
 _QUEUE_MAX = 4
 VIEWERS_MAX = 1000
 LOOK_EVERY_S = 1.0
@@ -29,18 +29,18 @@ Render = Callable[[str], Awaitable[str | None]]
 
 def live_parts(html: str) -> dict[str, str]:
     """Return id -> inner HTML of every element that carries data-live. Such an element holds none of its own name."""
-    return {found[1]: found[2] for found in _LIVE.findall(html)}
+    return {found[2]: found[3] for found in _LIVE.findall(html)}
 
 
 class _Rendering(NamedTuple):
-    """A page as it was rendered. rest: hash of all that lies outside its live parts."""
+    """A page as it was rendered. rest: hash of all that lies outside its live parts, the elements' own tags with it."""
 
     parts: dict[str, str]
     rest: int
 
 
 def _rendering(html: str) -> _Rendering:
-    return _Rendering(live_parts(html), hash(_LIVE.sub(r"<\1 \2>", html)))
+    return _Rendering(live_parts(html), hash(_LIVE.sub(r"\1", html)))
 
 
 class Hub:

@@ -95,6 +95,9 @@ CAUGHT_BY = {
     "see_parts_only": _alone(
         test_live.test_viewer_fetches_the_page_again_where_anything_else_of_it_changed, "text"
     ),
+    "overlook_attributes": _alone(
+        test_live.test_viewer_fetches_the_page_again_where_anything_else_of_it_changed, "class"
+    ),
     "hold_the_quick_up": _alone(test_live.test_viewer_who_stalls_holds_nobody_up),
     "keep_what_nobody_views": _alone(test_live.test_nothing_is_kept_of_a_page_that_nobody_views),
     "trust_the_calendar": _with_page(_far_in_time),

@@ -19,6 +19,7 @@ class Story:
     def __init__(self):
         self.parts = {"a": "1", "b": "1"}
         self.rest = ""
+        self.kind = "good"
         self.wrong = None
         self._is_due = False
         self.hub = Hub(self._render, self._changed, lambda: "00:00:00")
@@ -26,7 +27,10 @@ class Story:
     async def _render(self, topic):
         if self.wrong == "render":
             raise ValueError("a page that cannot be written")
-        cells = "".join(f'<td data-live id="{name}">{inner}</td>' for name, inner in self.parts.items())
+        cells = "".join(
+            f'<td data-live id="{name}" class="{self.kind}">{inner}</td>'
+            for name, inner in self.parts.items()
+        )
         return f"<table><tr>{cells}</tr></table>{self.rest}"
 
     async def _changed(self):
@@ -94,13 +98,14 @@ def test_viewer_is_told_what_changed_and_no_more():
     _tell(story)
 
 
-@pytest.mark.parametrize("change", ["row", "text"])
+@pytest.mark.parametrize("change", ["row", "text", "class"])
 def test_viewer_fetches_the_page_again_where_anything_else_of_it_changed(change):
-    """A row that came has parts that his page has no place for; a heading is no part at all."""
+    """A row that came has parts that his page has no place for; a heading is no part at all, nor is a live element's own tag."""
 
     async def story(told):
         viewer = await Viewer(told.hub).open()
         told.rest = "<h2>Findings</h2>" if change == "text" else ""
+        told.kind = "bad" if change == "class" else told.kind
         await told.turn(**({"c": "1"} if change == "row" else {}))
         assert {"as_of": "00:00:00", "again": True} == await viewer.read()
 
