@@ -66,8 +66,8 @@ class BelowZero(click.Command):
             is_option = word.startswith("-") and not _BELOW_ZERO.fullmatch(word)
             (options if is_value or is_option else words).append(word)
             is_value = not is_value and word in valued
-        # Where the last option lacks its value, click says so.
-        return args if is_value else [*options, "--", *words]
+        # Where the last option lacks its value nothing may follow it: click says so before it looks at arguments.
+        return options if is_value else [*options, "--", *words]
 
 
 @command.command("set", cls=BelowZero)

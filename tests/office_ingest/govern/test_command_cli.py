@@ -219,3 +219,11 @@ def test_device_without_keys_gets_no_command(field):
 
     assert (USAGE, "command-refused") == (code, name)
     assert [] == Downward(field.desk.store).commands(bytes(8))
+
+
+def test_option_without_its_value_is_named_though_a_number_is_below_zero(capsys):
+    """What is wrong is said, not that -5 is no option."""
+    code = run(["command", "set", "first", "1", "-5", "--wait"])
+    said = capsys.readouterr().err
+
+    assert (USAGE, True, False) == (code, "'--wait' requires" in said, "-5" in said)
