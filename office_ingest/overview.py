@@ -10,6 +10,11 @@ from office_ingest.storage.sqlite import SqliteStore, check_database
 from protocol.keys import LANE_NAMES
 
 Rows = list[dict[str, Any]]
+# As a number of rows to read, SQLite's for no limit.
+ALL = -1
+_BEGUN_LAST = "first_ms DESC, kind DESC, place DESC, device DESC"
+# A site without power is a hundred silences: they come behind what is rarer.
+_PRESSING = "kind = 'silence', last_ms DESC, first_ms DESC, kind DESC, place DESC, device DESC"
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
@@ -96,22 +101,42 @@ def _lanes(connection: sqlite3.Connection, device: bytes) -> Rows:
     return [dict(zip(names, (LANE_NAMES[row[0]], *row[1:]), strict=True)) for row in rows]
 
 
-def findings_overview(connection: sqlite3.Connection, *, cleared: bool) -> Rows:
-    """Return the findings, oldest first; cleared ones too if asked for."""
+def findings_overview(
+    connection: sqlite3.Connection, *, cleared: bool, device: bytes | None = None, most: int = ALL
+) -> Rows:
+    """Return the newest findings, oldest first; cleared ones too if asked for. device: of this one alone; most: no more than these."""
+    return _findings(connection, _BEGUN_LAST, cleared=cleared, device=device, most=most)[::-1]
+
+
+def pressing_findings(connection: sqlite3.Connection, *, cleared: bool, most: int) -> Rows:
+    """Return no more than most findings, those first that a person should look at first."""
+    return _findings(connection, _PRESSING, cleared=cleared, device=None, most=most)
+
+
+def _findings(
+    connection: sqlite3.Connection, order: str, *, cleared: bool, device: bytes | None, most: int
+) -> Rows:
+    # As the index of open findings says it, for it to be used.
+    wheres = ([] if cleared else ["state = 'open'"]) + ([] if device is None else ["device = ?"])
+    where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
+    # The inner order says which are read, the outer how.
+    inner = f"SELECT * FROM findings {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - nothing of it comes from outside
     rows = connection.execute(
-        "SELECT f.device, d.name, f.kind, f.place, f.text, f.state, f.first_ms, f.last_ms, f.times FROM findings f"
-        " LEFT JOIN devices d ON d.id = f.device WHERE f.state = 'open' OR ? ORDER BY f.first_ms, f.kind, f.place",
-        (cleared,),
+        "SELECT f.device, d.name, f.kind, f.place, f.text, f.state, f.first_ms, f.last_ms, f.times"  # noqa: S608 - as above
+        f" FROM ({inner}) f LEFT JOIN devices d ON d.id = f.device ORDER BY {order}",
+        (*([] if device is None else [device]), most),
     )
     names = ("device", "name", "kind", "place", "text", "state", "first_ms", "last_ms", "times")
     return [{**dict(zip(names, row, strict=True)), "device": row[0].hex()} for row in rows]
 
 
-def quarantine_overview(connection: sqlite3.Connection) -> Rows:
-    """Return what lies in quarantine, without the bytes."""
+def quarantine_overview(connection: sqlite3.Connection, *, most: int = ALL) -> Rows:
+    """Return the newest of what lies in quarantine, oldest first, without the bytes. most: no more than these."""
     rows = connection.execute(
-        "SELECT digest, device, code, text, gateway, received_ms, times FROM quarantine ORDER BY received_ms, digest"
-    )
+        "SELECT digest, device, code, text, gateway, received_ms, times FROM quarantine"
+        " ORDER BY received_ms DESC, digest DESC LIMIT ?",
+        (most,),
+    ).fetchall()
     names = ("digest", "device", "code", "text", "gateway", "received_ms", "times")
     return [
         {
@@ -119,5 +144,5 @@ def quarantine_overview(connection: sqlite3.Connection) -> Rows:
             "digest": row[0].hex(),
             "device": row[1].hex() if row[1] else None,
         }
-        for row in rows
+        for row in reversed(rows)
     ]

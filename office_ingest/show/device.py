@@ -5,9 +5,9 @@ from typing import Any
 
 from office_ingest.govern.commands import answer_words, demand_words
 from office_ingest.govern.rollout import step_words
+from office_ingest.overview import findings_overview
 from office_ingest.receive.keystore import Keystore
 from office_ingest.show.chain import Chains
-from office_ingest.show.findings import device_findings
 from office_ingest.show.recents import Recents
 from office_ingest.storage.downward import Downward
 from office_ingest.storage.sqlite import SqliteStore
@@ -45,7 +45,7 @@ def device_view(
         "gaps": _gaps(connection, device),
         "forks": _forks(connection, device),
         "quarantined": _count(connection, "quarantine", device),
-        "findings": device_findings(connection, device, _ROWS_MAX),
+        "findings": findings_overview(connection, cleared=True, device=device, most=_ROWS_MAX),
         "recent": drawn.recent,
         "pictures": drawn.pictures,
         **_downward(connection, device, now_ms),

@@ -7,12 +7,10 @@ for every second.
 import sqlite3
 from typing import Any
 
+from office_ingest.overview import Rows, pressing_findings, quarantine_overview
+
 ROWS_MAX = 200
 _TABLES = ("findings", "gaps", "forks", "quarantine", "devices")
-_COLUMNS = ("device", "name", "kind", "place", "text", "state", "first_ms", "last_ms", "times")
-_SELECTED = "f.device, d.name, f.kind, f.place, f.text, f.state, f.first_ms, f.last_ms, f.times"
-
-Rows = list[dict[str, Any]]
 
 
 class Findings:
@@ -35,46 +33,19 @@ class Findings:
         return self._kept[cleared]
 
 
-def device_findings(connection: sqlite3.Connection, device: bytes, most: int) -> Rows:
-    """Return the newest findings of one device, oldest first, those that are over too."""
-    rows = connection.execute(
-        f"SELECT {_SELECTED} FROM findings f"  # noqa: S608 - the columns are ours
-        " LEFT JOIN devices d ON d.id = f.device WHERE f.device = ?"
-        " ORDER BY f.first_ms DESC, f.kind DESC, f.place DESC LIMIT ?",
-        (device, most),
-    ).fetchall()
-    return [_finding(row) for row in reversed(rows)]
-
-
-def _finding(row: tuple[Any, ...]) -> dict[str, Any]:
-    return {**dict(zip(_COLUMNS, row, strict=True)), "device": row[0].hex()}
-
-
 def _page(connection: sqlite3.Connection, *, cleared: bool) -> dict[str, Any]:
     return {
         "cleared": cleared,
-        "findings": _newest(connection, cleared=cleared),
+        "findings": pressing_findings(connection, cleared=cleared, most=ROWS_MAX),
         "total": connection.execute(
-            f"SELECT count(*) FROM findings {_where(cleared=cleared)}"  # noqa: S608 - nothing of it comes from outside
+            "SELECT count(*) FROM findings"
+            if cleared
+            else "SELECT count(*) FROM findings WHERE state = 'open'"
         ).fetchone()[0],
         "gaps": _gaps(connection),
         "forks": _forks(connection),
-        "quarantine": _quarantine(connection),
+        "quarantine": quarantine_overview(connection, most=ROWS_MAX),
     }
-
-
-def _newest(connection: sqlite3.Connection, *, cleared: bool) -> Rows:
-    # A site without power is a hundred silences: they come behind what is rarer. The inner order says which are read, the outer how.
-    order = "ORDER BY kind = 'silence', last_ms DESC, first_ms DESC, kind DESC, place DESC, device DESC"
-    where = _where(cleared=cleared)
-    inner = f"SELECT * FROM findings {where} {order} LIMIT ?"  # noqa: S608 - nothing of it comes from outside
-    sql = f"SELECT {_SELECTED} FROM ({inner}) f LEFT JOIN devices d ON d.id = f.device {order}"  # noqa: S608
-    return [_finding(row) for row in connection.execute(sql, (ROWS_MAX,))]
-
-
-def _where(*, cleared: bool) -> str:
-    # As the index of open findings says it, and no more, for it to be used.
-    return "" if cleared else "WHERE state = 'open'"
 
 
 def _gaps(connection: sqlite3.Connection) -> Rows:
@@ -95,16 +66,3 @@ def _forks(connection: sqlite3.Connection) -> Rows:
         (ROWS_MAX,),
     )
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def _quarantine(connection: sqlite3.Connection) -> Rows:
-    names = ("digest", "device", "code", "text", "gateway", "received_ms", "times")
-    rows = connection.execute(
-        "SELECT hex(digest), hex(device), code, text, gateway, received_ms, times FROM quarantine"
-        " ORDER BY received_ms DESC, digest DESC LIMIT ?",
-        (ROWS_MAX,),
-    ).fetchall()
-    return [
-        dict(zip(names, (digest.lower(), device.lower() or None, *row), strict=True))
-        for digest, device, *row in reversed(rows)
-    ]

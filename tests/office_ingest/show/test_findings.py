@@ -6,7 +6,6 @@ import pytest
 
 from office_ingest.overview import findings_overview, quarantine_overview
 from office_ingest.show import findings
-from office_ingest.show.findings import device_findings
 from office_ingest.show.paper import Paper
 from office_ingest.storage.interface import GapRow
 from office_ingest.storage.sqlite import SqliteStore
@@ -109,7 +108,9 @@ def test_findings_of_one_device_are_its_own_newest(troubles):
     every = findings_overview(connection, cleared=True)
     for device in troubles.devices:
         own = [one for one in every if one["device"] == device.hex()]
-        assert own[-3:] == device_findings(connection, device, 3)
+        assert own[-3:] == findings_overview(connection, cleared=True, device=device, most=3)
+        still = [one for one in own if one["state"] == "open"]
+        assert still[-2:] == findings_overview(connection, cleared=False, device=device, most=2)
 
 
 def test_findings_are_written_anew_when_they_changed(troubles):
