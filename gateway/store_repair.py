@@ -30,13 +30,13 @@ from protocol.errors import ProtocolError
 from protocol.keys import LANES
 from protocol.messages import parse_heartbeat
 from protocol.segment import parse_segment
-from protocol.sqlite_file import READ_ERRORS, Step, insert, is_of_the_file, readable, structure
+from protocol.sqlite_file import READ_ERRORS, Step, insert, is_of_the_file, lacking, readable, structure
 
 # ruff: noqa: S608 - tables and columns in SQL text are ours; every value is bound
 
 # Damaged files that are kept; everything that verified is carried over before the eldest goes.
 DAMAGED_KEPT = 3
-# Rows between two unreadable places that are tried one by one.
+# Ids between rows that are tried one by one.
 PROBES_MAX = 1_000_000
 
 Connect = Callable[[str], sqlite3.Connection]
@@ -185,17 +185,13 @@ class _Segments:
 
     def carry(self) -> None:
         """Read whatever can be read, and carry over what verifies."""
-        ids = [0, 0]
         for row in read_rows(self._source, "segments", self._COLUMNS, "id"):
             self._take(row)
-            ids = [min(ids[0], row[0]), max(ids[1], row[0])]
-        for row_id, *_ in read_rows(self._source, self._INDEX, "id, device", self._PLACE):
-            if isinstance(row_id, int):
-                ids = [min(ids[0], row_id), max(ids[1], row_id)]
-        for row_id in range(ids[0], min(ids[1] + 1, ids[0] + PROBES_MAX)):
-            if self._target.execute("SELECT 1 FROM segments WHERE id = ?", (row_id,)).fetchone() is None:
-                for row in self._probe(self._COLUMNS, row_id) or self._probe(self._BYTES_ALONE, row_id):
-                    self._take(row)
+        indexed = read_rows(self._source, self._INDEX, "id, device", self._PLACE)
+        named = (row_id for row_id, _ in indexed)
+        for row_id in lacking(self._target, "segments", "id", named, PROBES_MAX):
+            for row in self._probe(self._COLUMNS, row_id) or self._probe(self._BYTES_ALONE, row_id):
+                self._take(row)
         for digest in self._named():
             self._insert(self._doubtful[digest])
 

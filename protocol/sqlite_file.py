@@ -4,9 +4,12 @@ A new file is the database from the moment in which it has the name `.repaired`:
 after it is carried on by `finish`. The damaged file is never changed: it stays as `.damaged-` and the time in ms, with its log.
 """
 
+# ruff: noqa: S608 - tables and columns in SQL text are ours; every value is bound
+
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,8 +80,42 @@ def as_text(raw: bytes) -> str:
 def insert(target: sqlite3.Connection, table: str, columns: str, row: tuple[Any, ...]) -> bool:
     """Insert a row unless its key is there, and return whether it was inserted. table, columns: our own words."""
     marks = ", ".join("?" * len(row))
-    done = target.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", row)  # noqa: S608
+    done = target.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", row)
     return done.rowcount == 1
+
+
+def lacking(
+    target: sqlite3.Connection, table: str, key: str, named: Iterable[Any], probes_max: int
+) -> Iterator[int]:
+    """Give the ids worth a try one by one, once all that two readings reached is in the target's table.
+
+    First those that an index of the damaged file names; then all from 0 to the highest, the shortest gaps first: one that an
+    unreadable page made is short, one of rows that were deleted may have any length. At most probes_max of the latter.
+    """
+    ends: list[int] = []
+    for row_id in named:
+        if not isinstance(row_id, int):
+            continue
+        ends = [min([*ends, row_id]), max([*ends, row_id])]
+        if target.execute(f"SELECT 1 FROM {table} WHERE {key} = ?", (row_id,)).fetchone() is None:
+            yield row_id
+    # Rows are put into the table meanwhile: sorting reads all gaps before it gives the first.
+    gaps = target.execute(
+        "SELECT low, high FROM (SELECT id AS low, lead(id) OVER (ORDER BY id) AS high FROM "
+        f"(SELECT {key} AS id FROM {table} UNION SELECT 0 UNION SELECT ?1 UNION SELECT ?2)) WHERE high > low + 1 ORDER BY high - low, low",
+        ends or (None, None),
+    )
+    yield from islice((row_id for low, high in gaps for row_id in _inward(low, high)), probes_max)
+
+
+def _inward(low: int, high: int) -> Iterator[int]:
+    # Of a long gap one end may be wrong, or deleted; what could be read lies at the other.
+    while low + 1 < high:
+        low += 1
+        yield low
+        if low + 1 < high:
+            high -= 1
+            yield high
 
 
 # ---- replacing a file

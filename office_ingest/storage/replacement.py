@@ -11,9 +11,9 @@ from office_ingest.errors import BeyondRepair
 from office_ingest.storage.rows import COLUMNS
 from office_ingest.storage.sqlite import SqliteStore, migrate
 from protocol import sqlite_file
-from protocol.sqlite_file import Step, insert, readable
+from protocol.sqlite_file import Step, insert, lacking, readable
 
-# Rows between two unreadable places that are tried one by one.
+# Ids between rows that are tried one by one.
 PROBES_MAX = 10_000_000
 
 _EMPTY = {"BLOB": b"", "TEXT": "", "INTEGER": 0, "INT": 0}
@@ -61,19 +61,15 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) ->
     kinds = {row[1]: row[2] for row in target.execute(f"PRAGMA table_info({table})")}
     names = list(kinds)
     source.execute(f"SELECT 1 FROM {table} LIMIT 0")
-    ids = [0, 0]
     for order in ("ASC", "DESC"):
         for row in readable(source, f"SELECT rowid, * FROM {table} ORDER BY rowid {order}"):
             _keep_row(target, table, names, row)
-            ids = [min(ids[0], row[0]), max(ids[1], row[0])]
-    for (rowid,) in readable(source, f"SELECT rowid FROM {table} INDEXED BY sqlite_autoindex_{table}_1"):
-        ids = [min(ids[0], rowid), max(ids[1], rowid)]
-    for rowid in range(ids[0], min(ids[1] + 1, ids[0] + PROBES_MAX)):
-        if target.execute(f"SELECT 1 FROM {table} WHERE rowid = ?", (rowid,)).fetchone() is None:
-            whole = _one(source, f"SELECT rowid, * FROM {table} WHERE rowid = {rowid:d}")
-            found = whole or _column_by_column(source, table, kinds, rowid)
-            if found is not None:
-                _keep_row(target, table, names, found)
+    indexed = readable(source, f"SELECT rowid FROM {table} INDEXED BY sqlite_autoindex_{table}_1")
+    for rowid in lacking(target, table, "rowid", (rowid for (rowid,) in indexed), PROBES_MAX):
+        whole = _one(source, f"SELECT rowid, * FROM {table} WHERE rowid = {rowid:d}")
+        found = whole or _column_by_column(source, table, kinds, rowid)
+        if found is not None:
+            _keep_row(target, table, names, found)
 
 
 def _one(source: sqlite3.Connection, sql: str) -> tuple[Any, ...] | None:

@@ -146,6 +146,10 @@ CAUGHT_BY = {
         "assert",
         lambda name, use: test_sessions.check_retired_session_ends(test_sessions.Bench(use("tmp_path"))),
     ),
+    "try_ids_from_the_very_first": (
+        "rows that can be read are gone",
+        lambda name, use: test_store_repair.check_rows_between(use("tmp_path"), "whole"),
+    ),
     "repair_for_a_mistake": (
         "assert",
         lambda name, use: test_store_repair.check_mistaken_step(use("tmp_path")),

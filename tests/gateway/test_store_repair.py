@@ -1,4 +1,4 @@
-"""What a repair may touch, and what follows from it: another program's file stays, and no number is used twice."""
+"""What a repair may touch and what it must carry over: another program's file stays, numbers are used once, no row is overlooked."""
 
 import asyncio
 import contextlib
@@ -6,16 +6,20 @@ import sqlite3
 
 import pytest
 
+from gateway import store_repair
 from gateway.errors import StoreFailed
 from gateway.store_check import check_file
 from gateway.store_file import SCHEMA_FOLDER
 from gateway.store_identity import APPLICATION_ID
+from office_ingest.storage import replacement
 from office_ingest.storage.sqlite import SqliteStore
 from protocol import sqlite_file
 from protocol.diagnostic import DiagnosticError
 from protocol.segment import parse_segment
 from tests.gateway.site import TestClock, device_id, new_store, segment
+from tests.stores import rot
 
+PAGE_BYTES = 4096
 CONTEXT = b"context1"
 
 
@@ -48,6 +52,13 @@ def fill(folder, count):
 
     asyncio.run(take())
     return folder / "gateway.db"
+
+
+def break_page(path, number):
+    """Make one page of a database unreadable."""
+    content = bytearray(path.read_bytes())
+    content[(number - 1) * PAGE_BYTES] = 0xFF
+    path.write_bytes(content)
 
 
 # ---- whose file it is
@@ -194,3 +205,70 @@ def check_no_sequence_twice(folder):
     assert store.repaired == 1
     assert len(given) == len(set(given)) == 3
     assert states == ["retired"]
+
+
+# ---- segments between unreadable pages
+
+
+@pytest.mark.parametrize("index", ["whole", "unreadable"])
+def test_rows_between_unreadable_pages_are_carried_over(tmp_path, index):
+    """However many segments the store ever held: what lies between pages that cannot be read is held on."""
+    check_rows_between(tmp_path, index)
+
+
+def check_rows_between(folder, index="unreadable"):
+    """Break pages of a store whose ids are above all that are tried; fail if a row that can be read is gone."""
+    path = fill(folder, 120)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_repair, "PROBES_MAX", 1000)
+        good = break_segments(path, index)
+        close(new_store(folder))
+
+    held = {raw for (raw,) in ask(path, "SELECT raw FROM segments")}
+    assert held == good, f"{len(good - held)} rows that can be read are gone"
+
+
+@pytest.mark.parametrize("index", ["whole", "unreadable"])
+def test_rows_of_the_office_between_unreadable_pages_are_carried_over(tmp_path, index, monkeypatch):
+    """The office's replacement, which shares the search, holds on to the same rows."""
+    path, _ = rot.make_office_files(tmp_path, 40)
+    monkeypatch.setattr(replacement, "PROBES_MAX", 1000)
+    good = break_segments(path, index)
+    replacement.replace_damaged(path, 1)
+
+    assert {raw for (raw,) in ask(path, "SELECT raw FROM segments")} >= good
+
+
+def break_segments(path, index):
+    """Shift the ids of segments and break three of their pages, and the index; return the bytes of what can still be read."""
+    edit(path, "UPDATE segments SET rowid = rowid + 2500")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        pages = leaf_pages(connection, path)
+        (root,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_segments_1'"
+        ).fetchone()
+    rows = ask(path, "SELECT rowid, raw FROM segments")
+    assert len(pages) > 6
+    for page in (pages[0], pages[2], pages[-3], *([root] if index == "unreadable" else [])):
+        break_page(path, page)
+    good = {raw for row_id, raw in rows if reads(path, row_id)}
+    assert 0 < len(good) < len(rows)
+    return good
+
+
+def reads(path, row_id):
+    """Return whether plain SQLite reads a row by its id."""
+    with contextlib.suppress(sqlite3.DatabaseError):
+        return bool(ask(path, f"SELECT raw FROM segments WHERE rowid = {row_id}"))
+    return False
+
+
+def leaf_pages(connection, path):
+    """Return the pages of the segments' rows in order."""
+    (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'segments'").fetchone()
+    content = path.read_bytes()
+    at = (root - 1) * PAGE_BYTES
+    assert content[at] == 5
+    count = int.from_bytes(content[at + 3 : at + 5])
+    cells = [int.from_bytes(content[at + 12 + 2 * n : at + 14 + 2 * n]) for n in range(count)]
+    return [int.from_bytes(content[at + cell : at + cell + 4]) for cell in cells]

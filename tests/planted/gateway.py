@@ -351,3 +351,14 @@ def keep_sessions_over_a_repair(patch):
         self._reopened = self._store.reopened
 
     patch(Sessions, "_take_retired", take)
+
+
+@fault
+def try_ids_from_the_very_first(patch):
+    """Ids are tried one by one from 0 on, wherever those of the store begin."""
+
+    def lacking(target, table, key, named, probes_max):
+        ids = [0, *named]
+        return range(min(ids), min(max(ids) + 1, min(ids) + probes_max))
+
+    patch(store_repair, "lacking", lacking)
