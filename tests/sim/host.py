@@ -59,9 +59,6 @@ class Host:
     def _start_later(self, seconds):
         asyncio.get_running_loop().call_later(seconds, lambda: None if self.is_up else self.start())
 
-    def _begin(self):
-        raise NotImplementedError
-
     def _fall(self):
         self.disk.crash()
 
