@@ -27,6 +27,11 @@ def nonsense(chance: random.Random, token: str, segment: bytes) -> bytes:
     return _post(token, bytes(body))
 
 
+def forgery(token: str, segment: bytes) -> bytes:
+    """Return the bytes of one request in which nothing is wrong but the segment."""
+    return _post(token, dumps({0: [segment], 1: []}))
+
+
 def _post(token, body, length=None):
     lines = [
         "POST /v1/uplink HTTP/1.1",

@@ -9,13 +9,17 @@ import sqlite3
 import time
 from dataclasses import dataclass
 
+from office_ingest.receive.keystore import Keystore
 from protocol.diagnostic import DiagnosticError
+from protocol.errors import ProtocolError
+from protocol.limits import generation_segments
 from tests.drills import callers, insider, strangers
 from tests.drills.books import count, forged, read, traceback_lines
 from tests.drills.field import Make, lay_out
 from tests.drills.judgement import judge_books, judge_events
+from tests.drills.rogue_gateway import number_of, renumbered
 from tests.site.harness import stop_services, until, waiting
-from tools.demo.ages import quantile, read_log
+from tools.demo.ages import open_rows, quantile, read_log
 from tools.drills.memory import mib, resident_kib
 from tools.drills.plan import CI
 from tools.drills.row import Row, Sign
@@ -178,20 +182,26 @@ def _served(ground, began_ms):
 
 def _age(ground, began_ms):
     """Return the 99th percentile of milliseconds from record to commit, of events recorded from a moment on."""
-    from office_ingest.receive.keystore import Keystore
-    from tools.demo.ages import open_rows
-
     log = read_log(ground.site.devices[0].folder / "record.log")
     query = "SELECT raw, committed_ms FROM segments WHERE device = ? AND committed_ms >= ?"
     keystore = Keystore.open(ground.site.office_folder / "keystore.db", read_only=True)
     try:
-        segments = list(open_rows(read(ground.books, query, (ground.honest, began_ms)), keystore))
+        rows = read(ground.books, query, (ground.honest, began_ms))
+        segments = [segment for row in rows for segment in _opened(row, keystore)]
     finally:
         keystore.close()
     ages = [
         s.committed_ms - log[order] for s in segments for order in s.orders if log.get(order, 0) >= began_ms
     ]
     return quantile(sorted(ages), 99)
+
+
+def _opened(row, keystore):
+    try:
+        return list(open_rows([row], keystore))
+    except ProtocolError:
+        # It has no age, and that it is held at all is for _judge to say.
+        return []
 
 
 async def ask_strangely(ground, row):
@@ -317,13 +327,14 @@ async def talk_nonsense(ground, row):
 
 
 async def call_the_office(ground, row):
-    """broken HTTP, bodies that are none and connections that go no further, at the office"""
+    """broken HTTP, bodies that are none, a segment that no device sealed, and connections that go no further, at the office"""
     token = (ground.site.gateway_folder / "token").read_text().strip()
     ca = ground.site.gateway_folder / "office-ca.pem"
     raw = read(ground.books, "SELECT raw FROM segments LIMIT 1")[0][0]
     memory, before = ground.memory(ground.site.office), count(ground.books, "quarantine")
     held = await callers.hold_open(ground.site.office_port, ca, ground.size.held_open)
     requests = [callers.nonsense(ground.chance, token, bytes(raw)) for _ in range(ground.size.calls)]
+    requests.append(callers.forgery(token, _forged_segment(ground)))
     statuses = await callers.call(ground.site.office_port, ca, requests)
     await ground.still_served(row)
     for writer in held:
@@ -337,6 +348,16 @@ async def call_the_office(ground, row):
     _sign(row, ground.quarantined, "in quarantine", "office")
     broken = {status: number for status, number in statuses.items() if status.startswith("5")}
     row.require(not broken, "answers", f"the office answered {broken}")
+
+
+def _forged_segment(ground):
+    """Return a segment of the honest device for a number that it has not come to: only the seal can tell."""
+    query = "SELECT raw FROM segments WHERE device = ? ORDER BY number DESC LIMIT 1"
+    raw = bytes(read(ground.books, query, (ground.honest,))[0][0])
+    # The last of its generation: another generation would be refused before anybody looks at the seal.
+    return renumbered(
+        raw, number_of(raw) // generation_segments * generation_segments + generation_segments - 1
+    )
 
 
 _STORIES = {
