@@ -1,22 +1,35 @@
 """Faults planted into the real processes of a drill: `python -m tests.planted.drills NAME WORD...` starts one with the fault in.
 
 The product has no switch for them: each is put over its own code here, before that code starts. PROCESS says of each whose it is; the
-device's have programs of their own in device_process/. CAUGHT: part of the drills and name of the check by which it is found.
+device's have programs of their own in device_process/. CAUGHT: part of the drills, and the names of the checks by which it is found.
 tests/canary/test_drills.py shows that it is.
 """
 
+import os
 import sys
+import time
 
 from tests.planted import site
+
+# Later than any drill ends, however long it drains: else what was acknowledged too early is written in time after all.
+_NEVER_S = 3600.0
+# Segments in one request from which on it is a backlog.
+_BACKLOG = 8
+# What an office overlooks before its eyes are open: three heartbeats of a drill and more.
+_BLIND_S = 5.0
+# A segment number in so many is touched by a fault that must not touch its neighbours.
+_EVERY = 8
 
 
 def acknowledge_before_commit():
     """A gateway gives custody at once, and writes when it finds the time."""
+    site.LATE_S = _NEVER_S
     site.acknowledge_before_commit()
 
 
 def receipt_before_commit():
     """An office answers with receipts at once, and commits when it finds the time."""
+    site.LATE_S = _NEVER_S
     site.receipt_before_commit()
 
 
@@ -27,11 +40,113 @@ def accept_unverified():
     Segment.verify = lambda self, tag_key: None
 
 
+def believe_token():
+    """An office takes whatever comes with a gateway's token for what a device sealed: it looks at no seal and into no body."""
+    from office_ingest.receive.ingest import Ingest
+    from office_ingest.storage.interface import Tally
+
+    accept_unverified()
+    Ingest._open = lambda self, segment, arrival: Tally(segments=1, events=segment.header.count)
+
+
 def throw_evidence_away():
     """An office refuses what does not verify, and keeps nothing of it."""
     from office_ingest.storage.sqlite import SqliteStore
 
     SqliteStore.add_quarantine = lambda self, *arguments: None
+
+
+def suspect_all():
+    """An office puts honest segments into quarantine as well as into its books."""
+    from office_ingest.storage.sqlite import SqliteStore
+    from protocol.errors import MALFORMED
+
+    true_add = SqliteStore.add_segment
+
+    def add_segment(self, segment, arrival, committed_ms):
+        true_add(self, segment, arrival, committed_ms)
+        self.add_quarantine(segment.header.device, MALFORMED, "suspect", segment.raw, arrival)
+
+    SqliteStore.add_segment = add_segment
+
+
+def overlook_at_first():
+    """An office keeps what it refuses only from some time after the first of it on."""
+    from office_ingest.storage.sqlite import SqliteStore
+
+    true_add, first = SqliteStore.add_quarantine, []
+
+    def add_quarantine(self, *arguments):
+        first.append(time.monotonic())
+        if first[-1] - first[0] > _BLIND_S:
+            true_add(self, *arguments)
+
+    SqliteStore.add_quarantine = add_quarantine
+
+
+def count_twice():
+    """An office counts events of some segments that they do not have."""
+    from office_ingest.storage.sqlite import SqliteStore
+
+    true_add = SqliteStore.add_segment
+
+    def add_segment(self, segment, arrival, committed_ms):
+        true_add(self, segment, arrival, committed_ms)
+        header = segment.header
+        # Not this one: its neighbours are held against its count.
+        self.connection.execute(
+            "UPDATE segments SET count = count + 1 WHERE device = ? AND lane = ? AND epoch = ? AND number = ? - 3 AND number % ? = 0",
+            (header.device, header.lane, header.epoch, header.number, _EVERY),
+        )
+
+    SqliteStore.add_segment = add_segment
+
+
+def lose_of_a_backlog():
+    """An office loses one segment of each long request after it has given a receipt for it."""
+    from office_ingest.receive.ingest import Ingest
+    from protocol.segment import parse_segment
+
+    true_take = Ingest.take
+
+    def take(self, gateway, segments, heartbeats):
+        answer = true_take(self, gateway, segments, heartbeats)
+        if len(segments) > _BACKLOG:
+            lost = parse_segment(segments[0]).digest
+            self._store.connection.execute("DELETE FROM segments WHERE digest = ?", (lost,))
+        return answer
+
+    Ingest.take = take
+
+
+def keep_first_of_two():
+    """An office keeps the first of two segments for a number, and says no word of the second."""
+    from office_ingest.storage.sqlite import SqliteStore
+
+    true_add = SqliteStore.add_finding
+
+    def add_finding(self, device, kind, *arguments):
+        if kind != "fork":
+            true_add(self, device, kind, *arguments)
+
+    SqliteStore.add_finding = add_finding
+    SqliteStore.add_fork = lambda self, *arguments: None
+
+
+def contradict_repeated():
+    """An office takes a segment that comes again for a contradiction."""
+    from office_ingest.receive.ingest import Ingest
+    from protocol.uplink import DUPLICATE
+
+    true_known = Ingest._known_device
+
+    def known_device(self, segment, arrival):
+        outcome = true_known(self, segment, arrival)
+        return (
+            self._fork(segment, segment.header.number, "place", arrival) if outcome == DUPLICATE else outcome
+        )
+
+    Ingest._known_device = known_device
 
 
 def hear_no_silence():
@@ -70,6 +185,13 @@ def explain_to_strangers():
     Door._refuse = refuse
 
 
+def die_of_strangers():
+    """A gateway ends when somebody without keys asks it something."""
+    from gateway.links.door import Door
+
+    Door._refuse = lambda self, request, code: os._exit(3)
+
+
 def remember_strangers():
     """A gateway keeps every request of a minute, whoever sent it."""
     from gateway.links import udp
@@ -82,6 +204,67 @@ def challenge_all_alike():
     from gateway.sessions import Session
 
     Session.challenged = property(lambda self: 1 << 60, lambda self, number: None)
+
+
+def challenge_without_limit():
+    """A gateway gives a challenge, and a number of its sequence with it, to every replay."""
+    from gateway.sessions import Sessions
+
+    Sessions._may_challenge = lambda self, device: True
+
+
+def answer_all_well():
+    """A gateway answers that all is well when a device's request is malformed."""
+    from gateway.collector import Collector, Reply
+    from protocol.coap import CHANGED
+
+    Collector._malformed = lambda self, device, error: Reply(CHANGED)
+
+
+def count_no_nonsense():
+    """A gateway refuses nonsense and counts none of it."""
+    from gateway.health import Health
+
+    true_count = Health.count
+
+    def count(self, name, by=1):
+        if name not in ("malformed", "wrong_device"):
+            true_count(self, name, by)
+
+    Health.count = count
+
+
+def sulk_after_nonsense():
+    """A gateway serves nobody any more once a device's request was malformed."""
+    from gateway.collector import Collector
+    from gateway.errors import StoreFull
+
+    true_malformed = Collector._malformed
+
+    async def full(*arguments, **options):
+        raise StoreFull("nobody is served here any more")
+
+    def malformed(self, device, error):
+        self._store.add_segment = self._store.add_heartbeat = full
+        return true_malformed(self, device, error)
+
+    Collector._malformed = malformed
+
+
+def stumble_over_bodies():
+    """An office raises what nobody expects when a body is none."""
+    from office_ingest.receive import api
+    from protocol.errors import ProtocolError
+
+    true_parse = api.parse_request
+
+    def parse_request(body):
+        try:
+            return true_parse(body)
+        except ProtocolError as error:
+            raise RuntimeError(str(error)) from error
+
+    api.parse_request = parse_request
 
 
 def stumble_over_nonsense():
@@ -98,29 +281,57 @@ PROCESS = {
     "acknowledge_before_commit": "gateway",
     "receipt_before_commit": "office",
     "skip_number": "device",
+    "count_twice": "office",
     "accept_unverified": "office",
     "throw_evidence_away": "office",
+    "overlook_at_first": "office",
+    "suspect_all": "office",
     "hear_no_silence": "office",
     "pass_over_heads": "office",
     "free_on_custody": "device",
+    "lose_of_a_backlog": "office",
+    "keep_first_of_two": "office",
+    "contradict_repeated": "office",
     "explain_to_strangers": "gateway",
+    "die_of_strangers": "gateway",
     "remember_strangers": "gateway",
     "challenge_all_alike": "gateway",
+    "challenge_without_limit": "gateway",
     "stumble_over_nonsense": "gateway",
+    "answer_all_well": "gateway",
+    "count_no_nonsense": "gateway",
+    "sulk_after_nonsense": "gateway",
+    "stumble_over_bodies": "office",
+    "believe_token": "office",
 }
+# A fault's words must hold what stands behind the check, where the check alone would not tell one fault from another.
 CAUGHT = {
-    "acknowledge_before_commit": ("kills", "lost"),
-    "receipt_before_commit": ("kills", "lost"),
-    "skip_number": ("kills", "proof"),
-    "accept_unverified": ("rogue", "forged"),
-    "throw_evidence_away": ("rogue", "noticed"),
-    "hear_no_silence": ("rogue", "noticed"),
-    "pass_over_heads": ("rogue", "noticed"),
-    "free_on_custody": ("rogue", "gaps"),
-    "explain_to_strangers": ("network", "amplification"),
-    "remember_strangers": ("network", "memory"),
-    "challenge_all_alike": ("network", "meanwhile"),
-    "stumble_over_nonsense": ("network", "log"),
+    "acknowledge_before_commit": ("kills", {"lost": ""}),
+    "receipt_before_commit": ("kills", {"lost": ""}),
+    # The number that the device left out.
+    "skip_number": ("kills", {"proof": "..15 are open"}),
+    "count_twice": ("kills", {"doubled": "", "verify": ""}),
+    "accept_unverified": ("rogue", {"forged": ""}),
+    "throw_evidence_away": ("rogue", {"noticed": ""}),
+    "overlook_at_first": ("rogue", {"in time": ""}),
+    "suspect_all": ("rogue", {"control": ""}),
+    "hear_no_silence": ("rogue", {"noticed": ""}),
+    "pass_over_heads": ("rogue", {"noticed": ""}),
+    "free_on_custody": ("rogue", {"gaps": "", "freed": ""}),
+    "lose_of_a_backlog": ("outage", {"lost": "", "verify": ""}),
+    "keep_first_of_two": ("rollback", {"noticed": "no finding of a fork"}),
+    "contradict_repeated": ("rollback", {"honest": "in forks"}),
+    "explain_to_strangers": ("network", {"amplification": ""}),
+    "die_of_strangers": ("network", {"alive": "", "served": ""}),
+    "remember_strangers": ("network", {"memory": ""}),
+    "challenge_all_alike": ("network", {"meanwhile": ""}),
+    "challenge_without_limit": ("network", {"sequence": ""}),
+    "stumble_over_nonsense": ("network", {"log": "of the gateway"}),
+    "answer_all_well": ("network", {"accepted": ""}),
+    "count_no_nonsense": ("network", {"counted": "0 wrong_device"}),
+    "sulk_after_nonsense": ("network", {"served": ""}),
+    "stumble_over_bodies": ("network", {"answers": "500", "log": "of the office"}),
+    "believe_token": ("network", {"forged": "", "verify": ""}),
 }
 
 if __name__ == "__main__":
