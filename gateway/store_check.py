@@ -153,7 +153,12 @@ def _sessions(connection: sqlite3.Connection) -> Iterator[Damage]:
 def is_session(row: tuple[Any, ...]) -> bool:
     """Return whether a row (device, context, state, reserved, sum) is as it was written."""
     *fields, total = row
-    return [type(field) for field in fields] == [bytes, bytes, str, int] and session_sum(*fields) == total
+    return is_session_text(tuple(fields)) and session_sum(*fields) == total
+
+
+def is_session_text(row: tuple[Any, ...]) -> bool:
+    """Return whether (device, context, state, reserved) are of their kinds, so that a sum can cover them."""
+    return [type(field) for field in row] == [bytes, bytes, str, int]
 
 
 def _health(connection: sqlite3.Connection) -> Iterator[Damage]:

@@ -9,7 +9,7 @@ import sqlite_utils
 
 from gateway.reconcile import Lane
 from gateway.store_check import session_sum
-from gateway.store_identity import NotAStore
+from gateway.store_identity import NotAStore, table_names
 from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, Diagnostic, DiagnosticError
 
 SCHEMA_FOLDER = Path(__file__).parent / "schema"
@@ -46,6 +46,9 @@ def migrate(database: sqlite_utils.Database, now_ms: int) -> None:
     Raises DiagnosticError (exit 4) if the database was written by a newer program: there is no way back but a backup;
     sqlite3.DatabaseError if it is damaged.
     """
+    tables = table_names(database.conn)
+    if tables and "migrations" not in tables:
+        raise sqlite3.DatabaseError("the list of its schema steps is gone")
     database.table("migrations").create({"name": str, "applied_ms": int}, pk="name", if_not_exists=True)
     # By their order: the name of a column can be damaged too, which the check that follows finds.
     applied = {row[0] for row in database.conn.execute("SELECT * FROM migrations")}

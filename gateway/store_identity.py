@@ -44,7 +44,8 @@ def is_stranger(connection: sqlite3.Connection) -> bool:
 def table_names(connection: sqlite3.Connection) -> set[str]:
     """Return the tables of a database, without SQLite's own. Raises READ_ERRORS: they cannot be read."""
     rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    return {name for (name,) in rows if not name.startswith("sqlite_")}
+    # A name can be of another kind in a damaged file.
+    return {name for (name,) in rows if isinstance(name, str) and not name.startswith("sqlite_")}
 
 
 def refuse_stranger(connection: sqlite3.Connection) -> None:

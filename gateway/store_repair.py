@@ -12,25 +12,44 @@ How the repaired file takes the place of the damaged one: `protocol.sqlite_file`
 """
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import sqlite_utils
 
 from gateway import store_check
-from gateway.store_file import StepFailed, migrate, prepare
-from gateway.store_identity import NotAStore, refuse_other_beginning, refuse_stranger, refuse_strangers_file
+from gateway.store_file import StepFailed, connect, migrate, prepare
+from gateway.store_identity import (
+    NotAStore,
+    refuse_other_beginning,
+    refuse_stranger,
+    refuse_strangers_file,
+    table_names,
+)
 from protocol import sqlite_file
 from protocol.errors import ProtocolError
 from protocol.keys import LANES
 from protocol.messages import parse_heartbeat
 from protocol.segment import parse_segment
-from protocol.sqlite_file import READ_ERRORS, Step, insert, is_of_the_file, lacking, readable, structure
+from protocol.sqlite_file import (
+    READ_ERRORS,
+    Step,
+    columns_of,
+    has_index,
+    insert,
+    is_of_the_file,
+    lacking,
+    quoted,
+    readable,
+    structure,
+)
 
 # ruff: noqa: S608 - tables and columns in SQL text are ours; every value is bound
 
@@ -142,9 +161,36 @@ def repair_store(path: Path, connect: Connect, now_ms: int, step: Step = lambda 
 
 
 def read_rows(source: sqlite3.Connection, table: str, columns: str, key: str) -> Iterator[tuple[Any, ...]]:
-    """Give every row that can be read, from both ends up to what cannot. A row may come twice."""
-    for order in ("ASC", "DESC"):
-        yield from readable(source, f"SELECT {columns} FROM {table} ORDER BY {key} {order}")
+    """Give every row that can be read, from both ends up to what cannot. A row may come twice; none if there is no such table.
+
+    table: its name, or name INDEXED BY index. columns, key: our words, with commas; what an older step does not have is NULL.
+    """
+    there = names_there(source, table)
+    for order in ("ASC", "DESC") if there else ():
+        by = ", ".join(f"{there[word]} {order}" for word in key.split(", "))
+        yield from readable(source, f"SELECT {_as_there(there, columns)} FROM {table} ORDER BY {by}")
+
+
+def names_there(source: sqlite3.Connection, table: str) -> dict[str, str]:
+    """Return our name of each column -> SQL text for it in a damaged store: by its place, or NULL. Empty: no such table or index."""
+    name, _, index = table.partition(" INDEXED BY ")
+    found = [quoted(column) for column in columns_of(source, name)]
+    if not found or (index and not has_index(source, name, index)):
+        return {}
+    return dict(zip_longest(_our_columns()[name], found[: len(_our_columns()[name])], fillvalue="NULL"))
+
+
+def _as_there(there: dict[str, str], words: str) -> str:
+    return ", ".join(there.get(word, word) for word in words.split(", "))
+
+
+@functools.cache
+def _our_columns() -> dict[str, list[str]]:
+    """Return the columns of each table in order, as this version's schema steps make them."""
+    with contextlib.closing(connect(":memory:")) as fresh:
+        fresh.create_function("session_sum", 4, store_check.session_sum, deterministic=True)
+        migrate(sqlite_utils.Database(fresh), 0)
+        return {table: columns_of(fresh, table) for table in table_names(fresh)}
 
 
 # ---- carrying over what verifies
@@ -181,6 +227,8 @@ class _Segments:
     def __init__(self, source: sqlite3.Connection, target: sqlite3.Connection):
         self._source = source
         self._target = target
+        self._there = names_there(source, "segments")
+        self._has_index = bool(names_there(source, self._INDEX))
         self._doubtful: dict[bytes, tuple[Any, ...]] = {}
 
     def carry(self) -> None:
@@ -209,11 +257,14 @@ class _Segments:
                 self._doubtful[true_digest] = row
 
     def _probe(self, columns: str, row_id: int) -> list[tuple[Any, ...]]:
-        return list(readable(self._source, f"SELECT {columns} FROM segments WHERE id = ?", (row_id,)))
+        asked = _as_there(self._there, columns)
+        return list(readable(self._source, f"SELECT {asked} FROM segments WHERE rowid = ?", (row_id,)))
 
     def _is_indexed(self, place: tuple[Any, ...]) -> bool:
-        where = " AND ".join(f"{name} = ?" for name in self._PLACE.split(", "))
-        return any(readable(self._source, f"SELECT 1 FROM {self._INDEX} WHERE {where}", place))
+        where = " AND ".join(f"{self._there[name]} = ?" for name in self._PLACE.split(", "))
+        return self._has_index and any(
+            readable(self._source, f"SELECT 1 FROM {self._INDEX} WHERE {where}", place)
+        )
 
     def _insert(self, row: tuple[Any, ...]) -> None:
         """Keep bytes that verify where their own header says."""
@@ -296,8 +347,12 @@ def _carry_down(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
 
 def _carry_sessions(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     columns = "device, context, state, reserved, sum"
+    is_older = _is_before_sums(source)
     for row in read_rows(source, "sessions", columns, "device, context"):
         device, context, _, reserved, _ = row
+        if is_older and store_check.is_session_text(row[:-1]):
+            # As the schema step that made the sums would have taken it.
+            row = (*row[:-1], store_check.session_sum(*row[:-1]))
         if not store_check.is_session(row):
             if not (isinstance(device, bytes) and isinstance(context, bytes)):
                 continue
@@ -305,6 +360,11 @@ def _carry_sessions(source: sqlite3.Connection, target: sqlite3.Connection) -> N
             row = (device, context, "retired", _number(reserved, 0), None)
             row = (*row[:-1], store_check.session_sum(*row[:-1]))
         insert(target, "sessions", columns, row)
+
+
+def _is_before_sums(source: sqlite3.Connection) -> bool:
+    steps = {name for name, *_ in read_rows(source, "migrations", "name, applied_ms", "name")}
+    return "0003_sums" not in steps and names_there(source, "sessions").get("sum") == "NULL"
 
 
 def _is_plain(row: Any) -> bool:

@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 # Damages told of one file: enough to see what happened to it.
 DAMAGES_MAX = 100
 # SQLite says of these that the file is not what it wrote; all others are errors of the disk, which says nothing of the file.
-_OF_THE_FILE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# A table or column that is not there: its name is damaged, or what asks for it is a mistake of ours.
+_OF_THE_FILE = (*_UNREADABLE, sqlite3.SQLITE_ERROR)
 # Python fails to decode SQLite's own message where that names what damage made of a table's name.
 READ_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
@@ -26,9 +28,13 @@ Step = Callable[[str], None]
 
 def is_of_the_file(error: Exception) -> bool:
     """Return whether an error says that the file is damaged, and not that the disk failed or is full."""
+    return _is_one_of(_OF_THE_FILE, error)
+
+
+def _is_one_of(codes: tuple[int, ...], error: Exception) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     # Without a code it is Python's own: text in the file that is no text.
-    return code is None or code & 0xFF in _OF_THE_FILE
+    return code is None or code & 0xFF in codes
 
 
 def gather(
@@ -64,12 +70,41 @@ def structure(connection: sqlite3.Connection) -> list[str]:
 
 
 def readable(source: sqlite3.Connection, sql: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Give the rows of a query up to the first that cannot be read. Raises sqlite3.Error: the disk's own errors."""
+    """Give the rows of a query up to the first that cannot be read.
+
+    Raises sqlite3.Error: the disk's own errors, and a query that names what is not there (`columns_of` tells what is): passed over,
+    it would give no row of a whole table.
+    """
     try:
         yield from source.execute(sql, values)
     except READ_ERRORS as error:
+        if not _is_one_of(_UNREADABLE, error):
+            raise
+
+
+def columns_of(source: sqlite3.Connection, table: str) -> list[str]:
+    """Return the columns of a damaged file's table in order, none if it has no such table. The text of a schema can be damaged too."""
+    return _names(source, f"PRAGMA table_info({table})")
+
+
+def has_index(source: sqlite3.Connection, table: str, index: str) -> bool:
+    """Return whether a damaged file's table has this index."""
+    return index in _names(source, f"PRAGMA index_list({table})")
+
+
+def _names(source: sqlite3.Connection, pragma: str) -> list[str]:
+    try:
+        return [row[1] for row in source.execute(pragma)]
+    except READ_ERRORS as error:
+        # Nothing of ours is named here: even a general error is of the file, a format that SQLite does not know.
         if not is_of_the_file(error):
             raise
+        return []
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as SQL text. One that is no text any more becomes a value that no row can have."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def as_text(raw: bytes) -> str:

@@ -4,6 +4,7 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from office_ingest.errors import BeyondRepair
 from office_ingest.storage.rows import COLUMNS
 from office_ingest.storage.sqlite import SqliteStore, migrate
 from protocol import sqlite_file
-from protocol.sqlite_file import Step, insert, lacking, readable
+from protocol.sqlite_file import Step, columns_of, has_index, insert, lacking, quoted, readable
 
 # Ids between rows that are tried one by one.
 PROBES_MAX = 10_000_000
@@ -64,12 +65,21 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) ->
     for order in ("ASC", "DESC"):
         for row in readable(source, f"SELECT rowid, * FROM {table} ORDER BY rowid {order}"):
             _keep_row(target, table, names, row)
-    indexed = readable(source, f"SELECT rowid FROM {table} INDEXED BY sqlite_autoindex_{table}_1")
-    for rowid in lacking(target, table, "rowid", (rowid for (rowid,) in indexed), PROBES_MAX):
+    there = [quoted(name) for name in columns_of(source, table)]
+    for rowid in lacking(target, table, "rowid", _indexed(source, table), PROBES_MAX):
         whole = _one(source, f"SELECT rowid, * FROM {table} WHERE rowid = {rowid:d}")
-        found = whole or _column_by_column(source, table, kinds, rowid)
+        found = whole or _column_by_column(
+            source, table, dict(zip(there, kinds.values(), strict=False)), rowid
+        )
         if found is not None:
             _keep_row(target, table, names, found)
+
+
+def _indexed(source: sqlite3.Connection, table: str) -> Iterator[int]:
+    index = f"sqlite_autoindex_{table}_1"
+    if has_index(source, table, index):
+        for (rowid,) in readable(source, f"SELECT rowid FROM {table} INDEXED BY {index}"):
+            yield rowid
 
 
 def _one(source: sqlite3.Connection, sql: str) -> tuple[Any, ...] | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import sqlite3
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from gateway import store_repair
 from gateway.errors import StoreFailed
 from gateway.store_check import check_file
-from gateway.store_file import SCHEMA_FOLDER
+from gateway.store_file import SCHEMA_FOLDER, connect
 from gateway.store_identity import APPLICATION_ID
 from office_ingest.storage import replacement
 from office_ingest.storage.sqlite import SqliteStore
@@ -207,6 +208,38 @@ def check_no_sequence_twice(folder):
     assert states == ["retired"]
 
 
+@pytest.mark.parametrize("damage", ["", "sums", "reserved"])
+def test_sessions_of_an_older_store_that_is_repaired_go_on(tmp_path, damage):
+    """Rows of before the sums are taken as the schema step takes them, if they are rows at all; a sum that is wrong retires."""
+    clock = TestClock()
+    store = new_store(tmp_path, clock=clock)
+    start = store.reserve_sequence(device_id(), CONTEXT, 64)
+    store.confirm_session(device_id(), CONTEXT)
+    close(store)
+    path = tmp_path / "gateway.db"
+    if damage == "sums":
+        edit(path, "UPDATE sessions SET sum = x'00'")
+    else:
+        age(path, "0003")
+    if damage == "reserved":
+        edit(path, "UPDATE sessions SET reserved = 'much'")
+    store_repair.repair_store(path, connect, 1)
+    store = new_store(tmp_path, clock=clock)
+    states = [row.state for row in store.session_rows()]
+
+    assert states == ["retired" if damage else "current"]
+    if not damage:
+        assert store.reserve_sequence(device_id(), CONTEXT, 64) == start + 64
+    close(store)
+
+
+def test_query_that_names_what_is_not_there_is_not_passed_over(tmp_path):
+    """A repair passes over what cannot be read, and never over a whole table because a column of it is named wrongly."""
+    path = fill(tmp_path, 2)
+    with contextlib.closing(sqlite3.connect(path)) as source, pytest.raises(sqlite3.OperationalError):
+        list(sqlite_file.readable(source, "SELECT nothing FROM segments"))
+
+
 # ---- segments between unreadable pages
 
 
@@ -272,3 +305,45 @@ def leaf_pages(connection, path):
     count = int.from_bytes(content[at + 3 : at + 5])
     cells = [int.from_bytes(content[at + 12 + 2 * n : at + 14 + 2 * n]) for n in range(count)]
     return [int.from_bytes(content[at + cell : at + cell + 4]) for cell in cells]
+
+
+def test_column_whose_name_is_damaged_is_read_by_its_place(tmp_path):
+    """The text of a schema can be damaged too: rows are carried over by the order of their columns."""
+    path = fill(tmp_path, 4)
+    content = path.read_bytes()
+    names = re.search(rb"\n  raw BLOB,", content)
+    path.write_bytes(content[: names.start()] + b"\n  raq BLOB," + content[names.end() :])
+    store = new_store(tmp_path)
+    close(store)
+
+    assert store.repaired == 1
+    assert ask(path, "SELECT raw FROM segments ORDER BY number") == [
+        (segment(n, size=200),) for n in range(4)
+    ]
+
+
+@pytest.mark.parametrize("name", [b"migrations", b"sessions", b"segments"])
+def test_table_whose_name_is_damaged_is_begun_anew(tmp_path, name):
+    """A table that is not to be found by its name any more is begun anew; all others are carried over."""
+    path = fill(tmp_path, 4)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(name, name[:-1] + b"q"))
+    store = new_store(tmp_path)
+    close(store)
+
+    assert store.repaired == 1
+    assert ask(path, "SELECT count(*) FROM segments") == [(0 if name == b"segments" else 4,)]
+
+
+def test_store_whose_schema_cannot_be_read_begins_empty(tmp_path):
+    """Where not even the list of tables can be read, the damaged file is kept and all is asked of the devices again."""
+    path = fill(tmp_path, 4)
+    content = bytearray(path.read_bytes())
+    content[47] ^= 2  # The format of the schema: SQLite knows no such one.
+    path.write_bytes(content)
+    store = new_store(tmp_path)
+    close(store)
+
+    assert store.repaired == 1
+    assert ask(path, "SELECT count(*) FROM segments") == [(0,)]
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 1
