@@ -153,14 +153,19 @@ def check(config: Path, as_json: bool) -> int:
     from gateway.config import read_gateway
     from gateway.store_check import check_file
     from gateway.store_file import unusable
+    from gateway.store_identity import refuse_other_beginning, refuse_strangers_file
     from gateway.store_view import check_reachable
 
     database = read_gateway(config)[1].database
     check_reachable(database)
     try:
+        refuse_strangers_file(database)
         damages = [damage._asdict() for damage in check_file(database)]
+        if damages:
+            # A start repairs nothing of such a file either.
+            refuse_other_beginning(database)
     except sqlite3.Error as error:
-        raise DiagnosticError(unusable(database, str(error))) from None
+        raise DiagnosticError(unusable(database, error)) from None
     if as_json:
         emit(CHECK_SCHEMA, VERSION, {"damages": damages})
     else:

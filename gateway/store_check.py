@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gateway.store_identity import APPLICATION_ID
+from gateway.store_identity import APPLICATION_ID, table_names
 from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.manifest import parse_release
@@ -48,6 +48,9 @@ def check_store(connection: sqlite3.Connection) -> list[Damage]:
 def _damages(connection: sqlite3.Connection) -> Iterator[Damage]:
     for text in structure(connection):
         yield Damage("database", "", text)
+    if not table_names(connection) and connection.execute("PRAGMA page_count").fetchone()[0] <= 1:
+        # A first start that was cut; where a damaged file lost its list of tables, there are more pages.
+        return
     steps = {name for (name,) in connection.execute("SELECT name FROM migrations")}
     for step, checks in _CHECKS:
         for check in checks if step in steps else ():

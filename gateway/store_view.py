@@ -120,7 +120,8 @@ class StoreView:
 
 def check_reachable(path: Path) -> None:
     """Return if there is a store that this user may read. Raises DiagnosticError."""
-    if not path.is_file():
+    # An empty file is what a start leaves that was cut at once.
+    if not path.is_file() or not path.stat().st_size:
         raise DiagnosticError(
             Diagnostic(
                 "file-unusable",

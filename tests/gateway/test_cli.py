@@ -1,14 +1,19 @@
 """The commands: run, status, devices, gaps; for people and for machines."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 
+import pytest
+
 from gateway.cli import _down_text
+from office_ingest.storage.sqlite import SqliteStore
 from protocol.command import Command, seal_command
 from protocol.keys import downlink_key
 from protocol.manifest import MODEL
@@ -213,3 +218,39 @@ def test_every_command_has_help():
         result = outstation(*words, "--help")
         assert result.returncode == 0
         assert "Usage:" in result.stdout
+
+
+def office_store(path):
+    """Make what an office makes when it starts."""
+    SqliteStore.create(path).close()
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "says"),
+    [
+        (office_store, 2, "[gateway] database"),
+        (lambda path: path.write_bytes(b"my thesis, in the only copy\n" * 400), 2, "[gateway] database"),
+        (lambda path: path.write_bytes(b""), 3, "there is no store yet"),
+    ],
+)
+def test_check_promises_no_repair_of_what_is_no_store(files, make, code, says):
+    """`check` says of another program's file what `run` says of it, and of an empty one that there is no store yet."""
+    path = files()
+    database = path.parent / "gateway.db"
+    make(database)
+    before = database.read_bytes()
+    result = outstation("check", "--config", path)
+
+    assert (result.returncode, result.stdout) == (code, "")
+    assert says in result.stderr
+    assert database.read_bytes() == before
+
+
+def test_check_of_a_store_whose_first_start_was_cut_finds_nothing(files):
+    """A database without a table is the beginning of a store, not a damaged one."""
+    path = files()
+    with contextlib.closing(sqlite3.connect(path.parent / "gateway.db")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    result = outstation("check", "--config", path)
+
+    assert (result.returncode, result.stdout) == (0, "the store is as it was written\n")
