@@ -133,6 +133,7 @@ class Store:
             self._open()
             # Writes what the failed fsync may have lost a second time, into the database itself.
             busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # What was checked before it were the old pages with the log over them: these are the pages that were written since.
             verdict = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         except (sqlite3.Error, OSError) as error:
             self._note_failure(error)
