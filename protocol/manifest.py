@@ -84,8 +84,8 @@ class Standing:
     """What a device is and holds, against which a release is checked.
 
     device: 8 bytes; cohort, kind, hardware: names; schema: at least the first 8 bytes of its digest; floor: lowest number
-    it will ever accept again; roots: public keys, 60 bytes each; now: (earliest, latest) wall milliseconds, or None if
-    no time is trusted.
+    it will ever accept again; roots: public keys, 60 bytes each; now: (earliest, latest) wall milliseconds that it
+    may be now, or None if no time is known.
     """
 
     __slots__ = ("device", "cohort", "kind", "hardware", "schema", "floor", "roots", "now")
@@ -262,9 +262,17 @@ def _check_number(release: Release, floor: int) -> None:
         raise ProtocolError(FORWARD, text.format(number, release_ahead_max, floor))
 
 
+def can_tell_validity(validity, now) -> bool:
+    """Say whether all times that it may be now, (earliest, latest) or None, lie inside a validity, or all outside."""
+    if now is None:
+        return False
+    start, end = validity
+    return now[1] < start or now[0] >= end or (start <= now[0] and now[1] < end)
+
+
 def _check_time(manifest: Manifest, now) -> None:
     if now is None:
-        raise ProtocolError(VALIDITY, "no trusted time: whether the release is still valid cannot be told")
+        raise ProtocolError(VALIDITY, "no time is known: whether the release is still valid cannot be told")
     if now[0] < manifest.validity[0] or now[1] >= manifest.validity[1]:
         text = "release {} is valid from {} to {} ms, now is {} to {}"
         raise ProtocolError(VALIDITY, text.format(*((manifest.number,) + manifest.validity + tuple(now))))

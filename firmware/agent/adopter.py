@@ -28,7 +28,7 @@ from agent.unset import unset
 from protocol import adoption
 from protocol.errors import MALFORMED, PART, SLOW, TOO_LARGE, ProtocolError
 from protocol.limits import uint32_max
-from protocol.manifest import check_parts, check_release, check_signers, parse_release
+from protocol.manifest import can_tell_validity, check_parts, check_release, check_signers, parse_release
 from rules.widening import widening
 
 IDLE = 0
@@ -80,6 +80,7 @@ class Adopter:
         self._asked_ms = 0
         self._unsure_ms = 0
         self._whole_at = unset()
+        self._validity = unset()
         self._patience = Patience(settings.retry_ms)
 
     def _move(self, state: int) -> None:
@@ -184,11 +185,13 @@ class Adopter:
         return request
 
     def _may_check(self) -> bool:
-        """Say whether to check now: time comes with the office's next token, and without it every release is refused."""
+        """Say whether to check now: a better time comes with the office's next token, and without it a good release is refused."""
         now = self._owner.real_ms()
         if self._whole_at is None:
             self._whole_at = now
-        return self._owner.standing().now is not None or now - self._whole_at >= self._settings.limit_ms
+            self._validity = parse_release(self._fetch.release()).manifest.validity
+        is_late = now - self._whole_at >= self._settings.limit_ms
+        return is_late or can_tell_validity(self._validity, self._owner.standing().now)
 
     def _check_release(self):
         release = check_release(self._fetch.release(), self._owner.standing())

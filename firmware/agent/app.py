@@ -302,10 +302,7 @@ class Agent:
 
     def wall(self):
         """Return (earliest, latest) that wall time may be now, or None while it is not trusted."""
-        if not self._clock.is_trusted():
-            return None
-        wall_ms, error_ms = self._clock.wall()
-        return wall_ms - error_ms, wall_ms + error_ms
+        return self._clock.bounds() if self._clock.is_trusted() else None
 
     def standing(self) -> Standing:
         """Return what a release is checked against."""
@@ -318,7 +315,7 @@ class Agent:
             self._schema_digest,
             self._cell.version_floor,
             config.roots,
-            self.wall(),
+            self._clock.bounds(),
         )
 
     def take(self, body) -> Incumbent:

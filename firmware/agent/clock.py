@@ -22,6 +22,8 @@ _DRIFT_DIVISOR = const(5000)
 _TRUSTED_ERROR_MS = const(60000)
 # Below it a better mark is not worth an event of its own.
 _SHARP_ERROR_MS = const(1000)
+# How many tokens in a row must agree before time goes back: one hour of a wrong clock at the office is not followed at once.
+_BACKWARD_TOKENS = const(3)
 # How often a mark is taken anew although the one before is still good: ten minutes.
 _MARK_MS = const(600000)
 
@@ -42,6 +44,8 @@ class Clock:
         self._sent = []
         # (real_ms, wall_ms, error_ms); real_ms is -1 before the first.
         self._mark = (-1, 0, 0)
+        # Tokens in a row that would move time back and agree: how many, and the newest as a mark.
+        self._back = (0, self._mark)
         self.boot = 0
         self.now_base = 0
 
@@ -80,7 +84,7 @@ class Clock:
         """Return (wall_ms, error_ms) as of now if the token sets a new time mark, else None.
 
         token: a verified TimeToken. Ignored are: another boot's, one of a heartbeat not under way (a replayed one too), one
-        that would move time back beyond its error, and one that tells nothing new.
+        that tells nothing new, and one that would move time back beyond its error, but for the third of these that agree.
         """
         sent_ms = self._take_sent(token.counter) if token.boot == self.boot else None
         if sent_ms is None:
@@ -91,6 +95,7 @@ class Clock:
         if self._mark[0] >= 0 and not self._is_news(fresh, now):
             return None
         self._mark = (now, fresh[0], fresh[1])
+        self._back = (0, self._mark)
         return fresh
 
     def _take_sent(self, counter: int):
@@ -105,19 +110,38 @@ class Clock:
     def _is_news(self, fresh: tuple, now: int) -> bool:
         wall_ms, error_ms = self.wall()
         if fresh[0] + fresh[1] < wall_ms - error_ms:
-            return False
+            return self._is_set_right(fresh, now)
+        self._back = (0, self._mark)
         is_forward = fresh[0] - fresh[1] > wall_ms + error_ms
         is_sharper = error_ms > _SHARP_ERROR_MS and fresh[1] * 2 < error_ms
         return is_forward or is_sharper or now - self._mark[0] >= _MARK_MS
 
+    def _is_set_right(self, fresh: tuple, now: int) -> bool:
+        """Say whether the office's clock was ahead once and has been set right: whoever moves it back must say so three times."""
+        count, before = self._back
+        if count:
+            wall_ms, error_ms = _grown(before, now)
+            if abs(fresh[0] - wall_ms) > fresh[1] + error_ms:
+                count = 0
+        self._back = (count + 1, (now, fresh[0], fresh[1]))
+        return count + 1 >= _BACKWARD_TOKENS
+
     def wall(self):
         """Return (wall_ms, error_ms) now, the error grown by drift since the mark; None before the first mark."""
-        if self._mark[0] < 0:
-            return None
-        elapsed = self.real_ms() - self._mark[0]
-        return self._mark[1] + elapsed, self._mark[2] + elapsed // _DRIFT_DIVISOR
+        return None if self._mark[0] < 0 else _grown(self._mark, self.real_ms())
+
+    def bounds(self):
+        """Return (earliest, latest) that wall time may be now, None before the first mark."""
+        known = self.wall()
+        return None if known is None else (known[0] - known[1], known[0] + known[1])
 
     def is_trusted(self) -> bool:
         """Say whether wall time is known to within a minute."""
         known = self.wall()
         return known is not None and known[1] <= _TRUSTED_ERROR_MS
+
+
+def _grown(mark: tuple, now: int) -> tuple:
+    """Return (wall_ms, error_ms) of a mark at a later moment."""
+    elapsed = now - mark[0]
+    return mark[1] + elapsed, mark[2] + elapsed // _DRIFT_DIVISOR

@@ -41,7 +41,8 @@ def block_of(body, number, size=512, etag=None):
 
 class ModelGateway:
     """Attributes that tests set: is_down, lose_answers (that many next), refused_lanes, gives_receipts,
-    hangs (never answers, never times out), forgets (ID Contexts it does not know), gives_time.
+    hangs (never answers, never times out), forgets (ID Contexts it does not know), gives_time,
+    time_error_ms (how well the office knows its own time).
 
     releases: number -> (release, [bodies of its parts]); wanted: number that answers name, or None. commands: number -> sealed;
     newest: number that answers name, None for the highest held. meddle(path, number of the block, answer) -> answer, each
@@ -77,6 +78,7 @@ class ModelGateway:
         self._numbers = 0
         self.queue = deque()
         self.gives_time = True
+        self.time_error_ms = 5
         self.releases = {}
         self.wanted = None
         self.commands = {}
@@ -249,7 +251,7 @@ class ModelGateway:
                 receipt = Receipt(self.device, lane, beat.epoch, mark - 1, digest, generation)
                 answer.receipts.append(seal_receipt(receipt, downlink_key(self.downlink, "receipt")))
         if self.gives_time:
-            token = TimeToken(self.device, beat.boot, beat.counter, self.clock.wall_ms(), 5)
+            token = TimeToken(self.device, beat.boot, beat.counter, self.clock.wall_ms(), self.time_error_ms)
             answer.time_token = seal_time_token(token, downlink_key(self.downlink, "time"))
         self.name_what_waits(answer)
         return answer

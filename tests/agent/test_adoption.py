@@ -18,6 +18,7 @@ from rules import grammar as g
 from rules.guard import ALLOWED
 from tests.agent.desk import BUNDLE
 from tests.agent.release_bench import (
+    UNTIL_MS,
     adopt_bundle,
     demo_bundle_again,
     digest_of,
@@ -33,6 +34,8 @@ from tools.rule_tree import reading
 
 KEPT = [(adoption.STAGED, NUMBER, 0), (adoption.TRIAL, NUMBER, 5), (adoption.CONFIRMED, NUMBER, 0)]
 BOTH = ("release", "recovery")
+# Where the clock of every desk begins.
+NOW_MS = 1_700_000_000_000
 
 
 def _back(reason, number=NUMBER, version=5):
@@ -298,6 +301,28 @@ def test_release_whose_bytes_are_damaged_in_its_slot_is_fetched_again():
     desk.run(3)
 
     assert steps(desk) == KEPT
+
+
+def test_release_is_adopted_where_the_time_is_known_only_roughly():
+    """A device that speaks once an hour knows the time to half an hour: enough, as long as all of it lies inside the validity."""
+    desk = make_desk()
+    desk.gateway.time_error_ms = 600_000
+    desk.run(4)
+
+    assert [step for step, _, _ in steps(desk)] == [1, 2, 3]
+
+
+def test_release_waits_for_a_time_that_can_tell_its_validity():
+    """Valid since a while, and the time known to half an hour: neither refused, as good as it is, nor adopted, until it is told better."""
+    desk = make_desk(make_release(NUMBER, BODY, validity=(NOW_MS - 300_000, UNTIL_MS)))
+    desk.gateway.time_error_ms = 1_800_000
+    desk.run(2)
+    early = steps(desk)
+    desk.gateway.time_error_ms = 5
+    desk.run(3)
+
+    assert early == []
+    assert [step for step, _, _ in steps(desk)] == [1, 2, 3]
 
 
 # ---- what ends a trial

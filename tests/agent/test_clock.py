@@ -117,6 +117,37 @@ def test_token_that_would_go_back_is_ignored():
     assert clock.wall()[0] == 1_001_000
 
 
+def test_third_token_that_would_go_back_is_taken_if_all_agree():
+    """The office's clock was ahead by a year when it gave the first mark: a device must not stay there until its next boot."""
+    source, clock = _clock()
+    clock.note_heartbeat(1)
+    clock.take_token(_token(clock, 1, wall_ms=31_000_000_000))
+    taken = [_beat(source, clock, counter, 1_000_000 + source.ms) for counter in (2, 3, 4)]
+
+    assert taken[:2] == [None, None]
+    assert taken[2] == (1_000_000 + source.ms, 10)
+    assert clock.wall()[0] == 1_000_000 + source.ms
+
+
+@pytest.mark.parametrize("between", [31_000_000_000, 5_000_000])
+def test_tokens_that_would_go_back_and_disagree_are_ignored(between):
+    """Neither where time was told as before in between, nor where two tokens say different times."""
+    source, clock = _clock()
+    clock.note_heartbeat(1)
+    clock.take_token(_token(clock, 1, wall_ms=31_000_000_000))
+    for counter, wall_ms in enumerate((1_000_000, 1_000_000, between, 1_000_000, 1_000_000), 2):
+        assert _beat(source, clock, counter, wall_ms + source.ms) is None
+
+    assert clock.wall()[0] > 31_000_000_000
+
+
+def _beat(source, clock, counter, wall_ms):
+    """A minute later another heartbeat leaves, and its token comes at once."""
+    source.ms += 60_000
+    clock.note_heartbeat(counter)
+    return clock.take_token(_token(clock, counter, wall_ms=wall_ms + 60_000))
+
+
 def test_token_that_goes_forward_is_taken():
     """The office's clock was set: the device follows forward."""
     _source, clock = _clock()

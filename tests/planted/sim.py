@@ -306,6 +306,19 @@ def go_back_in_time(put):
     put(Clock, "tick_ms", tick)
 
 
+def stay_ahead(put):
+    """Adoption: follow a clock of the office that was a year ahead, and not back."""
+    put(Clock, "_is_set_right", lambda self, fresh, now: False)
+
+
+def _year_ahead(world):
+    """The office's clock is a year ahead for some hours; a release is rolled out once it is right again."""
+    world.plan[:0] = [
+        Step(1800.0, "jump wall", ("office", 365 * 86_400_000, 14_400)),
+        Step(28_800.0, "roll out", (1,)),
+    ]
+
+
 def give_an_order_twice(put):
     """Journal: give one order to two events now and then."""
     made, given = Journal.next_order, set()
@@ -402,5 +415,6 @@ FAULTS = {
     "take_any_part": Fault(take_any_part, "adoption: old or new", (), _offered_other_rules),
     "come_by_when_idle": Fault(come_by_when_idle, "watchdog", (), _slow_and_behind),
     "never_heard_again": Fault(never_heard_again, "silence", ("part device",)),
+    "stay_ahead": Fault(stay_ahead, "adoption: old or new", (), _year_ahead),
     "go_back_in_time": Fault(go_back_in_time, "order is kept"),
 }

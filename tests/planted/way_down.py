@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from agent import adopter, cell, incumbent, recorder
 from agent.adopter import Adopter
 from agent.app import Agent
+from agent.clock import Clock
 from agent.commander import Commander
 from agent.exchange import Exchange
 from agent.fetch import Fetch
@@ -22,6 +23,7 @@ from protocol.envelope import RELEASE, key_id
 from tests.agent import (
     cuts_down,
     test_adoption,
+    test_clock,
     test_commands,
     test_flash,
     test_recorder,
@@ -57,6 +59,29 @@ def _keep_the_floor_in_memory(patch):
         self._store = store
 
     patch(Adopter, "_confirm", forgetful)
+
+
+def _adopt_by_trusted_time_only(patch):
+    standing = Agent.standing
+
+    def strict(self):
+        held = standing(self)
+        held.now = self.wall()
+        return held
+
+    patch(Agent, "standing", strict)
+
+
+def _check_as_soon_as_any_time_is_known(patch):
+    patch(adopter, "can_tell_validity", lambda validity, now: now is not None)
+
+
+def _stay_ahead_for_ever(patch):
+    patch(Clock, "_is_set_right", lambda self, fresh, now: False)
+
+
+def _go_back_at_once(patch):
+    patch(Clock, "_is_set_right", lambda self, fresh, now: True)
 
 
 def _take_releases_for_others(patch):
@@ -525,6 +550,19 @@ WAY_DOWN_FAULTS = {
         _owe_without_bound,
         test_way_down_parts.test_cell_never_owes_more_than_fits_its_page,
     ),
+    "adopt_by_trusted_time_only": (
+        _adopt_by_trusted_time_only,
+        _A.test_release_is_adopted_where_the_time_is_known_only_roughly,
+    ),
+    "check_as_soon_as_any_time_is_known": (
+        _check_as_soon_as_any_time_is_known,
+        _A.test_release_waits_for_a_time_that_can_tell_its_validity,
+    ),
+    "stay_ahead_for_ever": (
+        _stay_ahead_for_ever,
+        test_clock.test_third_token_that_would_go_back_is_taken_if_all_agree,
+    ),
+    "go_back_at_once": (_go_back_at_once, test_clock.test_token_that_would_go_back_is_ignored),
     "confirm_unheard": (
         _confirm_unheard,
         _A.test_trial_that_no_heartbeat_confirms_ends_when_its_time_with_a_gateway_is_over,
