@@ -179,6 +179,27 @@ def is_health(body: Any) -> bool:
         return False
 
 
+# What the gateway reads and no check above: their columns must at least be there.
+_ALSO_READ = (
+    "SELECT id, outcome, times, received_ms FROM segments",
+    "SELECT kept_from FROM lanes",
+    "SELECT device, lane, epoch, start, stop FROM lost",
+    "SELECT device, lane, epoch, number, digest, seen_ms FROM forks",
+    "SELECT heard_ms, boot, counter, epoch, heartbeat_ms FROM devices",
+    "SELECT id FROM heartbeat_queue",
+    "SELECT id, saved_ms FROM health",
+)
+
+
+def _columns(connection: sqlite3.Connection) -> Iterator[Damage]:
+    for sql in _ALSO_READ:
+        yield from connection.execute(f"{sql} LIMIT 0")
+
+
+def _down_columns(connection: sqlite3.Connection) -> Iterator[Damage]:
+    yield from connection.execute("SELECT device, number FROM wanted LIMIT 0")
+
+
 def _identity(connection: sqlite3.Connection) -> Iterator[Damage]:
     (said,) = connection.execute("PRAGMA application_id").fetchone()
     if said != APPLICATION_ID:
@@ -187,8 +208,8 @@ def _identity(connection: sqlite3.Connection) -> Iterator[Damage]:
 
 # With the schema step that made what they look at.
 _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]], ...]], ...] = (
-    ("0001_initial", (_segments, _lanes, _heartbeats, _health)),
-    ("0002_down", (_down,)),
+    ("0001_initial", (_segments, _lanes, _heartbeats, _health, _columns)),
+    ("0002_down", (_down, _down_columns)),
     ("0003_sums", (_sessions,)),
     ("0004_identity", (_identity,)),
 )

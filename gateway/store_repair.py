@@ -149,6 +149,9 @@ def repair_store(path: Path, connect: Connect, now_ms: int, step: Step = lambda 
         migrate(sqlite_utils.Database(target), now_ms)
         with contextlib.closing(connect(str(path))) as source:
             source.text_factory = sqlite_file.as_text
+            # One table whose text is damaged must not hide all others. Nothing is written through this connection.
+            source.execute("PRAGMA writable_schema = ON")
+            source.execute("PRAGMA query_only = ON")
             target.execute("BEGIN IMMEDIATE")
             _carry_over(source, target)
             target.execute("COMMIT")
@@ -248,7 +251,7 @@ class _Segments:
         if raw is None:
             # The office has these bytes as evidence; without a place that the index repeats they are asked for again.
             if isinstance(row[7], int) and self._is_indexed(row[1:6]):
-                insert(self._target, "segments", self._COLUMNS, row)
+                insert(self._target, "segments", self._COLUMNS, (_row_id(row[0]), *row[1:]))
         elif isinstance(raw, bytes):
             true_digest = hashlib.sha256(raw).digest()
             if true_digest == digest:
@@ -269,6 +272,7 @@ class _Segments:
     def _insert(self, row: tuple[Any, ...]) -> None:
         """Keep bytes that verify where their own header says."""
         row_id, *_, raw, outcome, times, received_ms = row
+        row_id = _row_id(row_id)
         try:
             segment = parse_segment(raw)
         except ProtocolError:
@@ -322,7 +326,7 @@ def _carry_heartbeats(source: sqlite3.Connection, target: sqlite3.Connection) ->
     columns = "id, device, raw"
     for row in read_rows(source, "heartbeat_queue", columns, "id"):
         if store_check.is_heartbeat_of(row[2], row[1]):
-            insert(target, "heartbeat_queue", columns, row)
+            insert(target, "heartbeat_queue", columns, (_row_id(row[0]), *row[1:]))
 
 
 def _carry_down(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -373,3 +377,8 @@ def _is_plain(row: Any) -> bool:
 
 def _number(value: Any, otherwise: int) -> int:
     return value if isinstance(value, int) else otherwise
+
+
+def _row_id(value: Any) -> int | None:
+    # A damaged schema may have made the key an ordinary column: any id is as good, SQLite gives one.
+    return value if isinstance(value, int) else None

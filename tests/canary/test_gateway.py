@@ -150,6 +150,18 @@ CAUGHT_BY = {
         "rows that can be read are gone",
         lambda name, use: test_store_repair.check_rows_between(use("tmp_path"), "whole"),
     ),
+    "keep_an_id_that_is_none": (
+        "assert",
+        lambda name, use: test_store_repair.check_damaged_schema(
+            use("tmp_path"), *test_store_repair.DAMAGED_TEXTS[3]
+        ),
+    ),
+    "overlook_columns": (
+        "no start repairs it",
+        lambda name, use: test_store_repair.check_damaged_schema(
+            use("tmp_path"), *test_store_repair.DAMAGED_TEXTS[0]
+        ),
+    ),
     "repair_for_a_mistake": (
         "assert",
         lambda name, use: test_store_repair.check_mistaken_step(use("tmp_path")),

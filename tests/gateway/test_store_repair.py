@@ -347,3 +347,36 @@ def test_store_whose_schema_cannot_be_read_begins_empty(tmp_path):
     assert store.repaired == 1
     assert ask(path, "SELECT count(*) FROM segments") == [(0,)]
     assert len(list(tmp_path.glob("*.damaged-*"))) == 1
+
+
+DAMAGED_TEXTS = (
+    (b"  kept_from INTEGER", b"  kept_frqm INTEGER"),
+    (b"  seen_ms INTEGER", b"  seen_mq INTEGER"),
+    (b"  heard_ms INTEGER", b"  heard_mq INTEGER"),
+    (b"CREATE TABLE segments (\n  id INTEGER PRIMARY", b"CREATE TABLE segments (\n  id INTEGEB PRIMARY"),
+    (b"CREATE TABLE heartbeat_queue (\n  id INTEGER", b"CREATE TABLE heartbeat_queue (\n  id INTEGDR"),
+    (b"CHECK (id = 1)", b"CHECK (it = 1)"),
+)
+
+
+@pytest.mark.parametrize(("written", "read"), DAMAGED_TEXTS)
+def test_damaged_text_of_the_schema_costs_no_segment(tmp_path, written, read):
+    """Wherever the text of the schema was hit, the store is repaired, and every segment that can be read is held on."""
+    check_damaged_schema(tmp_path, written, read)
+
+
+def check_damaged_schema(tmp_path, written, read):
+    path = fill(tmp_path, 4)
+    content = path.read_bytes()
+    assert content.count(written) == 1
+    path.write_bytes(content.replace(written, read))
+    try:
+        store = new_store(tmp_path)
+    except DiagnosticError as error:
+        raise AssertionError("no start repairs it") from error
+    close(store)
+
+    assert store.repaired == 1
+    assert ask(path, "SELECT raw FROM segments ORDER BY number") == [
+        (segment(n, size=200),) for n in range(4)
+    ]

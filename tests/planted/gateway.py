@@ -362,3 +362,19 @@ def try_ids_from_the_very_first(patch):
         return range(min(ids), min(max(ids) + 1, min(ids) + probes_max))
 
     patch(store_repair, "lacking", lacking)
+
+
+@fault
+def keep_an_id_that_is_none(patch):
+    """A row whose id a damaged schema reads as nothing is put back without one, or not at all."""
+    patch(store_repair, "_row_id", lambda value: 0 if value is None else value)
+
+
+@fault
+def overlook_columns(patch):
+    """A column that the gateway reads, and no row is checked by, may be missing."""
+    steps = tuple(
+        (name, tuple(check for check in checks if check.__name__ not in ("_columns", "_down_columns")))
+        for name, checks in store_check._CHECKS
+    )
+    patch(store_check, "_CHECKS", steps)
