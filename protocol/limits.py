@@ -73,3 +73,11 @@ release_ahead_max = 1000
 rules_part_bytes_max = 4096
 model_part_bytes_max = 16384
 configuration_part_bytes_max = 4096
+# Index of an agent: 64 files of 60 bytes each fill a flash sector.
+agent_part_bytes_max = 4096
+agent_files_max = 64
+# One file as it travels, and all of them: what a slot of 30 sectors holds.
+agent_file_bytes_max = 16384
+agent_bytes_max = 122880
+# A file's path in the index, bytes.
+agent_path_bytes_max = 64

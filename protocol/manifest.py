@@ -29,6 +29,7 @@ from protocol.errors import (
     ProtocolError,
 )
 from protocol.limits import (
+    agent_part_bytes_max,
     configuration_part_bytes_max,
     manifest_bytes_max,
     model_part_bytes_max,
@@ -53,8 +54,16 @@ KIND = 2
 RULES = 0
 MODEL = 1
 CONFIGURATION = 2
-PART_NAMES = ("rules", "model", "configuration")
-PART_BYTES_MAX = (rules_part_bytes_max, model_part_bytes_max, configuration_part_bytes_max)
+AGENT = 4
+PART_NAMES = {RULES: "rules", MODEL: "model", CONFIGURATION: "configuration", AGENT: "agent"}
+PART_BYTES_MAX = {
+    RULES: rules_part_bytes_max,
+    MODEL: model_part_bytes_max,
+    CONFIGURATION: configuration_part_bytes_max,
+    AGENT: agent_part_bytes_max,
+}
+# Kinds of which a release has one at most.
+_SINGLE = (RULES, CONFIGURATION, AGENT)
 
 _ITEMS = 9
 
@@ -329,9 +338,9 @@ def _check_reset_form(value, number: int) -> None:
 def _check_parts_form(value) -> None:
     _check_list(value, "parts", release_parts_max, _is_part)
     kinds = [part[0] for part in value]
-    if kinds != sorted(kinds) or kinds.count(RULES) > 1 or kinds.count(CONFIGURATION) > 1:
+    if kinds != sorted(kinds) or any([kinds.count(kind) > 1 for kind in _SINGLE]):
         raise ProtocolError(
-            MALFORMED, "parts of a manifest are not rules, models, configuration, in this order"
+            MALFORMED, "parts of a manifest are not rules, models, configuration, agent, in this order"
         )
     for kind, _, size in value:
         if size > PART_BYTES_MAX[kind]:
@@ -340,5 +349,5 @@ def _check_parts_form(value) -> None:
 
 
 def _is_part(value) -> bool:
-    shaped = isinstance(value, list) and len(value) == 3 and is_natural(value[0], CONFIGURATION)
+    shaped = isinstance(value, list) and len(value) == 3 and is_natural(value[0], AGENT) and value[0] in PART_NAMES
     return shaped and is_bytes(value[1], 32) and is_within(value[2], 1, uint32_max)

@@ -16,14 +16,14 @@ from typing import Any
 import cbor2
 
 from protocol.diagnostic import FINDING, OK
-from tools import vector_codec, vector_messages, vector_release, vector_segments
+from tools import vector_agent, vector_codec, vector_messages, vector_release, vector_segments
 
 FOLDER = Path(__file__).resolve().parent.parent / "protocol" / "vectors"
 
 
 def files() -> dict[str, dict[str, Any]]:
     """Return file name -> content of every file that this module owns."""
-    parts = (vector_codec, vector_segments, vector_messages, vector_release)
+    parts = (vector_codec, vector_segments, vector_messages, vector_release, vector_agent)
     return {name: content for part in parts for name, content in part.files().items()}
 
 

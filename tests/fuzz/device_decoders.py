@@ -9,6 +9,7 @@ from agent.checkpoint import decode_checkpoint
 from agent.pages import decode_page, encode_page
 from agent.schema import read_schema
 from protocol import (
+    agent_index,
     blockwise,
     cbor,
     coap,
@@ -355,6 +356,13 @@ ENTRIES = [
         manifest.parse_manifest,
         _hexes("manifest", "accept", "reject"),
         ("protocol.manifest.parse_manifest",),
+        200,
+    ),
+    Entry(
+        "agent_index",
+        agent_index.parse_agent_index,
+        _hexes("agent", "accept", "reject"),
+        ("protocol.agent_index.parse_agent_index",),
         200,
     ),
     Entry("release", manifest.parse_release, _RELEASES, ("protocol.manifest.parse_release",), 100),

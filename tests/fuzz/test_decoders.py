@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from protocol import command, envelope, event, manifest, messages, segment, uplink
+from protocol import agent_index, command, envelope, event, manifest, messages, segment, uplink
 from protocol.cbor import Simple, dumps, loads
 from protocol.columns import get_column, put_column
 from protocol.errors import NAMES, ProtocolError
@@ -29,6 +29,7 @@ DECODERS = {
     "signature": envelope.parse_envelope,
     "manifest": manifest.parse_manifest,
     "release": manifest.parse_release,
+    "agent_index": agent_index.parse_agent_index,
 }
 
 
@@ -43,6 +44,7 @@ def _golden():
     held["signature"] = [bytes_of(v) for v in read_vectors("envelope")["accept"]]
     held["manifest"] = [bytes_of(v) for v in read_vectors("manifest")["accept"]]
     held["release"] = [bytes_of(v) for v in read_vectors("manifest")["releases"]]
+    held["agent_index"] = [bytes_of(v) for v in read_vectors("agent")["accept"]]
     uplinks = read_vectors("uplink")
     held["uplink_request"] = [bytes_of(v) for v in uplinks["requests"]]
     held["uplink_answer"] = [bytes_of(v) for v in uplinks["answers"]]

@@ -28,6 +28,7 @@ _LISTS = {
     "event": ("accept", "reject"),
     "envelope": ("accept", "reject"),
     "manifest": ("accept", "reject", "releases", "release_reject"),
+    "agent": ("accept", "reject", "manifests", "manifest_reject"),
 }
 VECTORS = [
     {"rule": "events" if name == "event" else None, **vector}
