@@ -103,6 +103,26 @@ CODES = {
         "A flash image is whole sectors of 4,096 bytes: two of the cell, two of keys, then at least four of the journal.",
         "Name the flash.bin of a device.",
     ),
+    "image-board": Explanation(
+        "An image was asked for a board that we do not have",
+        "Each board has a folder under firmware/boards.",
+        "Take one of the boards that the message names.",
+    ),
+    "image-build-failed": Explanation(
+        "The image of a board was not built",
+        "The compiler or a tool of MicroPython's build ended with an error; the message holds its last lines.",
+        "Mend what they name, or remove the build folder and MicroPython's tree in the cache, and build again.",
+    ),
+    "image-packages-missing": Explanation(
+        "System packages that an image needs are not here",
+        "An image is built by a compiler for the board and run by an emulator, both from the machine's own packages.",
+        "Run the command that the message gives.",
+    ),
+    "image-source-missing": Explanation(
+        "MicroPython's source cannot be had",
+        "It comes from the Debian mirror that the machine's package lists name, and is then kept in the cache.",
+        "Try again with the network, or name a source tree of MicroPython with --source.",
+    ),
     "installation-shared": Explanation(
         "Another distribution wrote into our packages",
         "Our packages have short names. Another project with a package of the same name was installed into the same "

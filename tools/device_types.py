@@ -40,7 +40,8 @@ def device_files(root: Path = ROOT) -> list[str]:
     return sorted(
         str(path)
         for path in found
-        if path != root / "firmware" / "manifest.py"
+        # Manifests are read by MicroPython's build, on the host.
+        if not (root / "firmware" in path.parents and path.stem.startswith("manifest"))
         and not any(path == host or host in path.parents for host in hosts_only)
     )
 

@@ -1,0 +1,32 @@
+// What this board changes of MicroPython's qemu port: time, select, asyncio, the cipher, serial lines, a watchdog, real resets.
+#include "mpconfigport.h"
+
+#undef MICROPY_PY_SYS_PLATFORM
+#define MICROPY_PY_SYS_PLATFORM "mps2_an385"
+#undef MICROPY_PY_SELECT
+#define MICROPY_PY_SELECT (1)
+#undef MICROPY_PY_TIME
+#define MICROPY_PY_TIME (1)
+#undef MICROPY_PY_ASYNCIO
+#define MICROPY_PY_ASYNCIO (1)
+#undef MICROPY_PY_MACHINE_INCLUDEFILE
+#define MICROPY_PY_MACHINE_INCLUDEFILE "board_machine.c"
+
+#define MICROPY_PY_MACHINE_EXTRA_GLOBALS \
+    { MP_ROM_QSTR(MP_QSTR_PWRON_RESET), MP_ROM_INT(1) }, \
+    { MP_ROM_QSTR(MP_QSTR_HARD_RESET), MP_ROM_INT(2) }, \
+    { MP_ROM_QSTR(MP_QSTR_WDT_RESET), MP_ROM_INT(3) },
+
+#define MICROPY_PY_CRYPTOLIB (1)
+#define MICROPY_PY_OS_URANDOM (1)
+#define MICROPY_PY_OS_INCLUDEFILE "board_os.c"
+#define MICROPY_PY_MACHINE_UART (1)
+#define MICROPY_PY_MACHINE_UART_INCLUDEFILE "board_uart.c"
+#define MICROPY_PY_MACHINE_WDT (1)
+#define MICROPY_PY_MACHINE_WDT_INCLUDEFILE "board_wdt.c"
+
+#include "board.h"
+
+#define MICROPY_INTERNAL_WFE(timeout_ms) board_wait()
+#define MICROPY_BEGIN_ATOMIC_SECTION() board_lock()
+#define MICROPY_END_ATOMIC_SECTION(state) board_unlock(state)

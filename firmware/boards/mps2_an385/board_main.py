@@ -1,0 +1,6 @@
+"""The emulated Cortex-M board."""
+
+
+def run():
+    """Start."""
+    print("outstation mps2_an385")

@@ -1,0 +1,5 @@
+"""Starts the agent on this board; nothing else. Frozen, and so never the `main.py` of a filesystem."""
+
+from board_main import run
+
+run()
