@@ -24,7 +24,7 @@ PROTOCOL = (
         "limits.py",
         "lms.py",
     ),
-    *("mac.py", "manifest.py", "messages.py", "oscore.py", "ranges.py", "segment.py", "shape.py"),
+    *("mac.py", "manifest.py", "messages.py", "oscore.py", "ranges.py", "segment.py", "shape.py", "slipmux.py"),
 )
 RULES = (
     *(
