@@ -22,10 +22,15 @@ from agent.sensors.modbus_rtu import (
     Point,
     silence_ms,
 )
-from agent.sensors.pulse import OVERFLOW, EdgeCounter, PulseCounter
+from agent.sensors.pulse import EDGE_BITS, OVERFLOW, EdgeCounter, PulseCounter
 from tests.agent.sensors.models.i2c_bus import ModelClock
 from tests.agent.sensors.models.instrument import ModelInstrument, ModelUart, frame
 from tests.agent.sensors.models.one_wire import ModelDs18b20, ModelWire, make_rom
+
+try:
+    import micropython as heap
+except ImportError:
+    heap = None
 
 # Table 1 of the datasheet, less +85: register and ten thousandths of a degree.
 TABLE = [(0x07D0, 1250000), (0x0191, 250625), (0x00A2, 101250), (0x0008, 5000), (0x0000, 0)]
@@ -151,6 +156,18 @@ def test_ds18b20_code_that_is_none_is_refused():
 
 # ---- pulses
 
+MOMENTS_US = (0, 50, 100, 150, 1000)
+
+
+def _lock():
+    if heap is not None:
+        heap.heap_lock()
+
+
+def _unlock():
+    if heap is not None:
+        heap.heap_unlock()
+
 
 class Register:
     """A counter in hardware, of so many bits."""
@@ -261,6 +278,39 @@ def test_bounces_are_no_pulses():
     assert _edges([0, 1000, 5000, 29999]) == 1
     assert _edges([0, 30000, 60000]) == 3
     assert _edges([0, 20000, 40000, 60000, 80000]) == 3
+
+
+def test_edge_takes_no_memory():
+    """An interrupt may come while there is none to give; MicroPython's heap is locked meanwhile."""
+    clock = ModelClock()
+    counter = EdgeCounter(clock.ticks_us, clock.ticks_diff, 100)
+    edge = counter.edge
+    _lock()
+    try:
+        for moment in MOMENTS_US:
+            clock.now_us = moment
+            edge()
+    finally:
+        _unlock()
+
+    assert counter.value() == 3
+
+
+def test_edges_begin_again_after_30_bits():
+    """The count stays a small integer, and the count behind it goes on."""
+    clock = ModelClock()
+    counter = EdgeCounter(clock.ticks_us, clock.ticks_diff, 0)
+    counter._count = (1 << EDGE_BITS) - 2
+    driver = PulseCounter(counter, EDGE_BITS, 10, clock.ticks_ms, clock.ticks_diff)
+    driver.start()
+    driver.read()
+    for _ in range(5):
+        counter.edge()
+    clock.wait_ms(1000)
+    driver.start()
+
+    assert counter.value() == 3
+    assert driver.read() == [5, 5000]
 
 
 def test_pulse_after_a_long_pause_counts():
@@ -438,11 +488,29 @@ def test_modbus_noise_before_a_request_is_dropped():
     assert site.driver.faults == {LINE_BUSY: 1}
 
 
-def test_modbus_point_whose_kind_is_not_its_tables_is_refused():
-    """A coil has one bit, a register never."""
+def _is_refused(make, *given):
+    try:
+        make(*given)
+    except ValueError:
+        return True
+    return False
+
+
+def test_modbus_point_that_cannot_be_is_refused():
+    """A coil has one bit, a register never; a register lies on the line, with all its words."""
     for table, kind in ((COILS, U16), (HOLDING, BIT), (INPUTS, BIT), (5, U16)):
-        try:
-            Point(table, 0, kind)
-        except ValueError:
-            continue
-        raise AssertionError((table, kind))
+        assert _is_refused(Point, table, 0, kind)
+    for register, kind in ((-1, U16), (65536, U16), (40001 + 65536, U16), (65535, U32)):
+        assert _is_refused(Point, HOLDING, register, kind)
+    assert not _is_refused(Point, HOLDING, 65535, U16)
+    assert not _is_refused(Point, HOLDING, 65534, U32)
+
+
+def test_modbus_address_that_nobody_has_is_refused():
+    """0 is a broadcast, 248 and more are reserved."""
+    assert [_is_refused(ModbusInstrument, None, address, []) for address in (0, 1, 247, 248)] == [
+        True,
+        False,
+        False,
+        True,
+    ]

@@ -1,7 +1,7 @@
 """DS18B20: temperature over 1-Wire, one or many on a line, externally powered.
 
 Source: Maxim Integrated, datasheet DS18B20 "Programmable Resolution 1-Wire Digital Thermometer", sections "Operation - Measuring
-Temperature" (table 1, temperature/data relationship), "Memory" (scratchpad), "Configuration Register" (table 2, thermometer resolution), "CRC
+Temperature" (table 1, temperature/data relationship), "Memory" (scratchpad), "Configuration Register" (thermometer resolution), "CRC
 Generation", "ROM Commands", "DS18B20 Function Commands". Checked against a model written from it, not against silicon.
 
 Worked example, table 1: 07D0 is +125, 0191 +25.0625, 00A2 +10.125, 0008 +0.5, FFF8 -0.5, FF5E -10.125, FE6F -25.0625, FC90 -55 degC.

@@ -30,6 +30,9 @@ U32_LOW_FIRST = const(4)
 S32_LOW_FIRST = const(5)
 BIT = const(6)
 
+_REGISTER_MAX = const(0xFFFF)
+# 0 is a broadcast, which nobody answers; from 248 on addresses are reserved.
+_ADDRESS_MAX = const(247)
 _EXCEPTION = const(0x80)
 _BUSY = const(6)
 # Address, function, count or code, and two bytes of CRC: nothing shorter is an answer.
@@ -57,7 +60,8 @@ class Refused(SensorFault):
 class Point:
     """One value of an instrument. table: COILS..INPUTS; register: 0.. as sent on the line (a manual's 40001 is HOLDING 0).
 
-    kind: U16..S32_LOW_FIRST, or BIT for the first two tables. Raises ValueError if table and kind do not go together.
+    kind: U16..S32_LOW_FIRST, or BIT for the first two tables. Raises ValueError if table and kind do not go together,
+    or for a register that no request can name: MicroPython would cut it to one that exists.
     """
 
     def __init__(self, table: int, register: int, kind: int = U16):
@@ -65,10 +69,13 @@ class Point:
             table <= DISCRETE_INPUTS
         ):
             raise ValueError("coils and discrete inputs are BIT, registers are not")
+        count = 2 if U32 <= kind <= S32_LOW_FIRST else 1
+        if not 0 <= register <= _REGISTER_MAX + 1 - count:
+            raise ValueError("registers are 0..65535 on the line; a manual's 40001 is 0")
         self.table = table
         self.register = register
         self.kind = kind
-        self.count = 2 if U32 <= kind <= S32_LOW_FIRST else 1
+        self.count = count
 
     def value(self, data: bytes) -> int:
         """Return the integer that an answer's data holds."""
@@ -170,13 +177,15 @@ def _check(answer: bytes, address: int, table: int, data_bytes: int) -> bytes:
 
 
 class ModbusInstrument(Driver):
-    """Channels: one a listed Point, in the instrument's own unit and scale. line: ModbusLine; address: 1..247.
+    """Channels: one a listed Point, in the instrument's own unit and scale. line: ModbusLine; address: 1..247, or ValueError.
 
     A point that is refused is None for itself; once the instrument does not answer, so are all that follow in this read.
     """
 
     def __init__(self, line: ModbusLine, address: int, points: list):
         super().__init__(len(points), 0)
+        if not 1 <= address <= _ADDRESS_MAX:
+            raise ValueError("an instrument's address is 1..247")
         self._line = line
         self._address = address
         self._points = points

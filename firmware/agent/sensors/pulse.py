@@ -41,7 +41,8 @@ class EdgeCounter:
         if self._last is not None and 0 <= self._ticks_diff(now, self._last) < self._gap_us:
             return
         self._last = now
-        self._count = (self._count + 1) & _EDGE_MASK
+        # Not a sum and a mask: at the wrap the sum would be no small integer.
+        self._count = 0 if self._count == _EDGE_MASK else self._count + 1
 
     def value(self) -> int:
         """Return the count modulo 2**30."""

@@ -1,6 +1,6 @@
 """SHT31: temperature and humidity over I2C, single shot, high repeatability, without clock stretching.
 
-Source: Sensirion, datasheet SHT3x-DIS, version 5 (May 2018): sections 4.3 and 4.4 (single shot, tables 9), 4.9 (reset), 4.10
+Source: Sensirion, datasheet SHT3x-DIS, version 5 (May 2018): sections 4.3 and 4.4 (single shot, table 9), 4.9 (reset), 4.10
 (heater), 4.11 (status register), 4.12 (checksum), 4.13 (conversion). Checked against a model written from it, not against silicon.
 
 Worked example: CRC(BE EF) = 92 is the datasheet's own. S = 0x6666 is two fifths of 65,535, so the formulas of section 4.13 give
