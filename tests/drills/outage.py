@@ -30,6 +30,7 @@ SAMPLE_MS = 500
 EVENTS_PER_S = 10
 POWER_CUT = 70
 LIVE = "live"
+POINTS_MAX = 200
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ class Outage:
         """The devices that fill the outage; the last one is watched later."""
         return self.site.devices[:-1]
 
+    @property
+    def dealt_all(self):
+        """Say whether each kind of blow was dealt."""
+        return min(self.done.values()) > 0
+
     def recorded(self):
         """Return how many events lie or lay on the fleet's flash."""
         images = [read_image(device.folder / "flash.bin") for device in self.fleet]
@@ -91,7 +97,9 @@ class Outage:
         began = time.monotonic()
         blows = (self.reboot, self.cut_power, self.kill_gateway)
         at = 0
-        while (recorded := self.recorded()) < wanted and time.monotonic() - began < self.size.seconds_max:
+        while (
+            (recorded := self.recorded()) < wanted or not self.dealt_all
+        ) and time.monotonic() - began < self.size.seconds_max:
             if at % 4 == 0:
                 self.say(f"uplink cut; {recorded:,} of {wanted:,} events recorded")
             await asyncio.sleep(self.size.pause_s)
@@ -149,6 +157,18 @@ class Outage:
         rows = read(self.site.gateway_folder / "gateway.db", query, (newest,), is_live=True)
         return rows[0][0] if rows else 1
 
+    async def drain(self, newest, began):
+        """Wait until the gateway has handed over all rows up to that one; return [seconds since began, how many still wait], often."""
+        curve = []
+
+        def is_empty():
+            curve.append([round(time.monotonic() - began, 2), self.left(newest)])
+            return not curve[-1][1]
+
+        await until(is_empty, "the backlog is not drained", self.size.seconds_max)
+        # Of hours a picture needs no more.
+        return [*curve[: -1 : len(curve) // POINTS_MAX + 1], curve[-1]]
+
 
 async def run(folder, size, seed, say, *, prepare=lambda site: None, amounts=None):
     """Return the row. prepare(site): may change how its processes start, before any does; amounts: another Size."""
@@ -175,8 +195,7 @@ async def run(folder, size, seed, say, *, prepare=lambda site: None, amounts=Non
 
 async def _story(outage, row):
     site = outage.site
-    await site.office.start()
-    await site.gateway.start()
+    await asyncio.gather(site.office.start(), site.gateway.start())
     await asyncio.gather(*(device.start() for device in outage.fleet))
     books = site.office_folder / "office.db"
     await until(lambda: events_held(books, is_live=True) > 0, "nothing reaches the office")
@@ -189,7 +208,7 @@ async def _story(outage, row):
     mend_ms, began = int(time.time() * 1000), time.monotonic()
     outage.say(f"the uplink is back; {count:,} segments wait")
     site.uplink.mend()
-    await until(lambda: not outage.left(newest), "the backlog is not drained", outage.size.seconds_max)
+    curve = await outage.drain(newest, began)
     drained_ms = int(time.time() * 1000)
     row.figures |= {"segments_waiting": count, "drain_s": round(time.monotonic() - began, 1)}
     await asyncio.sleep(2.0)
@@ -198,11 +217,13 @@ async def _story(outage, row):
     await until(lambda: not waiting(site), "the gateway's outbox is not empty", outage.size.seconds_max)
     await stop_services(site)
     row.done = {"virtual hours": outage.size.hours, "events in the outage": recorded} | outage.done
-    row.figures |= _live_ages(site, mend_ms, drained_ms)
+    live = _live(site)
+    row.figures |= _live_ages(live, mend_ms, drained_ms)
+    row.figures["drain_curve"] = _with_ages(curve, live, mend_ms)
 
 
-def _live_ages(site, mend_ms, drained_ms):
-    """Return milliseconds from record to commit of the watched device's events, by lane: recorded while the gateway drained, and later."""
+def _live(site):
+    """Return (lane, recorded, committed) of the watched device's events, in milliseconds."""
     log = read_log(site.devices[-1].folder / "record.log")
     rows = read(
         site.office_folder / "office.db",
@@ -210,26 +231,44 @@ def _live_ages(site, mend_ms, drained_ms):
         (site.device_ids[-1],),
     )
     keystore = Keystore.open(site.office_folder / "keystore.db", read_only=True)
-    ages = {}
+    live = []
     try:
         for raw, committed_ms in rows:
             lane = "critical" if parse_segment(raw).header.lane == CRITICAL else "routine"
             for segment in open_rows([(raw, committed_ms)], keystore):
-                for order in segment.orders:
-                    recorded = log.get(order, 0)
-                    if recorded >= mend_ms:
-                        when = "while_draining" if recorded < drained_ms else "after"
-                        ages.setdefault(f"live_{lane}_{when}", []).append(committed_ms - recorded)
+                live += [(lane, log.get(order, 0), committed_ms) for order in segment.orders]
     finally:
         keystore.close()
+    return live
+
+
+def _live_ages(live, mend_ms, drained_ms):
+    """Return milliseconds from record to commit, by lane: of what was recorded while the gateway drained, and later."""
+    ages = {}
+    for lane, recorded, committed_ms in live:
+        if recorded >= mend_ms:
+            when = "while_draining" if recorded < drained_ms else "after"
+            ages.setdefault(f"live_{lane}_{when}", []).append(committed_ms - recorded)
     return {
         f"{name}_ms": f"median {quantile(sorted(values), 50)}, most {max(values)}, of {len(values)}"
         for name, values in sorted(ages.items())
     }
 
 
+def _with_ages(curve, live, mend_ms):
+    """Give each point the median age of what was recorded since the uplink is back and committed in the second before it, or None."""
+
+    def age(at_ms):
+        ages = [done - made for _, made, done in live if made >= mend_ms and at_ms - 1000 < done <= at_ms]
+        return quantile(sorted(ages), 50) if ages else None
+
+    # The two seconds after, in which the site only goes on.
+    after = [[round(curve[-1][0] + 0.2 * step, 2), 0] for step in range(1, 11)]
+    return [[seconds, waiting, age(mend_ms + seconds * 1000)] for seconds, waiting in curve + after]
+
+
 def _judge(row, outage):
     site = outage.site
     row.figures["gateway_peak_mib"] = mib(outage.peak)
     judge_books(row, site, prove_site(site))
-    row.require(min(outage.done.values()) > 0, "blows", f"not every blow was dealt: {outage.done}")
+    row.require(outage.dealt_all, "blows", f"not every blow was dealt: {outage.done}")

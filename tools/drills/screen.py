@@ -51,6 +51,9 @@ def fault_lines(rows: Iterable[Row]) -> list[str]:
 
 
 def _pairs(items: dict) -> str:
+    # A curve is for the picture.
     return ", ".join(
-        f"{value:,} {name}" if isinstance(value, int) else f"{name} {value}" for name, value in items.items()
+        f"{value:,} {name}" if isinstance(value, int) else f"{name} {value}"
+        for name, value in items.items()
+        if not isinstance(value, list)
     )
