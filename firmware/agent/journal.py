@@ -84,11 +84,16 @@ class Journal(Acknowledgements):
     @property
     def checkpoint_due(self) -> bool:
         """Whether to write a checkpoint soon: 64 critical segments, or a third of the ring, since the newest."""
-        if self.checkpoint is None or self.segments_since_checkpoint >= _CHECKPOINT_SEGMENTS:
+        since = self.segments_since_checkpoint
+        if self.checkpoint is None or since >= _CHECKPOINT_SEGMENTS:
             return True
         sectors = self.ring.sectors
-        since = [i for i in self.ring.of(CRITICAL, self.epoch) if sectors[i].last >= self.checkpoint]
-        return len(since) > max(2, len(sectors) // 3)
+        most = max(2, len(sectors) // 3)
+        # Asked at each turn: so few segments cannot lie in more sectors.
+        if since <= most:
+            return False
+        held = [i for i in self.ring.of(CRITICAL, self.epoch) if sectors[i].last >= self.checkpoint]
+        return len(held) > most
 
     def open(self):
         """Recover. Return None, or an epoch reason (0 first, 1 restored, 3 unreadable): call start_epoch with it before recording."""
