@@ -1,8 +1,9 @@
 """One clock for a whole site. Time passes only when everything waits; what would run in a worker thread runs at once, in order."""
 
 import asyncio
-
-from tests.agent.virtual_time import _JumpingSelector
+import selectors
+from heapq import heappop, heappush
+from itertools import count
 
 # A commit is on the disk when it ran, and its caller learns so a little later: between the two a process may be killed.
 DISK_S = 0.004
@@ -16,14 +17,43 @@ class Time:
 
 
 class SimLoop(asyncio.SelectorEventLoop):
-    """An event loop over a Time."""
+    """An event loop over a Time. Timers of one moment run in the order in which they were set.
+
+    Nothing comes from outside, so it never asks the system for what is ready: a world is half a million turns of this loop.
+    """
 
     def __init__(self, time):
         self._time_of_site = time
-        super().__init__(_JumpingSelector(time))
+        self._timers = []
+        self._order = count()
+        super().__init__(_NothingComes())
 
     def time(self):
         return self._time_of_site.now
+
+    def call_at(self, when, callback, *args, context=None):
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._timers, (when, next(self._order), timer))
+        return timer
+
+    def _run_once(self):
+        ready = self._ready
+        if not ready:
+            self._jump()
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _jump(self):
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:
+            heappop(timers)
+        if not timers:
+            raise RuntimeError("everything waits, and for nothing")
+        self._time_of_site.now = max(self._time_of_site.now, timers[0][0])
+        while timers and timers[0][0] <= self._time_of_site.now:
+            self._ready.append(heappop(timers)[2])
 
     def run_in_executor(self, executor, func, *args):
         future = self.create_future()
@@ -34,6 +64,13 @@ class SimLoop(asyncio.SelectorEventLoop):
         else:
             self.call_later(DISK_S, _finish, future, value, None)
         return future
+
+
+class _NothingComes(selectors.DefaultSelector):
+    """What an event loop is built on; this one is never asked."""
+
+    def select(self, timeout=None):
+        raise AssertionError("a simulated site hears nothing from outside")
 
 
 def _finish(future, value, error):

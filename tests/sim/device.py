@@ -13,14 +13,9 @@ from agent.layout import KEY_SECTOR, window_sectors
 from protocol.aes_host import Aes128
 from tests.sim.clock import DeviceTicks
 from tests.sim.history import Crash
-from tests.sim.site_plan import FIRST_RULES, SAMPLE_S, SCHEMA
+from tests.sim.site_plan import FIRST_RULES, SCHEMA
 
-HEARTBEAT_S = 3600
 _SETTINGS = {
-    "sample_ms": SAMPLE_S * 1000,
-    "heartbeat_ms": HEARTBEAT_S * 1000,
-    "exchange_idle_ms": 180_000,
-    "routine_seal_ms": 3 * 3_600_000,
     "period_s": 86_400,
     "drain_ms": 900_000,
     "cohort": "sim",
@@ -173,7 +168,17 @@ class SimDevice:
 
     def _settings(self):
         link = {"kid": self.identity.kid.hex(), "secret": self.link_secret(self.gateway).hex()}
-        return {"device": self.identity.device.hex(), "link": link, "roots": [self._root.hex()], **_SETTINGS}
+        pace = self.world.pace
+        return {
+            "device": self.identity.device.hex(),
+            "link": link,
+            "roots": [self._root.hex()],
+            "sample_ms": pace.sample_s * 1000,
+            "heartbeat_ms": pace.heartbeat_s * 1000,
+            "exchange_idle_ms": pace.idle_s * 1000,
+            "routine_seal_ms": pace.seal_s * 1000,
+            **_SETTINGS,
+        }
 
     def _board(self):
         ticks = DeviceTicks(self.world.time, self.random.choice((0, _NEAR_WRAP_MS)), self.drift)

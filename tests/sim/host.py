@@ -13,7 +13,7 @@ from tests.sim.site_plan import START_MS
 
 # Why a process may end before it has begun: its disk does not let it. Whoever watches over it starts it again.
 _CANNOT_START = (DiagnosticError, StoreFull, StoreFailed, StoreUnavailable)
-_AGAIN_S = 60
+_AGAIN_S = 240
 
 
 class Host:

@@ -16,12 +16,10 @@ from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.silence import SilenceWatch, record_silence
 from protocol.errors import ProtocolError
 from protocol.uplink import encode_uplink_answer, parse_request
-from tests.sim.device import HEARTBEAT_S
 from tests.sim.host import Host
 from tests.sim.site_plan import office_template
 
 GRACE_S = 600
-CHECK_S = 900
 
 
 class SimOffice(Host):
@@ -38,7 +36,7 @@ class SimOffice(Host):
         self.store = SqliteStore.open(self.disk.folder / "office.db")
         self.keystore = Keystore.open(self.disk.folder / "keystore.db")
         self.watch = SilenceWatch(
-            interval_s=HEARTBEAT_S,
+            interval_s=self.world.pace.heartbeat_s,
             grace_s=GRACE_S,
             monotonic=self.clock.monotonic,
             silent=self.store.devices_with_open_finding("silence"),
@@ -106,7 +104,7 @@ class SimOffice(Host):
     async def watch_silence(self):
         """Check for silent devices again and again, as the service does."""
         while True:
-            await asyncio.sleep(CHECK_S)
+            await asyncio.sleep(self.world.pace.check_s)
             if self.is_up:
                 self._check_silence()
                 self.world.watch.looked()

@@ -1,10 +1,9 @@
 """What is checked while it happens: each boot, each uplink request, each silence check. It writes to the history what it finds."""
 
+from agent.ring import peek
 from protocol.messages import parse_receipt
-from protocol.segment import parse_segment
 from tests.sim.checks.lost import missing_of
-from tests.sim.device import HEARTBEAT_S
-from tests.sim.office import CHECK_S, GRACE_S
+from tests.sim.office import GRACE_S
 from tests.sim.site_plan import ALL_RULES
 
 
@@ -15,6 +14,7 @@ class Watch:
         self._world = world
         self._cells = {}
         self.receipts = {}
+        self._seen = set()
 
     # ---- devices
 
@@ -41,13 +41,16 @@ class Watch:
         """A request of an honest gateway has its critical segments first."""
         if self._world.is_hostile_now():
             return
-        lanes = [parse_segment(raw).header.lane for raw in segments]
+        lanes = [peek(raw)[0] for raw in segments]
         if lanes != sorted(lanes):
             self._breaks("critical first", f"lanes {lanes} in one request")
 
     def answered(self, answer):
         """The office has answered: what it receipts is promised for ever."""
         for raw in answer.receipts:
+            if raw in self._seen:
+                continue
+            self._seen.add(raw)
             fields = parse_receipt(raw).fields
             place = (fields.device, fields.lane, fields.epoch)
             if self.receipts.get(place, -1) < fields.number:
@@ -96,20 +99,20 @@ class Watch:
 
     def silence_checked(self):
         """After each check every device that was not heard for the limit has an open finding, and no other."""
-        office = self._world.office
+        office, pace = self._world.office, self._world.pace
         if office.disk.fault is not None:
             return
         now = self._world.time.now
         open_ = office.store.devices_with_open_finding("silence")
         # A device that was not heard since the start counts from the first check of that start.
-        limit = 2 * HEARTBEAT_S + GRACE_S + CHECK_S
+        limit = 2 * pace.heartbeat_s + GRACE_S + pace.check_s
         for device in self._world.devices:
             heard = office.heard_s.get(device.identity.device, office.started_s)
             quiet_s = now - heard
             if quiet_s > limit + 2 and device.identity.device not in open_:
                 self._breaks("silence", f"{device.name} is quiet for {quiet_s:.0f} s and nobody says so")
             if (
-                quiet_s < CHECK_S / 2
+                quiet_s < pace.check_s / 2
                 and device.identity.device in open_
                 and office.heard_s.get(device.identity.device)
             ):

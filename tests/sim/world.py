@@ -5,16 +5,13 @@ python -m tests.sim 1234
 
 import asyncio
 import contextlib
-import logging
 import os
 import random
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent import app as agent_app
 from agent import journal as agent_journal
-from gateway import app as gateway_app
 from tests.sim import checks
 from tests.sim.clock import SimLoop, Time
 from tests.sim.device import SimDevice
@@ -24,6 +21,7 @@ from tests.sim.history import Crash, History
 from tests.sim.hostile import Hostile
 from tests.sim.network import Network, Weather
 from tests.sim.office import SimOffice
+from tests.sim.pace import Pace, keeping
 from tests.sim.plan import DAY_S, KINDS, draw
 from tests.sim.site_plan import GATEWAYS, identity
 from tests.sim.watch import Watch
@@ -48,8 +46,9 @@ class Result(NamedTuple):
 class World:
     """Everything of one run, by name."""
 
-    def __init__(self, seed, folder, days, devices, kinds):
+    def __init__(self, seed, folder, days, devices, kinds, pace=Pace()):  # noqa: B008 - it cannot change
         self.seed = seed
+        self.pace = pace
         self.days = days
         self.random = random.Random(f"world {seed}")
         self.time = Time()
@@ -282,26 +281,6 @@ class World:
 
 
 @contextlib.contextmanager
-def _in_simulation():
-    """While inside, a device does less often what costs a wake-up and finds nothing, and hosts write no logs.
-
-    It looks whether something is due every 50 s instead of every 50 ms, and records its health every half hour, not every minute;
-    a gateway saves its own every hour, not every other second.
-    """
-    kept = agent_app._SLEEP_MS, agent_app._HEALTH_MS, gateway_app.HEALTH_INTERVAL_S
-    levels = {name: logging.getLogger(name).level for name in ("gateway", "office_ingest")}
-    agent_app._SLEEP_MS, agent_app._HEALTH_MS, gateway_app.HEALTH_INTERVAL_S = 50_000, 1_800_000, 3600.0
-    for name in levels:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        agent_app._SLEEP_MS, agent_app._HEALTH_MS, gateway_app.HEALTH_INTERVAL_S = kept
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-
-
-@contextlib.contextmanager
 def _truth(history):
     """While inside, every segment that an agent is about to write is noted."""
     honest = agent_journal.Journal.commit
@@ -323,17 +302,17 @@ def _quiet(_loop, context):
         raise RuntimeError(f"a task of the simulation failed: {context.get('message')}") from error
 
 
-def run(seed, days=2.0, devices=5, kinds=KINDS, within=None):
+def run(seed, days=2.0, devices=5, kinds=KINDS, within=None, pace=Pace()):  # noqa: B008 - it cannot change
     """Run one world and return its Result. within: called with the world before it runs, for tests that plant a fault."""
     root = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="outstation-sim-", dir=root) as folder:
-        world = World(seed, Path(folder), days, devices, kinds)
+        world = World(seed, Path(folder), days, devices, kinds, pace)
         if within is not None:
             within(world)
         loop = SimLoop(world.time)
         loop.set_exception_handler(_quiet)
         with (
-            _in_simulation(),
+            keeping(pace),
             _truth(world.history),
             disks(world.disk_of),
             asyncio.Runner(loop_factory=lambda: loop) as runner,
