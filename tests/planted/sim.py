@@ -21,6 +21,7 @@ from agent.journal import Journal
 from agent.keystore import Keystore as DeviceKeystore
 from agent.recorder import Decider
 from agent.trial import Trial
+from gateway import store
 from gateway.store import Batch, Store
 from office_ingest.errors import StoreUnavailable
 from office_ingest.receive.ingest import Ingest
@@ -133,6 +134,11 @@ def fill_the_disk(put):
 def _small_store(world):
     for gateway in world.gateways:
         gateway.bytes_max = 1
+
+
+def free_nothing(put):
+    """Custody: keep what is receipted, too."""
+    put(store, "_release", lambda connection: 0)
 
 
 def receipt_what_failed(put):
@@ -387,6 +393,7 @@ FAULTS = {
     "hold_custody_in_memory": Fault(hold_custody_in_memory, "all is at rest"),
     "routine_first": Fault(routine_first, "critical first", ("part uplink",)),
     "fill_the_disk": Fault(fill_the_disk, "storage is bounded", ("part uplink",), _small_store),
+    "free_nothing": Fault(free_nothing, "storage is bounded"),
     "receipt_what_failed": Fault(receipt_what_failed, "nothing receipted is lost", ("disk of office",)),
     "receipt_over_gaps": Fault(receipt_over_gaps, "nothing receipted is lost", ("hostile",)),
     "take_custody_for_receipt": Fault(
