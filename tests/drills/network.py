@@ -4,6 +4,7 @@ One honest device goes on through all of it. Nothing of a stranger is stored, no
 memory stays what it was, and the honest device is served.
 """
 
+import asyncio
 import random
 import sqlite3
 import time
@@ -36,7 +37,7 @@ STOLEN = "stolen"
 
 @dataclass(frozen=True)
 class Size:
-    """How much of each is sent."""
+    """How much of each is sent. listen_s: how long whoever asked listens; per_s: samples a second of the honest device."""
 
     flood: int
     peers: int
@@ -45,6 +46,8 @@ class Size:
     nonsense: int
     calls: int
     held_open: int
+    listen_s: float = 5.0
+    per_s: int = 8
 
 
 SIZES = {
@@ -131,9 +134,10 @@ async def run(
 ):
     """Return a row for each drill. prepare(site): may change how its processes start; amounts: another Size."""
     captured = strangers.Captured()
-    makes = [Make("honest", per_s=8, has_log=True, drain_ms=drain_ms), Make(STOLEN)]
+    amounts = amounts or SIZES[size]
+    makes = [Make("honest", per_s=amounts.per_s, has_log=True, drain_ms=drain_ms), Make(STOLEN)]
     site = await lay_out(folder, makes, keep=captured)
-    ground = Ground(site, captured, amounts or SIZES[size], seed, say, drain_ms / 1000)
+    ground = Ground(site, captured, amounts, seed, say, drain_ms / 1000)
     rows = [Row(f"network {name}", _STORIES[name].__doc__.splitlines()[0], seed, size) for name in drills]
     prepare(site)
     try:
@@ -148,8 +152,7 @@ async def run(
 
 async def _story(ground, drills, rows):
     site = ground.site
-    await site.office.start()
-    await site.gateway.start()
+    await asyncio.gather(site.office.start(), site.gateway.start())
     honest = site.devices[0]
     await honest.start()
     await until(
@@ -205,13 +208,13 @@ def _opened(row, keystore):
 
 
 async def ask_strangely(ground, row):
-    """requests without keys, one from each socket; whatever comes back in five seconds is counted"""
+    """requests without keys, one from each socket; whatever comes back while they listen is counted"""
     datagrams = strangers.plain_requests()
     datagrams += [strangers.junk(ground.chance, ground.captured.requests) for _ in range(300)]
-    found = await strangers.ask(ground.port, datagrams, 5.0)
+    found = await strangers.ask(ground.port, datagrams, ground.size.listen_s)
     # A captured request is authenticated, and its answer may be an Echo challenge: it counts here all the same.
     found += await strangers.ask(
-        ground.port, [strangers.again(r, 9) for r in ground.captured.requests[:50]], 2.0
+        ground.port, [strangers.again(r, 9) for r in ground.captured.requests[:50]], ground.size.listen_s / 2
     )
     worst = max(traffic.ratio for traffic in found)
     row.done = {"requests": len(found), "answers": sum(traffic.answers for traffic in found)}

@@ -17,6 +17,7 @@ from tests.drills.rogue_gateway import CONTROL
 from tests.site.harness import stop_devices, stop_services, until, waiting
 from tools.drills.plan import CI
 from tools.drills.row import Row, Sign
+from tools.flashimage import read_image
 from tools.site_proof import prove_site
 
 # kind of lie -> what the office must notice it by; None: it does no harm, and there is nothing to notice
@@ -40,6 +41,8 @@ KINDS = {
 # Their rings are written from end to end while nobody has a receipt for them.
 FULL_RINGS = ("false_custody_full_ring", "forge_receipts")
 HEARTBEATS_MAX = 2
+# So many heartbeats of the honest device after a lie nobody waits any more for the office to notice it.
+HEARTBEATS_WAITED = 10
 SECONDS = {CI: (8.0, 25.0), "soak": (300.0, 320.0)}
 
 
@@ -98,11 +101,18 @@ class Watcher:
         return read(self.books, query, arguments, is_live=True)
 
     def is_all_noticed(self):
-        """Say whether every lie was told, and noticed if it can be."""
+        """Say whether every lie was told, and noticed if it can be, or too late in any case."""
         return all(
-            watch.kind == CONTROL or (watch.acts and (watch.sign_ms or KINDS[watch.kind] is None))
+            watch.kind == CONTROL
+            or (watch.acts and (watch.sign_ms or KINDS[watch.kind] is None or self._is_too_late(watch)))
             for watch in self.watches.values()
         )
+
+    def _is_too_late(self, watch):
+        query = "SELECT count(*) FROM heartbeats WHERE device = ? AND received_ms > ?"
+        honest = next((device for device, other in self.watches.items() if other.kind == CONTROL), None)
+        came = self._read_live(query, honest, watch.first_ms)
+        return bool(came) and came[0][0] > HEARTBEATS_WAITED
 
     def heartbeats(self, device, watch):
         """Return how many heartbeats of a device came to the office after the first lie and before the sign."""
@@ -114,6 +124,12 @@ class Watcher:
         while True:
             self.look()
             await asyncio.sleep(0.1)
+
+
+def are_rings_full(site):
+    """Say whether each device whose ring is to be full has given up the first that it sealed."""
+    rings = [read_image(device.folder / "flash.bin") for device in site.devices if device.name in FULL_RINGS]
+    return all(any(lane.segments[0].header.number > 0 for lane in ring.lanes) for ring in rings)
 
 
 def make(kind, drain_ms):
@@ -151,13 +167,14 @@ async def run(
 async def _story(site, watcher, honest, seconds, patience_s, say):
     looking = asyncio.create_task(watcher.keep_looking())
     try:
-        await site.office.start()
-        await site.gateway.start()
+        await asyncio.gather(site.office.start(), site.gateway.start())
         await asyncio.gather(*(device.start() for device in site.devices))
         say(f"a rogue gateway lies about {len(site.devices)} devices, each in its own way")
         began = time.monotonic()
         await asyncio.sleep(seconds[0])
-        while not watcher.is_all_noticed() and time.monotonic() - began < seconds[1]:
+        while time.monotonic() - began < seconds[1]:
+            if watcher.is_all_noticed() and are_rings_full(site):
+                break
             await asyncio.sleep(0.2)
     finally:
         looking.cancel()
@@ -168,8 +185,11 @@ async def _story(site, watcher, honest, seconds, patience_s, say):
     site.gateway.command = honest
     await site.gateway.start()
     await asyncio.sleep(1.0)
+    began = time.monotonic()
     await stop_devices(site)
-    await until(lambda: not waiting(site), "the gateway's outbox is not empty", patience_s)
+    # What a device waits for, the gateway does not wait for once more.
+    left_s = max(1.0, patience_s - (time.monotonic() - began))
+    await until(lambda: not waiting(site), "the gateway's outbox is not empty", left_s)
     await stop_services(site)
 
 

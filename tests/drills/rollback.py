@@ -12,7 +12,8 @@ from protocol.diagnostic import DiagnosticError
 from tests.drills.books import count, forged, read
 from tests.drills.field import Make, lay_out, plant, verify
 from tests.drills.rogue_gateway import CONTROL
-from tests.site.harness import stop_devices, stop_services, until, waiting
+from tests.site.harness import stop_devices, stop_services, until
+from tools.demo.story import waiting_by_device
 from tools.drills.plan import CI
 from tools.drills.row import Row, Sign
 from tools.flashimage import read_image
@@ -57,24 +58,21 @@ async def run(folder, size, seed, say, *, prepare=lambda site: None):
 
 
 async def _story(site, times, honest, say):
-    await site.office.start()
-    await site.gateway.start()
+    await asyncio.gather(site.office.start(), site.gateway.start())
     await asyncio.gather(*(device.start() for device in site.devices))
     say("the gateway's store is put back again and again")
     device = site.devices[-1]
     for _ in range(times):
-        await asyncio.sleep(PAUSE_S)
-        await _copy_store(site)
-        await asyncio.sleep(PAUSE_S)
-        await _put_store_back(site)
+        await _go_back(site)
     say("a device's flash is put back while a rogue gateway withholds receipts from it")
     flash, copy = device.folder / "flash.bin", site.folder / "flash.copy"
     await device.kill()
     shutil.copyfile(flash, copy)
+    held = _held(site)
     await device.start()
-    await asyncio.sleep(PAUSE_S)
+    await until(lambda: _held(site, is_live=True) > held, "the office gets nothing sealed after the copy")
     await device.kill()
-    await until(lambda: not waiting(site), "the gateway's outbox is not empty")
+    await until(lambda: not _untold(site), "the office does not answer")
     shutil.copyfile(copy, flash)
     await device.start()
     await until(lambda: _forks(site, is_live=True), "the office has found no fork", 20.0)
@@ -85,6 +83,30 @@ async def _story(site, times, honest, say):
     await stop_devices(site)
     # What contradicts the office's receipts stays at the gateway as evidence; all else is gone from there.
     await stop_services(site)
+
+
+async def _go_back(site):
+    """Put the store back to a copy in which segments of each honest device wait that the office has had since: they come again."""
+    site.uplink.cut()
+    kept = site.device_ids[: len(KEPT)]
+    database = site.gateway_folder / "gateway.db"
+    await until(lambda: set(kept) <= set(waiting_by_device(database)), "no segment waits at the gateway")
+    await _copy_store(site)
+    site.uplink.mend()
+    await until(lambda: not _untold(site), "the office does not answer")
+    await _put_store_back(site)
+    await until(lambda: not _untold(site), "the office does not answer a second time")
+
+
+def _untold(site):
+    """Return how many segments wait at the gateway of which the office has not said what it did with them."""
+    query = "SELECT count(*) FROM segments WHERE raw IS NOT NULL AND outcome IS NULL"
+    rows = read(site.gateway_folder / "gateway.db", query, is_live=True)
+    return rows[0][0] if rows else 1
+
+
+def _held(site, *, is_live=False):
+    return count(site.office_folder / "office.db", "segments", site.device_ids[-1], is_live=is_live)
 
 
 def _forks(site, *, is_live=False):
@@ -122,7 +144,8 @@ def _judge_store(row, site):
     row.doubled = sum(max(0, lane.held - lane.recorded) for lane in lanes)
     row.forged = len(forged(site.office_folder))
     row.figures["segments"] = sum(lane.segments for lane in lanes)
-    row.figures["duplicates_sent"] = read(books, "SELECT sum(duplicates) FROM tallies")[0][0]
+    row.figures["duplicates_sent"] = repeated = read(books, "SELECT sum(duplicates) FROM tallies")[0][0]
+    row.require(repeated > 0, "repeated", "no segment came to the office a second time")
     row.require(row.lost == 0, "lost", f"{row.lost} events on flash are not at the office")
     row.require(row.doubled == 0, "doubled", f"{row.doubled} events more at the office than on flash")
     row.require(row.forged == 0, "forged", f"{row.forged} segments are held that their device did not seal")
