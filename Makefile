@@ -4,7 +4,7 @@ PYTEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: demo site bench test sweep check canary sim drills soak wheel ui clean
+.PHONY: demo site bench test sweep check canary sim year drills soak wheel ui clean
 
 demo: $(READY)
 	@mkdir -p build
@@ -33,6 +33,9 @@ canary: $(READY)
 
 sim: $(READY)
 	$(BIN)/python -m tests.sim --seeds 0..200 --json build/sim.json
+
+year: $(READY)
+	$(BIN)/python -m tests.sim --year --json build/sim.json
 
 wheel: $(READY)
 	$(BIN)/python -m pytest -q -m wheel tests/tools/test_wheel.py

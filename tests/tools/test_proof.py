@@ -11,7 +11,7 @@ from protocol.diagnostic import FINDING, OK
 from tools.device_types import ROOT
 from tools.proof.__main__ import command
 from tools.proof.page import BEGIN, DRAIN, END, STORAGE, SURVIVAL, markdown, write_page
-from tools.proof.picture import bars, curve
+from tools.proof.picture import Curve, bars, curve, curves
 from tools.proof.rows import Tried, tried
 from tools.proof.sources import SOURCES, read_figures
 
@@ -36,7 +36,15 @@ DOCUMENTS = {
         "faults": {"cut flash": 4711},
         "machine": {"system": "Linux", "python": "3.11.7"},
         "command": ["python", "-m", "tests.sim", "--seeds", "0..200"],
-        "storage": [[0, 0], [24, 5000]],
+        "storage": {
+            "days": 9,
+            "points": [[1, 4096, 500, 7000], [9, 8192, 100, 9000]],
+            "outages": [[2, 3, "part office"]],
+            "ring_bytes_max": 49152,
+            "gateway_bytes_max": 900,
+            "events": 77,
+            "office_bytes_per_event": 26.5,
+        },
     },
     "cuts.json": {
         "sweep": {"journal": {"cuts": 2340, "second_cuts": 1170, "operations": 390}},
@@ -85,7 +93,7 @@ DOCUMENTS = {
         ],
     },
 }
-DOCUMENTS["drills.json"]["rows"][2]["figures"]["drain_curve"] = [[0, 419], [0.8, 0]]
+DOCUMENTS["drills.json"]["rows"][2]["figures"]["drain_curve"] = [[0, 419, None], [0.8, 0, 140]]
 
 
 def lay_build(tmp_path):
@@ -223,7 +231,16 @@ def test_curve_goes_from_its_first_point_to_its_last():
     places = re.search(r'points="([^"]+)"', svg)[1].split()
     heights = [float(place.split(",")[1]) for place in places]
     assert heights == sorted(heights)
-    assert (heights[0], heights[-1]) == (20.0, 200.0)
+    assert (heights[0], heights[-1]) == (28.0, 148.0)
+
+
+def test_curves_show_their_bound_and_leave_out_what_was_not_measured():
+    """A gap in the measure is a gap in the line; the bound is higher than all that keeps it."""
+    svg = curves("title", "days", [Curve("bytes", [(0, 10), (1, None), (2, 20)], 40.0)], [(0.5, 1.5)])
+
+    assert svg.count("<polyline") == 2
+    assert float(re.search(r'class="bound" x1="[^"]+" y1="([^"]+)"', svg)[1]) == 28.0
+    assert svg.count('class="band"') == 1
 
 
 def test_page_without_marks_is_not_written(build, page):

@@ -1,18 +1,18 @@
 """The figures as Markdown, between the marks of docs/proof.md, and the pictures beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tools.proof.picture import bars, curve
+from tools.proof.picture import Curve, bars, curves
 from tools.proof.rows import Tried, faults, tried
 from tools.proof.sources import Figures
 
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 SURVIVAL, DRAIN, STORAGE = "proof-survival.svg", "proof-drain.svg", "proof-storage.svg"
-# Where a run may have left a curve: a list of [x, y].
-_DRAIN_KEY, _STORAGE_KEY = "drain_curve", "storage"
+# Where the drill of an outage left its curve: a list of [seconds, segments that wait, milliseconds or None].
+_DRAIN_KEY = "drain_curve"
 
 
 def write_page(page: Path, pictures: Path, figures: Figures) -> None:
@@ -41,13 +41,34 @@ def draw(figures: Figures) -> dict[str, str]:
         (row["figures"][_DRAIN_KEY] for row in _drills(figures) if _DRAIN_KEY in row["figures"]), None
     )
     if drain:
-        drawn[DRAIN] = curve(
-            drain, "A backlog drains", "seconds since the uplink is back", "segments waiting"
-        )
-    storage = figures.held.get("sim", {}).get(_STORAGE_KEY)
-    if storage:
-        drawn[STORAGE] = curve(storage, "Storage over time", "virtual hours", "bytes")
+        drawn[DRAIN] = _drain(drain)
+    if "storage" in figures.held:
+        drawn[STORAGE] = _storage(figures.held["storage"])
     return drawn
+
+
+def _drain(points: list[Any]) -> str:
+    waiting = Curve("segments that wait at the gateway", [(point[0], point[1]) for point in points])
+    ages = [(point[0], point[2]) for point in points if len(point) > 2]
+    late = Curve("new events meanwhile: median ms from record to commit, over the last second", ages)
+    return curves(
+        "A backlog drains", "seconds since the uplink is back", [waiting, late] if ages else [waiting]
+    )
+
+
+def _storage(held: dict[str, Any]) -> str:
+    days, rings, gateways, offices = zip(*held["points"], strict=True)
+    drawn = [
+        Curve("device: bytes of its ring that hold something", _pairs(days, rings), held["ring_bytes_max"]),
+        Curve("gateway: bytes of its store", _pairs(days, gateways), held["gateway_bytes_max"]),
+        Curve("office: bytes of its database", _pairs(days, offices)),
+    ]
+    bands = [(begin, end) for begin, end, _ in held["outages"]]
+    return curves("Storage over time", "days; shaded: a line is cut", drawn, bands)
+
+
+def _pairs(days: Iterable[float], values: Iterable[float]) -> list[tuple[float, float | None]]:
+    return list(zip(days, values, strict=True))
 
 
 def _drills(figures: Figures) -> list[dict[str, Any]]:
@@ -141,9 +162,15 @@ def _curves(figures: Figures, drawn: dict[str, str]) -> Iterator[str]:
     if DRAIN in drawn:
         yield f"![A backlog drains](pictures/{DRAIN})"
     if STORAGE in drawn:
-        yield f"### Storage over time\n\n![Storage over time](pictures/{STORAGE})"
-    elif "sim" in figures.held:
-        yield "No picture of storage over time: `build/sim.json` holds no such series yet. That it stays bounded is checked in every world."
+        yield f"### Storage over time\n\n{_stored(figures.held['storage'])}\n\n![Storage over time](pictures/{STORAGE})"
+
+
+def _stored(held: dict[str, Any]) -> str:
+    cuts = ", ".join(f"{what} from day {begin:.0f} to {end:.0f}" for begin, end, what in held["outages"])
+    return (
+        f"One device, one gateway and the office for {held['days']} simulated days, {held['events']:,} events,"
+        f" {held['office_bytes_per_event']} bytes each at the office. Cut: {cuts}."
+    )
 
 
 def _plain(figures: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -1,20 +1,24 @@
-"""Pictures as SVG, drawn here: bars of what was tried, a curve of what drains. One file for a light page and a dark one."""
+"""Pictures as SVG, drawn here: bars of what was tried, curves of what drains and of what is stored. One file for a light page and a dark one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
+from typing import NamedTuple
 
 from tools.proof.rows import Tried
 
 WIDTH = 860
 _LEFT, _RIGHT, _TOP, _LINE = 250, 170, 34, 20
-_CURVE_HEIGHT, _CURVE_LEFT, _CURVE_FOOT = 240, 70, 40
+# Of one curve: from its head to its foot; the next one begins a panel lower.
+_HEAD, _FOOT, _PANEL, _BELOW = 28, 148, 164, 26
+_CURVE_LEFT, _CURVE_WIDTH = 90, WIDTH - 110
 _STYLE = """<style>
 text { font: 12px system-ui, sans-serif; fill: #24292f }
 .head { font-weight: 600 }
 .faint { fill: #57606a }
 .good { fill: #1a7f37 } .bad { fill: #cf222e }
 .bar { fill: #4184e4 } .line { fill: none; stroke: #4184e4; stroke-width: 2 } .axis { stroke: #8c959f; stroke-width: 1 }
+.bound { stroke: #bf8700; stroke-width: 1; stroke-dasharray: 5 4 } .band { fill: #8c959f; opacity: 0.22 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .faint { fill: #9198a1 } .good { fill: #3fb950 } .bad { fill: #f85149 }
 }
@@ -52,23 +56,71 @@ def bars(rows: Sequence[Tried]) -> str:
     return _svg(y + 10, "What was tried, how often, and what broke", body)
 
 
-def curve(points: Sequence[tuple[float, float]], title: str, across: str, up: str) -> str:
-    """Return a line through points (x, y), both axes from 0 to their greatest. across, up: what the axes are."""
-    most_x = max(x for x, _ in points) or 1.0
-    most_y = max(y for _, y in points) or 1.0
-    width, height = WIDTH - _CURVE_LEFT - 20, _CURVE_HEIGHT - _CURVE_FOOT - 20
-    foot = _CURVE_HEIGHT - _CURVE_FOOT
-    places = " ".join(
-        f"{_CURVE_LEFT + x / most_x * width:.1f},{foot - y / most_y * height:.1f}" for x, y in points
-    )
-    body = [
-        f'<polyline class="line" points="{places}"/>',
-        f'<line class="axis" x1="{_CURVE_LEFT}" y1="{foot}" x2="{_CURVE_LEFT + width}" y2="{foot}"/>',
-        f'<line class="axis" x1="{_CURVE_LEFT}" y1="20" x2="{_CURVE_LEFT}" y2="{foot}"/>',
-        _text(_CURVE_LEFT - 6, 26, f"{most_y:,.0f}", anchor="end"),
-        _text(_CURVE_LEFT - 6, foot, "0", anchor="end"),
-        _text(_CURVE_LEFT + width, foot + 16, f"{most_x:,.0f}", anchor="end"),
+class Curve(NamedTuple):
+    """up: what is measured. points: (x, y), y None where nothing was. bound: a line that y may not cross."""
+
+    up: str
+    points: Sequence[tuple[float, float | None]]
+    bound: float | None = None
+
+
+def curves(title: str, across: str, drawn: Sequence[Curve], bands: Sequence[tuple[float, float]] = ()) -> str:
+    """Return curves one above the other on one axis across, each from 0 to its greatest. bands: spans of it to shade."""
+    most_x = max(x for one in drawn for x, _ in one.points) or 1.0
+    body: list[str] = []
+    for place, one in enumerate(drawn):
+        body += _panel(one, place * _PANEL, most_x, bands)
+    foot = (len(drawn) - 1) * _PANEL + _FOOT
+    body += [
+        _text(_CURVE_LEFT + _CURVE_WIDTH, foot + 16, f"{most_x:,.4g}", anchor="end"),
         _text(_CURVE_LEFT, foot + 16, across, kind="faint"),
-        _text(_CURVE_LEFT + 6, 16, up, kind="faint"),
     ]
-    return _svg(_CURVE_HEIGHT, title, body)
+    return _svg(foot + _BELOW, title, body)
+
+
+def curve(points: Sequence[tuple[float, float]], title: str, across: str, up: str) -> str:
+    """Return one line through points (x, y), both axes from 0 to their greatest. across, up: what the axes are."""
+    return curves(title, across, [Curve(up, points)])
+
+
+def _panel(one: Curve, down: float, most_x: float, bands: Sequence[tuple[float, float]]) -> list[str]:
+    most_y = max([y for _, y in one.points if y is not None] + [one.bound or 0.0]) or 1.0
+    top, foot, right = down + _HEAD, down + _FOOT, _CURVE_LEFT + _CURVE_WIDTH
+
+    def across(x: float) -> float:
+        return _CURVE_LEFT + min(x, most_x) / most_x * _CURVE_WIDTH
+
+    def up(y: float) -> float:
+        return foot - y / most_y * (_FOOT - _HEAD)
+
+    body = [
+        f'<rect class="band" x="{across(a):.1f}" y="{top}" width="{across(b) - across(a):.1f}" height="{foot - top}"/>'
+        for a, b in bands
+    ]
+    for run in _runs(one.points):
+        places = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in run)
+        body.append(f'<polyline class="line" points="{places}"/>')
+    if one.bound is not None:
+        y = up(one.bound)
+        body.append(f'<line class="bound" x1="{_CURVE_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
+        body.append(_text(right, y - 5, "bound", kind="faint", anchor="end"))
+    return [
+        *body,
+        f'<line class="axis" x1="{_CURVE_LEFT}" y1="{foot}" x2="{right}" y2="{foot}"/>',
+        f'<line class="axis" x1="{_CURVE_LEFT}" y1="{top}" x2="{_CURVE_LEFT}" y2="{foot}"/>',
+        _text(_CURVE_LEFT - 6, top + 4, f"{most_y:,.0f}", anchor="end"),
+        _text(_CURVE_LEFT - 6, foot, "0", anchor="end"),
+        _text(_CURVE_LEFT, top - 8, one.up, kind="head"),
+    ]
+
+
+def _runs(points: Sequence[tuple[float, float | None]]) -> Iterator[list[tuple[float, float]]]:
+    run: list[tuple[float, float]] = []
+    for x, y in points:
+        if y is not None:
+            run.append((x, y))
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run

@@ -17,6 +17,7 @@ class Source(NamedTuple):
 
 SOURCES = (
     Source("sim", "sim.json", "", "make sim", "the simulation"),
+    Source("storage", "sim.json", "storage", "make year", "storage over a year"),
     Source("sweep", "cuts.json", "sweep", "python -m tests.cuts", "power cuts of the flash"),
     Source(
         "counters",
@@ -46,9 +47,15 @@ def read_figures(folder: Path) -> Figures:
     for source in SOURCES:
         path = folder / source.file
         document = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        part = document.get(source.key) if source.key else document
+        part = document.get(source.key) if source.key else _rest(document, source.file)
         if part:
             held[source.name] = part
         else:
             missing.append(source)
     return Figures(held, missing)
+
+
+def _rest(document: dict[str, Any], file: str) -> dict[str, Any]:
+    """Return what no other source has in that file."""
+    others = {source.key for source in SOURCES if source.file == file}
+    return {name: part for name, part in document.items() if name not in others}
