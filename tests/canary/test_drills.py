@@ -62,7 +62,7 @@ STRANGERS = {
 AMOUNTS = network.Size(
     flood=0,
     peers=0,
-    replays=20_000,
+    replays=12_000,
     malformed=500,
     nonsense=16,
     calls=60,
@@ -81,7 +81,7 @@ def _arguments(name):
         return {"kinds": LIES[name], "drain_ms": DRAIN_MS, "seconds": LIES_S}
     if part == "network":
         return {"drills": (STRANGERS[name],), "amounts": AMOUNTS, "drain_ms": DRAIN_MS}
-    return SHORT_OUTAGE if part == "outage" else {}
+    return SHORT_OUTAGE if part == "outage" else {"drain_ms": DRAIN_MS}
 
 
 def _distinct():

@@ -173,6 +173,8 @@ async def _story(ground, drills, rows):
         row.require(
             is_same and site.gateway.is_running and site.office.is_running, "alive", "a process ended"
         )
+        if not site.gateway.is_running:
+            raise site.gateway.failed("the gateway ended by itself")
     await site.devices[0].stop(2, 60.0)
     await until(lambda: not waiting(site), "the gateway's outbox is not empty", ground.patience_s)
     await stop_services(site)
