@@ -1,202 +1,136 @@
-"""Runs the device agent as a process of MicroPython's unix port: `unix_main.py device.json`.
+"""Runs a device as a process of MicroPython's unix port: `unix_main.py device.json`.
 
-A file is the flash, a recording the sensor, UDP the link. Exit codes: 0 stopped in order, 2 wrong settings, 70 power cut injected,
-71 kill point, 72 watchdog, 130 interrupted twice. See docs/operating/device.md.
+This is what a board's image is: it chooses the agent, and what lies beside it is the agent that the image was made with. Exit codes:
+0 stopped in order, 2 wrong settings, 70 power cut injected, 71 kill point, 72 watchdog, 130 interrupted twice.
+See docs/operating/device.md.
 """
 
-import asyncio
-import gc
-import hashlib
 import json
 import os
 import sys
-import time
 
-from agent.aes import Aes128
-from agent.app import Agent
-from agent.board import POWER, SOFTWARE, WATCHDOG, Board
-from agent.config import Config
-from agent.flash import FileFlash
-from agent.halt import KILL_POINT, POWER_CUT, halt
-from agent.image import fit_image
-from agent.links.udp import UdpLink
-from agent.schema import read_schema
-from agent.sensors.recording import Recording
+import vfs
 
+_ROOM_SUFFIX = ".agents"
+_PLACE = "/slot"
 _SETTINGS_EXIT = 2
-_WATCHDOG_EXIT = 72
-_INTERRUPTED_EXIT = 130
-_FOLDER_MARK = 0x4000
+_RESTART_EXIT = 73
+_RESET_BY_SOFTWARE = "2"
 
 
-class Points:
-    """Kill points by name: at the count-th time that one is reached the process ends, as under kill -9."""
+class Agents:
+    """The agents that releases brought, in a file beside the flash. choice: which runs in this boot."""
 
-    def __init__(self, counts: dict, flash):
-        self._left = dict(counts)
-        self._flash = flash
+    def __init__(self, items: dict):
+        from agent.flash import FileFlash, grow_image
+        from agent.halt import POWER_CUT, halt
+        from agent.rooms import ROOMS_SECTORS, Rooms
 
-    def reach(self, name: str) -> None:
-        """Pass a point, or end here."""
-        if name in self._left:
-            self._left[name] -= 1
-            if self._left[name] <= 0:
-                halt(KILL_POINT, self._flash)
+        self._items = items
+        path = items["flash"] + _ROOM_SUFFIX
+        with open(path, "ab"):
+            # A device that has room for agents from now on begins with two empty rooms.
+            pass
+        grow_image(path, ROOMS_SECTORS)
+        flash = FileFlash(path, ROOMS_SECTORS, on_cut=lambda: halt(POWER_CUT))
+        self.rooms = Rooms(flash, sys.implementation._mpy)
+        self.choice = _unset()
 
+    def start(self, rest: list) -> None:
+        """Choose the agent of this boot and let `import agent` find it. rest: where the image's modules lie."""
+        from agent.flash import FileFlash
+        from agent.starter import choose_agent, start_agent
 
-class RecordLog:
-    """Wall time of each event as it is recorded: measurement only, outside the journal."""
+        flash = FileFlash(self._items["flash"], self._sectors())
+        self.choice = choose_agent(flash, self.rooms, self._cause())
+        start_agent(self.choice, self.rooms, vfs.mount, rest)
 
-    def __init__(self, path: str):
-        self._file = open(path, "a")
+    def _sectors(self) -> int:
+        from agent.image import fit_image
 
-    def note(self, lane: int, order: int) -> None:
-        """Append one line: lane, order, unix milliseconds."""
-        # The port's file is unbuffered: a cut loses no line.
-        self._file.write("{} {} {}\n".format(lane, order, time.time_ns() // 1000000))
+        return fit_image(self._items["flash"], self._items["flash_sectors"])
 
-
-class ResetCause:
-    """Keeps why the process ended, as a board's reset register does: nothing written means that power was lost."""
-
-    def __init__(self, path: str):
-        self._path = path
-
-    def take(self) -> int:
-        """Return the cause of this boot, and forget it."""
+    def _cause(self) -> int:
         try:
-            with open(self._path) as file:
-                cause = int(file.read())
+            with open(self._items["flash"] + ".reset") as file:
+                return int(file.read())
         except (OSError, ValueError):
-            return POWER
-        os.remove(self._path)
-        return cause
+            return 0
 
-    def keep(self, cause: int) -> None:
-        """Note the cause for the next boot."""
-        with open(self._path, "w") as file:
-            file.write(str(cause))
+    def note_reset(self) -> None:
+        """Keep why the next boot happens, as a board's reset register does."""
+        with open(self._items["flash"] + ".reset", "w") as file:
+            file.write(_RESET_BY_SOFTWARE)
 
-
-def _sources(folder: str):
-    for entry in sorted(os.ilistdir(folder)):
-        path = folder + "/" + entry[0]
-        if entry[1] == _FOLDER_MARK:
-            for inner in _sources(path):
-                yield inner
-        elif path.endswith(".py"):
-            yield path
+    def tell(self, board) -> None:
+        """Say on a board which agent runs, and where others lie."""
+        choice = self.choice
+        board.rooms = self.rooms
+        board.agent = choice.digest()
+        board.is_counted = choice.is_counted
+        board.find_file = lambda digest: choice.find(self.rooms, digest)
 
 
-def agent_digest() -> bytes:
-    """Return SHA-256 over the agent's files, in the order of their names."""
-    digest = hashlib.sha256()
-    for path in _sources(__file__[: __file__.rindex("/") + 1] + "agent" if "/" in __file__ else "agent"):
-        with open(path, "rb") as file:
-            digest.update(file.read())
-    return digest.digest()
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def _flash(items: dict) -> FileFlash:
-    sectors = fit_image(items["flash"], items["flash_sectors"])
-    return FileFlash(items["flash"], sectors, on_cut=lambda: halt(POWER_CUT))
-
-
-async def _arm(flash, fault: dict) -> None:
-    """Cut the power on purpose: after so many more operations, counted from after_ms of real time on."""
-    await asyncio.sleep_ms(fault.get("after_ms", 0))
-    flash.cut_after(
-        fault["power_cut_operation"], fault["mode"], programs_only=fault.get("programs_only", False)
-    )
-
-
-def _starve(cause: ResetCause):
-    def starve(names) -> None:
-        print("watchdog: no sign of life from " + ", ".join(names))
-        cause.keep(WATCHDOG)
-        sys.exit(_WATCHDOG_EXIT)
-
-    return starve
-
-
-def build_board(items: dict, flash, cause: ResetCause) -> Board:
-    """Return the board that this machine is, from the items of device.json."""
-    schema = _read(items["schema"])
-    sensor = Recording(items["recording"], len(read_schema(schema)), items.get("recording_offset", 0))
-    link = UdpLink(items["link"]["host"], items["link"]["port"])
-    board = Board(
-        flash,
-        link,
-        sensor,
-        lambda action, value: None,
-        time.ticks_ms,
-        time.ticks_diff,
-        asyncio.sleep_ms,
-        os.urandom,
-        Aes128,
-        schema,
-        _read(items["bundle"]),
-    )
-    board.agent_digest = agent_digest()
-    board.free_heap = gc.mem_free
-    board.reset_cause = cause.take()
-    board.starve = _starve(cause)
-    board.point = Points(items.get("points") or {}, flash).reach
-    if items.get("record_log"):
-        board.note = RecordLog(items["record_log"]).note
-    return board
-
-
-async def _run(agent: Agent, flash, items: dict) -> None:
-    tasks = []
-    if items.get("stop_after_ms"):
-        tasks.append(asyncio.create_task(_stop_after(agent, items["stop_after_ms"])))
-    if items.get("fault"):
-        tasks.append(asyncio.create_task(_arm(flash, items["fault"])))
-    await agent.run()
-    for task in tasks:
-        task.cancel()
-
-
-async def _stop_after(agent: Agent, real_ms: int) -> None:
-    await asyncio.sleep_ms(real_ms)
-    agent.stop()
+def _unset():
+    return
 
 
 def main(path: str) -> int:
     """Run one device until it is told to stop; return the exit code."""
     with open(path) as file:
         items = json.load(file)
-    config = Config(items)
-    cause = ResetCause(items["flash"] + ".reset")
+    if not items.get("agents"):
+        import unix_device
+
+        return unix_device.main(items)
+    rest = list(sys.path)
+    while True:
+        code = _boot(items, rest)
+        if code is not None:
+            return code
+
+
+def _boot(items: dict, rest: list):
+    """Run one boot with the agent that is due; return the exit code, None: another boot begins."""
+    sys.path[:] = rest
+    agents = Agents(items)
     try:
-        flash = _flash(items)
+        agents.start(rest)
     except ValueError as error:
         print("{}; set flash_sectors as provisioned".format(error))
         return _SETTINGS_EXIT
-    agent = None
     try:
-        agent = Agent(config, build_board(items, flash, cause))
-        print("device {} runs, boot {}".format(items["device"], agent.boot))
-        asyncio.run(_run(agent, flash, items))
-    except KeyboardInterrupt:
-        asyncio.new_event_loop()
-        try:
-            if agent is None or agent.is_recording:
-                # Memory and flash may be apart: what a boot makes of the flash is right by construction.
-                cause.keep(SOFTWARE)
-                agent = Agent(config, build_board(items, flash, cause))
-            asyncio.run(agent.drain())
-        except KeyboardInterrupt:
-            # Somebody has no patience: what is sealed stays on flash, and is sent after the next start.
-            return _INTERRUPTED_EXIT
-    cause.keep(SOFTWARE)
-    return 0
+        import unix_device
+
+        return unix_device.main(items, agents)
+    except SystemExit as end:
+        if end.args[:1] != (_RESTART_EXIT,):
+            raise
+    except Exception as error:
+        if not agents.choice.is_counted:
+            raise
+        # An agent on trial: a board resets where its program ends, and at the third time the one before runs.
+        sys.print_exception(error)
+        agents.note_reset()
+    _forget()
+    return None
+
+
+def _forget() -> None:
+    """As after a reset: nothing of the boot before is in memory."""
+    if _is_mounted(_PLACE):
+        vfs.umount(_PLACE)
+    for name in list(sys.modules):
+        if name == "unix_device" or name == "agent" or name.startswith("agent."):
+            del sys.modules[name]
+
+
+def _is_mounted(place: str) -> bool:
+    try:
+        os.stat(place)
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -73,10 +73,10 @@ release_ahead_max = 1000
 rules_part_bytes_max = 4096
 model_part_bytes_max = 16384
 configuration_part_bytes_max = 4096
-# Index of an agent: 64 files of 60 bytes each fill a flash sector.
-agent_part_bytes_max = 4096
-agent_files_max = 64
-# One file as it travels, and all of them: what a slot of 30 sectors holds.
+# Index of an agent: 128 files of 64 bytes each fill two flash sectors.
+agent_part_bytes_max = 8192
+agent_files_max = 128
+# One file as it travels, and all of them: half as much again as today's agent.
 agent_file_bytes_max = 16384
 agent_bytes_max = 122880
 # A file's path in the index, bytes.

@@ -103,6 +103,7 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Annotated[str, Meta(min_length=1, max_length=64, description="kind of device")] = "sensor"
     cohort: Annotated[str, Meta(max_length=64, description="cohort of the device, empty for none")] = ""
     hardware: Annotated[str, Meta(min_length=1, max_length=64, description="hardware of the device")] = "unix"
+    agents: bool = False
     record_log: Path | None = None
     recording_offset: Annotated[int, Meta(ge=0, le=1 << 31)] = 0
     sample_ms: Annotated[int, Meta(ge=10, le=86_400_000)] = 36_000

@@ -31,7 +31,7 @@ _NEVER_ON_DEVICE = {
 # is handed one, so that no deadline uses wall time and every part can be simulated.
 _CLOCK_READERS = {
     *("gateway/clock.py", "gateway/cli.py", "office_ingest/clock.py", "office_ingest/cli.py"),
-    "firmware/unix_main.py",
+    "firmware/unix_device.py",
 }
 _CLOCKED = ("protocol/", "rules/", "firmware/", "gateway/", "office_ingest/")
 _CLOCK_READS = {

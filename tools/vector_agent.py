@@ -35,7 +35,7 @@ def _accept() -> list[dict]:
     cases: dict[str, list] = {
         "three files": INDEX,
         "one file, as short as can be": [1, 0, [_file("agent/a.mpy", 1)]],
-        "as many files as there may be": [1, 255, [_file(f"agent/m{at:02}.mpy", 1900) for at in range(64)]],
+        "as many files as there may be": [1, 255, [_file(f"agent/m{at:03}.mpy", 950) for at in range(128)]],
         "the longest path and the largest file": [1, 6, [_file(longest, 16384)]],
         "as many bytes as there may be": [1, 6, [_file(f"agent/m{at}.mpy", 15360) for at in range(8)]],
     }
@@ -69,7 +69,7 @@ def _reject() -> list[dict]:
         ("mpy: true", [1, True, files], MALFORMED, True),
         ("no files", [1, 6, []], MALFORMED, True),
         ("files: a map", [1, 6, {0: 0}], MALFORMED, True),
-        ("65 files", [1, 6, [_file(f"agent/m{at:02}.mpy", 9) for at in range(65)]], TOO_LARGE, True),
+        ("129 files", [1, 6, [_file(f"agent/m{at:03}.mpy", 9) for at in range(129)]], TOO_LARGE, True),
         ("an item too many", [*INDEX, None], MALFORMED, True),
         ("an item missing", INDEX[:2], MALFORMED, True),
         ("a map", {0: 1}, MALFORMED, True),
@@ -97,7 +97,7 @@ def _reject() -> list[dict]:
             | {"code": MALFORMED, "shape": not in_grammar}
         )
     over = {"name": "a byte after the end", "rule": _RULE, "hex": reference.cbor(INDEX) + b"\0"}
-    large = {"name": "4097 bytes", "rule": _RULE, "hex": reference.cbor(bytes(4094))}
+    large = {"name": "8193 bytes", "rule": _RULE, "hex": reference.cbor(bytes(8190))}
     return [*found, over | {"code": MALFORMED, "shape": True}, large | {"code": TOO_LARGE, "shape": True}]
 
 
@@ -110,7 +110,7 @@ def _with(*parts: list) -> list:
 
 
 def _manifests() -> list[dict]:
-    cases = {"with an agent": _with(_part(4096)), "with an agent alone": [*MANIFEST[:8], [_part(200)]]}
+    cases = {"with an agent": _with(_part(8192)), "with an agent alone": [*MANIFEST[:8], [_part(200)]]}
     return [
         {"name": name, "rule": "manifest", "fields": fields, "hex": reference.cbor(fields)}
         for name, fields in cases.items()
@@ -121,7 +121,7 @@ def _manifest_reject() -> list[dict]:
     cases: list[tuple[str, list, int, bool]] = [
         ("two agents", _with(_part(200), _part(200)), MALFORMED, False),
         ("an agent before the rules", [*MANIFEST[:8], [_part(200), *MANIFEST[8]]], MALFORMED, False),
-        ("an agent of 4097 bytes", _with(_part(4097)), TOO_LARGE, False),
+        ("an agent of 8193 bytes", _with(_part(8193)), TOO_LARGE, False),
         ("a part of kind 5", _with([5, bytes(32), 200]), MALFORMED, True),
     ]
     return [

@@ -19,7 +19,15 @@ Source: SPEC.md sections 12.3 and 12.6.
 """
 
 from agent.fetch import Fetch, NotThere
-from agent.incumbent import NO_SLOT, check_kinds, read_slot, reject, take_active
+from agent.incumbent import (
+    NO_SLOT,
+    check_files,
+    check_kinds,
+    index_digest,
+    read_slot,
+    reject,
+    take_active,
+)
 from agent.layout import SLOTS
 from agent.pages import FlashFault
 from agent.patience import Patience
@@ -60,15 +68,17 @@ class Adopter:
     """All adoptions of one boot. cell, slots; store(**changes): of the cell; settings: AdoptSettings.
 
     owner: the agent. It says: real_ms(), is_online(), pace() -> real ms of a (sample, heartbeat), may_adopt(), standing() ->
-    Standing, incumbent, take(body) -> Incumbent (None: the provisioned one), find(digest) -> a part's body that is here already.
+    Standing, incumbent, running_agent (digest of the index of the agent that runs, None: the image's), take(body) -> Incumbent
+    (None: the provisioned one), find(digest) -> the body of a part or file that is here already.
     It does: record_step(step, number, digest, detail), seal_steps() -> whether all that is recorded is durable,
-    install(incumbent), point(name).
+    install(incumbent), which restarts if another agent comes with it, point(name). rooms: where agents lie, None on a board without.
     """
 
-    def __init__(self, cell, store, slots, owner, settings):
+    def __init__(self, cell, store, slots, owner, settings, rooms=None):
         self._cell = cell
         self._store = store
         self._slots = slots
+        self._rooms = rooms
         self._owner = owner
         self._settings = settings
         self.state = IDLE
@@ -124,7 +134,7 @@ class Adopter:
     def next_request(self):
         """Return (path, options) of the next block to ask for, or None."""
         if self.state == IDLE and self._is_worth_asking(self._wanted):
-            self._fetch = Fetch(self._slots, self._free_slot(), self._wanted, self._owner.find)
+            self._fetch = Fetch(self._slots, self._free_slot(), self._wanted, self._owner.find, self._rooms)
             self._asked_ms = self._unsure_ms = 0
             self._whole_at = None
             self._move(FETCHING)
@@ -198,7 +208,7 @@ class Adopter:
         if release.manifest.number != self._fetch.number:
             text = "release {} came where {} was asked for"
             raise ProtocolError(PART, text.format(release.manifest.number, self._fetch.number))
-        check_kinds(release.manifest)
+        check_kinds(release.manifest, self._rooms)
         return release
 
     def _stage(self) -> None:
@@ -207,7 +217,13 @@ class Adopter:
         bodies = self._fetch.bodies()
         check_parts(release.manifest, bodies)
         newcomer = self._owner.take(bodies[0])
-        check_signers(release, widening(self._owner.incumbent.bundle, newcomer.bundle))
+        if len(bodies) > 1:
+            check_files(bodies[1], self._rooms, self._fetch.slot)
+            newcomer.agent = index_digest(bodies[1])
+        reasons = widening(self._owner.incumbent.bundle, newcomer.bundle)
+        if newcomer.agent != self._owner.running_agent:
+            reasons.append("another agent")
+        check_signers(release, reasons)
         self._owner.point("before_stage")
         if not self._fetch.is_staged:
             self._store(owed=[[adoption.STAGED, self._fetch.number, self._fetch.fetched]])
@@ -271,14 +287,17 @@ class Adopter:
 
     def _switch(self) -> None:
         slot, number = self._fetch.slot, self._fetch.number
-        held = read_slot(self._slots, slot)
+        held = read_slot(self._slots, slot, self._rooms)
         if held is None:
             self._refuse(PART)
             return
         newcomer = self._owner.take(held[2])
+        newcomer.agent = index_digest(held[3])
         self._owner.point("before_switch")
         owed = [[adoption.TRIAL, number, newcomer.bundle.version]]
-        self._store(release=[self._cell.release[0], slot, 1, number], owed=owed)
+        # Its first start is this one, or with another agent the one that the image will count.
+        starts = 1 if newcomer.agent == self._owner.running_agent else 0
+        self._store(release=[self._cell.release[0], slot, starts, number], owed=owed)
         self._settle()
         self._owner.install(newcomer)
         self._move(ON_TRIAL)
@@ -307,7 +326,7 @@ class Adopter:
 
     def _roll_back(self, reason: int) -> None:
         number = self._cell.release[3]
-        before, active, damage = take_active(self._cell, self._slots, self._owner.take)
+        before, active, damage = take_active(self._cell, self._slots, self._owner.take, self._rooms)
         owed = self._cell.owed + [[adoption.ROLLED_BACK, number, reason]] + damage
         self._owner.point("before_rollback")
         rejected = reject(self._cell, number, reason)

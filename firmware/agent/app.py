@@ -92,9 +92,16 @@ class Agent:
         self._cell = Cell(flash, CELL_SECTOR)
         self._cell.load()
         self._slots = Slots(flash)
-        self.incumbent, changes = choose_at_boot(self._cell, self._slots, self._board.reset_cause, self.take)
+        board = self._board
+        before = self._cell.release[:2]
+        self.incumbent, changes = choose_at_boot(
+            self._cell, self._slots, board.reset_cause, self.take, board.rooms, board.is_counted
+        )
         self._cell.store(boot=self._cell.boot + 1, **changes)
         self._clock.boot = self._cell.boot
+        if self.incumbent.agent != board.agent and self._cell.release[:2] != before:
+            # A trial or slot was found to be over in this boot, and another agent goes with what decides now.
+            board.restart()
 
     def _open_flash(self) -> None:
         board = self._board
@@ -163,7 +170,8 @@ class Agent:
 
     def _build_way_down(self) -> None:
         config = self._config
-        self._adopter = Adopter(self._cell, self._store, self._slots, self, config.adopt)
+        rooms = self._board.rooms
+        self._adopter = Adopter(self._cell, self._store, self._slots, self, config.adopt, rooms)
         key = downlink_key(self._keystore.downlink(), "command")
         self._commander = Commander(config.device, key, self._cell, self._store, self)
         self._exchange.errands = (self._commander, self._adopter)
@@ -328,7 +336,12 @@ class Agent:
         for body in (self.incumbent.body, self._board.bundle):
             if hashlib.sha256(body).digest() == digest:
                 return body
-        return None
+        return self._board.find_file(digest)
+
+    @property
+    def running_agent(self):
+        """Digest of the index of the agent that runs, None: the image's."""
+        return self._board.agent
 
     def pace(self) -> tuple:
         """Return how many real milliseconds lie between two samples, and between two heartbeats."""
@@ -340,6 +353,9 @@ class Agent:
 
     def install(self, incumbent: Incumbent) -> None:
         """Let other rules decide from the next sample on: gates keep their ticks, actuators their positions; a heartbeat says so."""
+        if incumbent.agent != self._board.agent:
+            # The cell says already which it is; a boot goes on from there.
+            self._board.restart()
         incumbent.engine.carry_gates(self.engine.state()[2])
         self.incumbent = incumbent
         self._has_sampled = False

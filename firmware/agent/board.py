@@ -8,6 +8,8 @@ class Board:
     ticks_ms(), ticks_diff(new, old): the real clock, may wrap. sleep_ms(n): awaitable. random_bytes(n): unpredictable.
     aes: makes the block cipher of protocol.aead from a key. schema, bundle: bytes. agent_digest: of the code that runs.
     reset_cause: why this boot happened (POWER..UNKNOWN). free_heap(): bytes. feed(), starve(names): the watchdog.
+    rooms: where agents lie (agent.rooms), None where there is no room; agent: digest of the index of the one that runs, None: the
+    image's; is_counted: the image counted this start of a trial. find_file(digest) -> a file of it as it travelled, or None. restart(): begins a new boot, and does not return.
     point(name): kill points of tests. note(lane, order): told of each event as it is recorded, or None.
     """
 
@@ -26,6 +28,11 @@ class Board:
         self.schema = schema
         self.bundle = bundle
         self.agent_digest = bytes(32)
+        self.rooms = None
+        self.agent = None
+        self.is_counted = False
+        self.find_file = _no_file
+        self.restart = _cannot_restart
         self.reset_cause = UNKNOWN
         self.free_heap = _nothing
         self.feed = _nothing
@@ -43,6 +50,14 @@ UNKNOWN = 3
 
 def _nothing() -> int:
     return 0
+
+
+def _no_file(digest: bytes) -> None:
+    return None
+
+
+def _cannot_restart() -> None:
+    raise RuntimeError("this board cannot restart itself")
 
 
 def _starve_nobody(names) -> None:

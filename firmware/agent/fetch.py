@@ -13,13 +13,16 @@ Source: SPEC.md sections 6 and 12.6; RFC 7959.
 
 import hashlib
 
-from agent.slots import PARTS_ROOM, part_places
+from agent.bodies import Bodies, check_length
+from agent.slots import PartsRoom
 from agent.unset import unset
 from protocol._const import const
+from protocol.agent_index import check_mpy, parse_agent_index
 from protocol.blockwise import decode_block, encode_block
 from protocol.coap import BLOCK2, CONTENT, ETAG, option
-from protocol.errors import MALFORMED, PART, TOO_LARGE, ProtocolError
+from protocol.errors import MALFORMED, PART, ProtocolError
 from protocol.limits import block_bytes, etag_bytes, release_bytes_max
+from protocol.manifest import AGENT
 
 # How often the release may turn out to be another one on the way: each time costs erases.
 _RESTARTS_MAX = const(3)
@@ -32,92 +35,93 @@ class NotThere(Exception):
 class Fetch:
     """One release on its way into a slot.
 
-    slots: Slots; slot: a free one. number: of the release. find(digest) -> the body of a part that this device holds
-    already, or None. fetched: bytes that came over the link. is_staged: the slot says so of this release, and its parts are whole.
+    slots: Slots; slot: a free one. number: of the release. find(digest) -> the body of a part or file that this device holds
+    already, or None. rooms: for agents, None where there are none. fetched: bytes that came over the link. is_staged: the slot
+    says so of this release, and its parts and files are whole.
     """
 
-    def __init__(self, slots, slot: int, number: int, find):
+    def __init__(self, slots, slot: int, number: int, find, rooms=None):
         self.slot = slot
         self.number = number
         self.fetched = 0
         self.is_staged = False
         self._slots = slots
         self._find = find
+        self._rooms = rooms
         self._at = 0
         self._etag = unset()
         self._restarts = 0
         self._size = unset()
+        self._kinds = []
         self._parts = unset()
-        self._places = []
-        self._part = 0
+        self._files = unset()
 
     def release(self):
         """Return the bytes of the release once it is whole, else None."""
         return None if self._size is None else self._slots.read_release(self.slot, self._size)
 
     def bodies(self):
-        """Return the bodies of all parts once they are whole, else None."""
-        if self._parts is None or self._part < len(self._parts):
+        """Return the bodies of all parts once they and the files that they name are whole, else None."""
+        if self._parts is None or not self._parts.is_done() or not self._has_files():
             return None
-        return [self._read(part) for part in range(len(self._parts))]
+        return [self._parts.body(part) for part in range(len(self._kinds))]
+
+    def _has_files(self) -> bool:
+        return AGENT not in self._kinds or (self._files is not None and self._files.is_done())
 
     def want_parts(self, parts: list) -> None:
-        """Go on with these parts: (kind, digest, size), of a release that was checked. Raises ProtocolError(TOO_LARGE)."""
-        places = part_places([part[2] for part in parts])
-        if places[-1] > PARTS_ROOM:
-            raise ProtocolError(
-                TOO_LARGE, "parts of {} bytes exceed a slot's {}".format(places[-1], PARTS_ROOM)
-            )
-        self._parts = parts
-        self._places = places
+        """Go on with these parts: (kind, digest, size), of a release that was checked. Raises ProtocolError."""
+        self._kinds = [part[0] for part in parts]
+        room = PartsRoom(self._slots, self.slot)
+        self._parts = Bodies([part[1:] for part in parts], room, self._find)
         held = self._slots.held(self.slot)
-        self.is_staged = held is not None and held.digest is not None and self._is_whole()
-        if self.is_staged:
+        if held is not None and held.digest is not None and self._parts.is_whole():
             # Nothing of it can be torn: not a sector is erased, nothing asked for.
-            self._part = len(parts)
+            self._parts.skip()
+            self.is_staged = self._begin_files(is_staged=True)
         else:
-            self._go_on_at(self._slots.resume_parts(self.slot))
+            self._parts.resume()
 
-    def _is_whole(self) -> bool:
-        parts = self._parts
-        return all(
-            [hashlib.sha256(self._read(part)).digest() == parts[part][1] for part in range(len(parts))]
-        )
-
-    def _go_on_at(self, place: int) -> None:
-        """Take up the parts at a place that begins a sector: everything before it is whole."""
-        while (
-            self._part < len(self._parts) and self._places[self._part] + self._parts[self._part][2] <= place
-        ):
-            self._part += 1
-        self._at = 0
-        if self._part < len(self._parts):
-            self._at = max(0, place - self._places[self._part])
+    def _begin_files(self, is_staged: bool) -> bool:
+        """Go on with the files of the agent that the parts name; return whether all are there as staged. Raises ProtocolError."""
+        if AGENT not in self._kinds:
+            return is_staged
+        if self._rooms is None:
+            raise ProtocolError(PART, "this board has no room for an agent")
+        index = parse_agent_index(self._parts.body(self._kinds.index(AGENT)))
+        check_mpy(index, self._rooms.mpy)
+        self._files = Bodies([file[1:] for file in index.files], self._rooms.room(self.slot), self._find)
+        if is_staged and self._files.is_whole():
+            self._files.skip()
+            return True
+        if is_staged:
+            # Damaged since: which of them, and what was written last, says nothing.
+            self._rooms.room(self.slot).clear()
+        self._files.resume()
+        return False
 
     def next_request(self):
-        """Return (path, options) of the next block to ask for, or None when there is nothing to ask for now."""
+        """Return (path, options) of the next block to ask for, or None when there is nothing to ask for now. Raises ProtocolError."""
         if self._size is None:
-            return self._request("r/{}".format(self.number))
+            return self._request("r/{}".format(self.number), self._at)
         if self._parts is None:
             return None
-        self._take_held()
-        if self._part == len(self._parts):
+        self._parts.take_held()
+        if not self._parts.is_done():
+            return self._request("r/{}/{}".format(self.number, self._parts.next), self._parts.at)
+        if self._files is None and AGENT in self._kinds:
+            self._begin_files(is_staged=False)
+        return None if self._files is None else self._next_file()
+
+    def _next_file(self):
+        self._files.take_held()
+        if self._files.is_done():
             return None
-        return self._request("r/{}/{}".format(self.number, self._part))
+        path = "r/{}/{}/{}".format(self.number, self._kinds.index(AGENT), self._files.next)
+        return self._request(path, self._files.at)
 
-    def _request(self, path: str):
-        return path, [(BLOCK2, encode_block(self._at // block_bytes, False, block_bytes))]
-
-    def _take_held(self) -> None:
-        """Copy parts that lie on this device already."""
-        while self._at == 0 and self._part < len(self._parts):
-            _kind, digest, size = self._parts[self._part]
-            body = self._find(digest)
-            if body is None:
-                return
-            for at in range(0, size, block_bytes):
-                self._slots.write_part(self.slot, self._places[self._part] + at, body[at : at + block_bytes])
-            self._part += 1
+    def _request(self, path: str, at: int):
+        return path, [(BLOCK2, encode_block(at // block_bytes, False, block_bytes))]
 
     def take(self, response) -> None:
         """Take the answer to what next_request() asked for.
@@ -127,24 +131,13 @@ class Fetch:
         """
         if response.code != CONTENT:
             raise NotThere
-        is_more, etag = self._check_block(response)
+        bodies = self._parts if self._files is None else self._files
+        is_more, etag = _check_block(response, self._at if self._size is None else bodies.at)
         self.fetched += len(response.payload)
         if self._size is None:
             self._take_release(response.payload, is_more, etag)
         else:
-            self._take_part(response.payload, is_more, etag)
-
-    def _check_block(self, response) -> tuple:
-        value, etag = option(response.options, BLOCK2), option(response.options, ETAG)
-        if value is None or etag is None or len(etag) != etag_bytes:
-            raise ProtocolError(MALFORMED, "an answer without its block or tag")
-        number, is_more, size = decode_block(value)
-        length = len(response.payload)
-        if (number, size) != (self._at // block_bytes, block_bytes):
-            raise ProtocolError(MALFORMED, "block {} of {} bytes was not asked for".format(number, size))
-        if not 0 < length <= block_bytes or (is_more and length != block_bytes):
-            raise ProtocolError(MALFORMED, "a block of {} bytes".format(length))
-        return is_more, etag
+            bodies.take(response.payload, is_more, etag)
 
     def _take_release(self, block: bytes, is_more: bool, etag: bytes) -> None:
         if self._etag is None:
@@ -153,7 +146,7 @@ class Fetch:
         elif etag != self._etag:
             self._restart()
             return
-        _check_length(self._at + len(block), is_more, release_bytes_max)
+        check_length(self._at + len(block), is_more, release_bytes_max)
         self._slots.write_release(self.slot, self._at, block)
         self._at += len(block)
         if not is_more:
@@ -164,7 +157,7 @@ class Fetch:
         self._etag = etag
         held = self._slots.held(self.slot)
         if held is None or (held.number, held.etag) != (self.number, etag):
-            self._slots.begin(self.slot, self.number, etag)
+            self._begin()
             return False
         if held.size is not None:
             return self._find_whole(held.size)
@@ -176,8 +169,15 @@ class Fetch:
             self._size = size
             return True
         # Damaged since: fetched anew.
-        self._slots.begin(self.slot, self.number, self._etag)
+        self._begin()
         return False
+
+    def _begin(self) -> None:
+        if self._rooms is not None:
+            # Before the page that says what the slot holds, so that at no cut the files of another release lie under it.
+            self._slots.void(self.slot)
+            self._rooms.room(self.slot).clear()
+        self._slots.begin(self.slot, self.number, self._etag)
 
     def _restart(self) -> None:
         self._restarts += 1
@@ -196,25 +196,16 @@ class Fetch:
         self._slots.note_whole(self.slot, size)
         self._size = size
 
-    def _take_part(self, block: bytes, is_more: bool, etag: bytes) -> None:
-        _kind, digest, size = self._parts[self._part]
-        if etag != digest[:etag_bytes]:
-            raise ProtocolError(PART, "part {} is not the one of its manifest".format(self._part))
-        _check_length(self._at + len(block), is_more, size)
-        self._slots.write_part(self.slot, self._places[self._part] + self._at, block)
-        self._at += len(block)
-        if is_more:
-            return
-        if self._at != size or hashlib.sha256(self._read(self._part)).digest() != digest:
-            raise ProtocolError(PART, "part {} is not the one of its manifest".format(self._part))
-        self._part += 1
-        self._at = 0
 
-    def _read(self, part: int) -> bytes:
-        return self._slots.read_part(self.slot, self._places[part], self._parts[part][2])
-
-
-def _check_length(end: int, is_more: bool, limit: int) -> None:
-    """Check that a body that has come to end, and goes on if is_more, stays within its limit. Raises TOO_LARGE."""
-    if end > limit or (is_more and end >= limit):
-        raise ProtocolError(TOO_LARGE, "a body of more than {} bytes".format(limit))
+def _check_block(response, expected: int) -> tuple:
+    """Return (whether more blocks follow, the tag of the body) of an answer with the block at byte expected. Raises MALFORMED."""
+    value, etag = option(response.options, BLOCK2), option(response.options, ETAG)
+    if value is None or etag is None or len(etag) != etag_bytes:
+        raise ProtocolError(MALFORMED, "an answer without its block or tag")
+    number, is_more, size = decode_block(value)
+    length = len(response.payload)
+    if (number, size) != (expected // block_bytes, block_bytes):
+        raise ProtocolError(MALFORMED, "block {} of {} bytes was not asked for".format(number, size))
+    if not 0 < length <= block_bytes or (is_more and length != block_bytes):
+        raise ProtocolError(MALFORMED, "a block of {} bytes".format(length))
+    return is_more, etag

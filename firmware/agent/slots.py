@@ -147,13 +147,39 @@ class Slots:
         raise FlashFault("no page of slot {} keeps its bytes".format(slot))
 
     def _write(self, first: int, at: int, data: bytes) -> None:
-        assert at % block_bytes == 0
-        offset = first * SECTOR_BYTES + at
-        pages = (len(data) + PAGE_BYTES - 1) // PAGE_BYTES
-        padded = data + _BLANK_BYTE * (pages * PAGE_BYTES - len(data))
-        self._flash.program(offset, padded)
-        if self._flash.read(offset, len(padded)) != padded:
-            raise FlashFault("flash at {} does not keep its bytes".format(offset))
+        write_pages(self._flash, first * SECTOR_BYTES + at, data)
+
+
+class PartsRoom:
+    """The parts of one slot, as agent.bodies wants a room."""
+
+    size = PARTS_ROOM
+
+    def __init__(self, slots: Slots, slot: int):
+        self._slots = slots
+        self._slot = slot
+
+    def write(self, at: int, data: bytes) -> None:
+        """Write the next bytes at a whole block."""
+        self._slots.write_part(self._slot, at, data)
+
+    def read(self, at: int, size: int) -> bytes:
+        """Return size bytes from place at on."""
+        return self._slots.read_part(self._slot, at, size)
+
+    def resume(self) -> int:
+        """Return how much is whole; what may be torn is erased."""
+        return self._slots.resume_parts(self._slot)
+
+
+def write_pages(flash, offset: int, data: bytes) -> None:
+    """Program data at a whole block, padded to whole pages, and read it back. Raises FlashFault."""
+    assert offset % block_bytes == 0
+    pages = (len(data) + PAGE_BYTES - 1) // PAGE_BYTES
+    padded = data + _BLANK_BYTE * (pages * PAGE_BYTES - len(data))
+    flash.program(offset, padded)
+    if flash.read(offset, len(padded)) != padded:
+        raise FlashFault("flash at {} does not keep its bytes".format(offset))
 
 
 def has_slots(flash) -> bool:

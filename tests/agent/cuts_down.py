@@ -14,13 +14,24 @@ from agent.flash import PowerCut, RamFlash
 from agent.incumbent import read_slot
 from agent.slots import Slots
 from protocol import adoption
+from protocol.agent_index import AgentIndex, encode_agent_index
 from protocol.event import ACTION, COMMAND, DECISION
 from protocol.keys import CRITICAL
-from tests.agent.desk import BUNDLE
+from protocol.manifest import AGENT, RULES
+from tests.agent.desk import BUNDLE, MPY
 from tests.agent.release_bench import demo_bundle_again, faulting_bundle, make_command, make_release
 from tests.agent.test_app import _check_evidence_of, _is_complete
 from tests.agent.way_down import BODY, NUMBER, adoptions, make_desk
 
+# Files as they travel: what is in them matters to who imports them, not here.
+FILES = [bytes([at]) * (700 + 300 * at) for at in range(1, 4)]
+INDEX = encode_agent_index(
+    AgentIndex(
+        MPY & 255,
+        [(f"agent/m{at}.mpy", hashlib.sha256(body).digest(), len(body)) for at, body in enumerate(FILES)],
+    )
+)
+NEW_AGENT = hashlib.sha256(INDEX).digest()
 FAULTY = faulting_bundle(5, after=1)
 SECOND = demo_bundle_again(6)
 _SECONDS_AFTER = 2.5
@@ -64,6 +75,20 @@ def _adopted_twice():
     return desk, seconds
 
 
+def updating(rules=BODY):
+    """A device about to fetch another agent, restart with it, and confirm it."""
+    release = make_release(NUMBER, [rules, INDEX], ("release", "recovery"), kinds=[RULES, AGENT])
+    desk, _ = adopting(release)
+    desk.settings["agents"] = True
+    desk.gateway.files[NUMBER] = FILES
+    return desk, 1.4
+
+
+def updating_in_vain():
+    """The same with rules that fault in the trial: the agent before runs again, after another restart."""
+    return updating(FAULTY)
+
+
 def commanding():
     """Two commands: an actuator and a setting."""
     desk = make_desk(heartbeat_ms=100, exchange_idle_ms=10)
@@ -89,8 +114,9 @@ class Watch:
             f"a floor went back from {self.floor} to {floor}"
         )
         self.floor = floor
+        rooms = desk.rooms() if desk.settings.get("agents") else None
         for slot in cell.release[:2]:
-            assert slot == -1 or read_slot(Slots(flash), slot) is not None, (
+            assert slot == -1 or read_slot(Slots(flash), slot, rooms) is not None, (
                 f"slot {slot} decides and is not whole"
             )
 
@@ -166,6 +192,19 @@ def check_rolled_back(desk):
     assert (desk.cell().version_floor, desk.cell().rejected) == (0, NUMBER)
 
 
+def check_updated(desk):
+    """The new rules run under the new agent, or, where cuts used up the trial's starts, the old under the image's."""
+    check_adopted(desk)
+    is_kept = desk.cell().version_floor == NUMBER
+    assert desk.agent.running_agent == (NEW_AGENT if is_kept else None)
+
+
+def check_updated_in_vain(desk):
+    """The old rules run under the image's agent."""
+    check_rolled_back(desk)
+    assert desk.agent.running_agent is None
+
+
 def check_replaced(desk):
     """The next release decides, or the confirmed one before it."""
     check_adopted(desk, 9, SECOND, demo_bundle_again(5))
@@ -190,4 +229,6 @@ STORIES = {
     "rolling_back": (rolling_back, check_rolled_back),
     "replacing": (replacing, check_replaced),
     "commanding": (commanding, check_commanded),
+    "updating": (updating, check_updated),
+    "updating_in_vain": (updating_in_vain, check_updated_in_vain),
 }

@@ -3,12 +3,14 @@
 import hashlib
 
 from agent.app import Agent
-from agent.board import Board
+from agent.board import SOFTWARE, Board
 from agent.cell import Cell
 from agent.config import Config
 from agent.flash import PowerCut, RamFlash
 from agent.keystore import Keystore
 from agent.layout import SLOTS_SECTORS
+from agent.rooms import ROOMS_SECTORS, Rooms
+from agent.starter import choose_agent
 from protocol.aes_host import Aes128
 from protocol.cbor import dumps
 from protocol.keys import seal_start, view_start
@@ -28,6 +30,9 @@ RATCHETS = (view_start(VIEW_ROOT, 1), view_start(VIEW_ROOT, 2))
 SCHEMA = dumps([1, [["flow", "l/s", -2, 0, 30000, 0], ["air", "Cel", -1, -400, 1400, 0]]])
 BUNDLE = demo_bundle(version=4, schema=hashlib.sha256(SCHEMA).digest()[:8])
 SAMPLE_MS = 36_000
+# What MicroPython says of the format of its compiled files.
+MPY = 0x306
+_FAILED_STARTS_MAX = 9
 SCALE = 1000
 
 
@@ -47,6 +52,34 @@ class Story:
 
 class KillPoint(Exception):
     """A named point was reached for the chosen time."""
+
+
+class Restart(Exception):
+    """The device restarts itself."""
+
+
+class SamePower(RamFlash):
+    """A second part on one power: its operations count among those of the first, and a cut takes both."""
+
+    def __init__(self, first, sectors, image):
+        super().__init__(sectors, image)
+        self._first = first
+
+    def _check(self, offset, n, unit):
+        self.is_dead = self._first.is_dead
+        super()._check(offset, n, unit)
+
+    def _is_cut(self, is_program):
+        return self._first._is_cut(is_program)
+
+    def _part_of_program(self, old, new):
+        return self._first._part_of_program(old, new)
+
+    def _part_of_erase(self, old):
+        return self._first._part_of_erase(old)
+
+    def _die(self):
+        self._first._die()
 
 
 class Desk:
@@ -71,6 +104,12 @@ class Desk:
         self.agent = None
         self.bundle = BUNDLE
         self.reset_cause = 0
+        # With `agents` among the settings, there is room for agents that releases bring.
+        self.rooms_image = bytearray(b"\xff" * (ROOMS_SECTORS * RamFlash.sector_bytes))
+        self.restarts = 0
+        # Digest of an agent that ends before it can say anything; how often one did.
+        self.broken = b""
+        self.failed_starts = 0
         self.settings = {
             "device": DEVICE.hex(),
             "link": {"kid": KID.hex(), "secret": SECRET.hex()},
@@ -104,9 +143,11 @@ class Desk:
                 self.flash.is_dead = True
                 raise KillPoint(name)
 
-    def _board(self):
+    def _board(self, cut=None):
         # Power comes back: what is in the cells stays, the rest of the part is new.
         self.flash = RamFlash(self.flash.sectors, self.flash.image)
+        if cut is not None:
+            self.flash.cut_after(*cut)
         board = Board(
             self.flash,
             self.gateway,
@@ -125,7 +166,36 @@ class Desk:
         board.feed = self._feed
         board.starve = self._starve
         board.note = lambda lane, order: self.recorded.append((lane, order))
+        if self.settings.get("agents"):
+            self._choose_agent(board)
         return board
+
+    def rooms(self):
+        """Return where agents lie, as one who looks at it without the device."""
+        return self._rooms(self.flash_again())
+
+    def flash_again(self):
+        """Return the flash as it is after a reset."""
+        return RamFlash(self.flash.sectors, self.flash.image)
+
+    def _rooms(self, first):
+        return Rooms(SamePower(first, ROOMS_SECTORS, self.rooms_image), MPY)
+
+    def _choose_agent(self, board):
+        board.rooms = self._rooms(self.flash)
+        choice = choose_agent(self.flash, board.rooms, self.reset_cause)
+        board.agent, board.is_counted = choice.digest(), choice.is_counted
+        board.find_file = lambda digest: choice.find(board.rooms, digest)
+        board.restart = self._restart
+        if board.agent == self.broken:
+            self.failed_starts += 1
+            assert self.failed_starts < _FAILED_STARTS_MAX, "a trial is started without end"
+            self._restart()
+
+    def _restart(self):
+        self.restarts += 1
+        self.reset_cause = SOFTWARE
+        raise Restart
 
     def boot(self):
         """Start the agent; return it."""
@@ -141,16 +211,20 @@ class Desk:
 
         Returns the exception that ended it early: KillPoint, PowerCut or None.
         """
-        try:
-            virtual_time.run(self.clock, self._run(seconds, cut, late_s))
-        except (KillPoint, PowerCut) as end:
-            return end
-        return None
+        until = self.clock.now + seconds
+        while True:
+            try:
+                virtual_time.run(self.clock, self._run(max(0.0, until - self.clock.now), cut, late_s))
+            except (KillPoint, PowerCut) as end:
+                return end
+            except Restart:
+                # What is left of the operations until the cut counts on.
+                cut = None if cut is None else (self.flash._left, *cut[1:])
+                continue
+            return None
 
     async def _run(self, seconds, cut, late_s):
-        board = self._board()
-        if cut is not None:
-            self.flash.cut_after(*cut)
+        board = self._board(cut)
         self.agent = Agent(Config(self.settings), board)
         self.clock.now += late_s
         for after_s, function in self.later:

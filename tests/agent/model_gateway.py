@@ -80,6 +80,9 @@ class ModelGateway:
         self.gives_time = True
         self.time_error_ms = 5
         self.releases = {}
+        # number -> files of the agent that the release brings, as they travel; files_sent: which were asked for, block by block.
+        self.files = {}
+        self.files_sent = []
         self.wanted = None
         self.commands = {}
         self.newest = None
@@ -192,6 +195,9 @@ class ModelGateway:
         if words[0] not in self.releases:
             return coap.NOT_FOUND, [], b""
         release, bodies = self.releases[words[0]]
+        if len(words) == 3:
+            self.files_sent.append(words[2])
+            return block_of(self.files[words[0]][words[2]], number, size)
         return block_of(release if len(words) == 1 else bodies[words[1]], number, size)
 
     def name_what_waits(self, answer):

