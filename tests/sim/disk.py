@@ -70,8 +70,10 @@ class _Connection(sqlite3.Connection):
     is_dead = False
 
     def execute(self, sql, *parameters):
-        self._meet(sql)
-        return super().execute(sql, *parameters)
+        # A hundred thousand times in a world.
+        if self.is_dead or (self.disk is not None and self.disk.fault is not None):
+            self._meet(sql)
+        return _EXECUTE(self, sql, *parameters)
 
     def executemany(self, sql, *parameters):
         self._meet(sql)
@@ -94,6 +96,7 @@ class _Connection(sqlite3.Connection):
 
 
 _CONNECT = sqlite3.connect
+_EXECUTE = sqlite3.Connection.execute
 
 
 @contextlib.contextmanager
