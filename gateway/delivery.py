@@ -47,7 +47,8 @@ class Delivery:
     def _body(self, device: bytes, numbers: list[int | None]) -> Body | None:
         if len(numbers) == 1:
             return self._shelf.release(device, numbers[0] or 0)
-        return self._shelf.part(device, numbers[0] or 0, numbers[1] or 0) if len(numbers) == 2 else None
+        at = tuple(number or 0 for number in numbers[1:])
+        return self._shelf.part(device, numbers[0] or 0, at)
 
     def _block(self, body: Body, value: bytes | None) -> Reply:
         try:

@@ -15,7 +15,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.errors import BodyRefused
+from gateway.release_bodies import index_of, named_bodies
 from gateway.store_down import COMMAND_BYTES_MAX, StoreDown, command_bytes
+from protocol.agent_index import check_file
 from protocol.command import Command, parse_command
 from protocol.errors import ProtocolError
 from protocol.limits import etag_bytes, release_bytes_max
@@ -29,12 +31,12 @@ COMMANDS_MAX = 4096
 
 
 class Lacking(NamedTuple):
-    """A body that is wanted and not here. path: at the office; bytes_max: no honest one is longer; number, part: which, None for the release itself."""
+    """A body that is wanted and not here. path: at the office; bytes_max: no honest one is longer; number, at: which, () for the release itself."""
 
     path: str
     bytes_max: int
     number: int
-    part: int | None
+    at: tuple[int, ...]
 
 
 class Body(NamedTuple):
@@ -100,7 +102,7 @@ class Shelf:
         after = {**self._wanted, **wanted}
         gone = [number for number in self._releases if number not in after.values()]
         kept = [release for number, release in self._releases.items() if number not in gone]
-        needed = {part[1] for release in kept for part in release.manifest.parts}
+        needed = {body.digest for release in kept for body in named_bodies(release, self._parts)}
         gone_parts = [digest for digest in self._parts if digest not in needed]
         await self._store.replace(wanted, waiting, gone, gone_parts)
         self._wanted = {device: number for device, number in after.items() if number}
@@ -155,12 +157,12 @@ class Shelf:
         for number in sorted(set(self._wanted.values())):
             release = self._releases.get(number)
             if release is None:
-                found.append(Lacking(f"/v1/releases/{number}", release_bytes_max, number, None))
+                found.append(Lacking(f"/v1/releases/{number}", release_bytes_max, number, ()))
                 continue
-            for index, (_, digest, size) in enumerate(release.manifest.parts):
+            for at, digest, size in named_bodies(release, self._parts):
                 if digest not in self._parts and digest not in named:
                     named.add(digest)
-                    found.append(Lacking(f"/v1/parts/{digest.hex()}", size, number, index))
+                    found.append(Lacking(f"/v1/parts/{digest.hex()}", size, number, at))
         return found
 
     async def put(self, lacking: Lacking, raw: bytes) -> None:
@@ -173,19 +175,27 @@ class Shelf:
                 await self._put(lacking, raw)
 
     async def _put(self, lacking: Lacking, raw: bytes) -> None:
-        if lacking.part is None:
+        if not lacking.at:
             release = self._checked_release(lacking.number, raw)
             await self._store.put_release(lacking.number, raw)
             self._releases[lacking.number] = release
             return
         release = self._releases[lacking.number]
         try:
-            check_part(release.manifest, lacking.part, raw)
+            self._check_body(release, lacking.at, raw)
         except ProtocolError as error:
             raise BodyRefused(str(error)) from None
-        digest = release.manifest.parts[lacking.part][1]
+        digest = next(one.digest for one in named_bodies(release, self._parts) if one.at == lacking.at)
         await self._store.put_part(digest, raw)
         self._parts[digest] = raw
+
+    def _check_body(self, release: Release, at: tuple[int, ...], raw: bytes) -> None:
+        if len(at) == 1:
+            check_part(release.manifest, at[0], raw)
+            return
+        index = index_of(self._parts[release.manifest.parts[at[0]][1]])
+        assert index is not None, "a file is lacking of what is no index"
+        check_file(index, at[1], raw)
 
     def _checked_release(self, number: int, raw: bytes) -> Release:
         try:
@@ -201,7 +211,9 @@ class Shelf:
     def deliverable(self, device: bytes) -> int | None:
         """Return the number of the release that a device is to have, once all of it is here; None before, or if there is none."""
         release = self._releases.get(self._wanted.get(device, 0))
-        if release is None or any(part[1] not in self._parts for part in release.manifest.parts):
+        if release is None or any(
+            one.digest not in self._parts for one in named_bodies(release, self._parts)
+        ):
             return None
         return release.manifest.number
 
@@ -213,12 +225,13 @@ class Shelf:
         """Return a release if it is the one that this device is to have, and whole here."""
         return _body(self._releases[number].raw) if self._is_for(device, number) else None
 
-    def part(self, device: bytes, number: int, index: int) -> Body | None:
-        """Return a part of that release."""
+    def part(self, device: bytes, number: int, at: tuple[int, ...]) -> Body | None:
+        """Return a part of that release, or a file of its agent. at: (part,) or (part, file)."""
         if not self._is_for(device, number):
             return None
-        parts = self._releases[number].manifest.parts
-        return _body(self._parts[parts[index][1]]) if index < len(parts) else None
+        named = named_bodies(self._releases[number], self._parts)
+        digest = next((one.digest for one in named if one.at == at), None)
+        return None if digest is None else _body(self._parts[digest])
 
     def command(self, device: bytes, at_least: int) -> bytes | None:
         """Return the waiting command of the lowest number at or above one, or None."""

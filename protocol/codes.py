@@ -16,6 +16,16 @@ class Explanation(NamedTuple):
 
 
 CODES = {
+    "agent-archive": Explanation(
+        "The archive of an agent is damaged, or something else",
+        "A release takes an agent from a file that holds an index and the compiled files that it names; this one does not, or a file is not the one of the index.",
+        "Write it anew: outstation device build-agent FOLDER --out FILE.",
+    ),
+    "agent-source": Explanation(
+        "The agent cannot be compiled",
+        "MicroPython's compiler is not installed, or it refuses a file; the message says which and why.",
+        "Install it with pip install 'outstation[agent]', or mend the file, and build again.",
+    ),
     "address-unusable": Explanation(
         "A service cannot listen on its address",
         "Another process listens there, the address is not one of this machine, or the port needs more rights.",
@@ -112,6 +122,11 @@ CODES = {
         "The image of a board was not built",
         "The compiler or a tool of MicroPython's build ended with an error; the message holds its last lines.",
         "Mend what they name, or remove the build folder and MicroPython's tree in the cache, and build again.",
+    ),
+    "image-flash": Explanation(
+        "A device does not fit the flash of its board",
+        "Its window and its settings have a place each on the emulated board's flash, and one is longer than that.",
+        "Provision the device with fewer flash_sectors, or take a shorter recording.",
     ),
     "image-packages-missing": Explanation(
         "System packages that an image needs are not here",

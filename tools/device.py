@@ -264,6 +264,47 @@ def run(config: Path, as_json: bool) -> None:
     os.execve(command[0], command, micropython_environment())  # noqa: S606 -- no shell, on purpose
 
 
+@device.command("build-agent")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("agent.cbor"),
+    show_default=True,
+    help="Write the archive here.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def build_agent(folder: Path | None, out: Path, as_json: bool) -> None:
+    """Compile the agent in FOLDER for a release, by default the one of this installation.
+
+    Then: outstation release build --agent FILE. Devices fetch only the files that differ from those they run.
+    """
+    from office_ingest.govern.agent import encode_agent
+    from tools.agent_files import CannotCompile, compile_agent
+
+    try:
+        agent = compile_agent(folder or firmware_folder() / "agent")
+    except CannotCompile as error:
+        raise DiagnosticError(
+            Diagnostic("agent-source", str(error), str(folder or ""), fix=error.fix), USAGE
+        ) from None
+    raw = encode_agent(agent)
+    out.write_bytes(raw)
+    if as_json:
+        document = {
+            "file": str(out),
+            "agent": agent.digest().hex(),
+            "files": len(agent.bodies),
+            "bytes": len(raw),
+        }
+        emit("outstation.device-build-agent", 1, document)
+        return
+    click.echo(
+        f"{out}: agent {agent.digest().hex()[:16]}, {len(agent.bodies)} files, {len(raw):,} bytes as they travel"
+    )
+    click.echo(f"next: outstation release build --agent {out}")
+
+
 @device.command("journal")
 @click.argument("flash", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

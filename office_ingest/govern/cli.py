@@ -15,6 +15,7 @@ from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, USAGE, Diagnostic, Diagn
 from protocol.report import emit
 
 if TYPE_CHECKING:
+    from office_ingest.govern.agent import AgentFiles
     from office_ingest.govern.shelf import Shelf, Shelved
 
 
@@ -84,6 +85,14 @@ def succeed(folder: Path, config: Path, as_json: bool) -> None:
     "--number", type=click.IntRange(1, 0xFFFFFFFF), help="The release's number; the next if left out."
 )
 @click.option(
+    "--agent",
+    type=FILE,
+    help="The agent that it brings: outstation device build-agent. The one before if left out.",
+)
+@click.option(
+    "--image-agent", is_flag=True, help="Go back to the agent that the devices' image was made with."
+)
+@click.option(
     "--reset", type=(click.IntRange(0, 0xFFFFFFFF),) * 2, help="Lowest and highest floor that it resets."
 )
 @SETTINGS_AND_JSON
@@ -102,6 +111,8 @@ def build(config: Path, as_json: bool, **asked: Any) -> None:
             days=asked["days"],
             reset=asked["reset"],
             number=asked["number"],
+            agent=_agent(asked["agent"], asked["image_agent"]),
+            keeps_agent=not asked["image_agent"],
         )
         try:
             built = build_release(shelf, request, now_ms())
@@ -318,6 +329,27 @@ def _show(held: "Shelved", as_json: bool, *, next_step: str = "", remaining: int
         click.echo(f"  this key has {remaining} signatures left")
     if next_step:
         click.echo(f"next: {next_step}")
+
+
+def _agent(path: Path | None, is_image: bool) -> "AgentFiles | None":
+    from office_ingest.govern.agent import ARCHIVE_BYTES_MAX, parse_agent
+    from protocol.errors import ProtocolError
+
+    if path is None:
+        return None
+    if is_image:
+        raise click.UsageError("--agent and --image-agent exclude each other")
+    try:
+        with path.open("rb") as file:
+            return parse_agent(file.read(ARCHIVE_BYTES_MAX + 1))
+    except ProtocolError as error:
+        found = Diagnostic(
+            "agent-archive",
+            f"this is no archive of an agent: {error.text}",
+            str(path),
+            fix="write it anew: outstation device build-agent FOLDER --out FILE",
+        )
+        raise DiagnosticError(found, USAGE) from None
 
 
 def _as_json(held: "Shelved") -> dict[str, Any]:

@@ -4,11 +4,12 @@ import hashlib
 from typing import NamedTuple
 
 from office_ingest.errors import OfficeError
+from office_ingest.govern.agent import AgentFiles, agent_of, agent_of_newest
 from office_ingest.govern.shelf import Shelf, Shelved
 from office_ingest.govern.signer import Signer
 from protocol.envelope import RELEASE, check_succession
 from protocol.errors import ProtocolError
-from protocol.manifest import DEVICES, RULES, Manifest, encode_manifest
+from protocol.manifest import AGENT, DEVICES, RULES, Manifest, encode_manifest
 from rules.bundle import Bundle, read_bundle
 from rules.widening import NAMES, widening
 
@@ -24,6 +25,7 @@ class ReleaseRefused(OfficeError):
 class Request(NamedTuple):
     """What a person asks for. target: (DEVICES, [8 bytes ...]), (COHORT, name) or (KIND, name); rules: a bundle's bytes;
     source: what the person wrote, of which the digest is kept; reset: floors (low, high) or None; number: None for the next.
+    agent: what the release brings; keeps_agent: without one, that of the newest release for the same devices, else the image's.
     """
 
     target: tuple[int, list[bytes] | str]
@@ -34,6 +36,8 @@ class Request(NamedTuple):
     days: int = 30
     reset: tuple[int, int] | None = None
     number: int | None = None
+    agent: AgentFiles | None = None
+    keeps_agent: bool = True
 
 
 def build_release(shelf: Shelf, request: Request, now_ms: int) -> Shelved:
@@ -44,7 +48,9 @@ def build_release(shelf: Shelf, request: Request, now_ms: int) -> Shelved:
     try:
         bundle = read_bundle(request.rules)
         number = shelf.next_number() if request.number is None else request.number
-        manifest = encode_manifest(_manifest(request, bundle, number, now_ms))
+        before = agent_of_newest(shelf, request.target)
+        agent = before if request.agent is None and request.keeps_agent else request.agent
+        manifest = encode_manifest(_manifest(request, bundle, agent, number, now_ms))
     except ProtocolError as error:
         raise ReleaseRefused(f"no device would take it: {error}") from None
     if not shelf.has_schema(bundle.schema):
@@ -52,15 +58,18 @@ def build_release(shelf: Shelf, request: Request, now_ms: int) -> Shelved:
     if shelf.get(number) is not None:
         raise ReleaseRefused(f"release {number} is there already")
     reasons = _widens(shelf, request, bundle)
+    if agent != before:
+        reasons.append("another agent than the newest release for these devices")
     shelf.keep_bundle(request.rules)
-    shelf.add(manifest, [request.rules], reasons, now_ms)
+    bodies = [request.rules] if agent is None else [request.rules, agent.part]
+    shelf.add(manifest, bodies, reasons, now_ms, [] if agent is None else agent.bodies)
     built = shelf.get(number)
     assert built is not None
     return built
 
 
 def revert_release(shelf: Shelf, number: int, author: str, now_ms: int) -> Shelved:
-    """Put an unsigned release with the rules of an earlier one on the shelf and return it. Raises ReleaseRefused.
+    """Put an unsigned release with the rules and the agent of an earlier one on the shelf and return it. Raises ReleaseRefused.
 
     A device never goes below its floor, so a step back is a new number with the old body.
     """
@@ -72,7 +81,8 @@ def revert_release(shelf: Shelf, number: int, author: str, now_ms: int) -> Shelv
     if body is None:
         raise ReleaseRefused(f"release {number} carries no rules")
     m = held.manifest
-    request = Request(m.target, m.hardware, body, body, author)
+    agent = agent_of(shelf, m)
+    request = Request(m.target, m.hardware, body, body, author, agent=agent, keeps_agent=False)
     return build_release(shelf, request, now_ms)
 
 
@@ -105,8 +115,12 @@ def check_follows(shelf: Shelf, public: bytes) -> None:
     raise ReleaseRefused("no key that this office knows names this one as its successor")
 
 
-def _manifest(request: Request, bundle: Bundle, number: int, now_ms: int) -> Manifest:
-    part = (RULES, hashlib.sha256(request.rules).digest(), len(request.rules))
+def _manifest(
+    request: Request, bundle: Bundle, agent: AgentFiles | None, number: int, now_ms: int
+) -> Manifest:
+    parts = [(RULES, hashlib.sha256(request.rules).digest(), len(request.rules))]
+    if agent is not None:
+        parts.append((AGENT, agent.digest(), len(agent.part)))
     return Manifest(
         number,
         request.target,
@@ -115,7 +129,7 @@ def _manifest(request: Request, bundle: Bundle, number: int, now_ms: int) -> Man
         (max(0, now_ms - _BEFORE_MS), now_ms + request.days * _DAY_MS),
         (request.author, now_ms, hashlib.sha256(request.source).digest()),
         request.reset,
-        [part],
+        parts,
     )
 
 

@@ -23,7 +23,7 @@ from protocol.adoption import (
     TRIAL,
 )
 from protocol.errors import NAMES
-from protocol.manifest import COHORT, DEVICES, RULES, Manifest
+from protocol.manifest import AGENT, COHORT, DEVICES, RULES, Manifest
 
 
 class RolloutRefused(OfficeError):
@@ -58,6 +58,11 @@ def is_meant(manifest: Manifest, device: bytes, traits: Traits) -> bool:
         meant = named == (traits.cohort if kind == COHORT else traits.kind)
     fits = not traits.schema or traits.schema[:8] == manifest.schema
     return meant and fits and traits.hardware in manifest.hardware
+
+
+def brings_agent(manifest: Manifest) -> bool:
+    """Say whether a release brings an agent."""
+    return any(kind == AGENT for kind, _, _ in manifest.parts)
 
 
 def rules_digest(manifest: Manifest) -> bytes | None:
@@ -118,7 +123,7 @@ class Rollouts:
         """Return the body of a part of a release that a gateway may have, or None."""
         for rollout in self._down.rollouts():
             held = self._shelf.get(rollout.number)
-            named = held is not None and digest in [part[1] for part in held.manifest.parts]
+            named = held is not None and digest in self._shelf.digests(held)
             if named and self.is_for_site(rollout.number, gateway):
                 return self._shelf.part(digest)
         return None
@@ -190,6 +195,8 @@ def progress_of(
     wanted = rollouts.wanted_by(identity, traits)
     is_wanted = wanted is not None and wanted.number == held.number
     runs = digest is not None and digest == rules_digest(held.manifest)
+    # A heartbeat names the rules alone: where another agent comes with them, the device must have said that it kept it.
+    runs = runs and (not brings_agent(held.manifest) or (step is not None and step.step == CONFIRMED))
     why = "" if runs else _why_not(step, is_wanted=is_wanted, is_heard=heard_ms is not None)
     return Progress(identity, name, site, is_wanted, runs, version, digest, heard_ms, step, why)
 

@@ -2,12 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from office_ingest.storage.sqlite import SqliteStore
+from protocol.agent_index import parse_agent_index
 from protocol.envelope import key_id, parse_envelope
 from protocol.lms import leaf_of
-from protocol.manifest import Manifest, encode_release, parse_manifest
+from protocol.manifest import AGENT, Manifest, encode_release, parse_manifest
+
+# A file of an agent among the parts: no kind of part.
+AGENT_FILE = -1
 
 
 class Root(NamedTuple):
@@ -94,8 +99,15 @@ class Shelf:
             0
         ]
 
-    def add(self, manifest: bytes, bodies: list[bytes], widens: list[str], now_ms: int) -> None:
-        """Put an unsigned release and its parts on the shelf. Raises sqlite3.IntegrityError if the number is taken."""
+    def add(
+        self,
+        manifest: bytes,
+        bodies: list[bytes],
+        widens: list[str],
+        now_ms: int,
+        files: Sequence[bytes] = (),
+    ) -> None:
+        """Put an unsigned release, its parts and the files of its agent on the shelf. Raises sqlite3.IntegrityError if the number is taken."""
         said = parse_manifest(manifest)
         digest = hashlib.sha256(manifest).digest()
         with self._store.transaction():
@@ -103,6 +115,10 @@ class Shelf:
                 self._store.connection.execute(
                     "INSERT OR IGNORE INTO release_parts VALUES (?, ?, ?)", (part_digest, kind, body)
                 )
+            self._store.connection.executemany(
+                "INSERT OR IGNORE INTO release_parts VALUES (?, ?, ?)",
+                [(hashlib.sha256(body).digest(), AGENT_FILE, body) for body in files],
+            )
             self._store.connection.execute(
                 "INSERT INTO releases VALUES (?, ?, ?, ?, ?)",
                 (said.number, digest, manifest, json.dumps(widens), now_ms),
@@ -140,6 +156,15 @@ class Shelf:
             "SELECT number FROM releases ORDER BY number DESC"
         ).fetchall()
         return [held for (number,) in numbers if (held := self.get(number)) is not None]
+
+    def digests(self, held: Shelved) -> list[bytes]:
+        """Return the digests of all bodies of a release: its parts, and the files of an agent."""
+        found = [digest for _, digest, _ in held.manifest.parts]
+        for kind, digest, _ in held.manifest.parts:
+            index = self.part(digest) if kind == AGENT else None
+            if index is not None:
+                found += [file[1] for file in parse_agent_index(index).files]
+        return found
 
     def part(self, digest: bytes) -> bytes | None:
         """Return a part's body, or None."""

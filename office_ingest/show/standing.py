@@ -6,12 +6,12 @@ look are read; the sentence that says why is made for the devices of one page.
 
 from typing import Any, NamedTuple
 
-from office_ingest.govern.rollout import Progress, Rollouts, is_meant, progress_of, rules_digest
+from office_ingest.govern.rollout import Progress, Rollouts, brings_agent, is_meant, progress_of, rules_digest
 from office_ingest.govern.shelf import Shelf, Shelved
 from office_ingest.show.snapshot import Row, Snapshot
 from office_ingest.storage.downward import Adoption, Downward, Traits
 from office_ingest.storage.sqlite import SqliteStore
-from protocol.adoption import REFUSED, ROLLED_BACK
+from protocol.adoption import CONFIRMED, REFUSED, ROLLED_BACK
 
 _KEPT_MAX = 4
 
@@ -35,6 +35,7 @@ class Standing:
     def __init__(self, held: Shelved):
         self._held = held
         self._rules = rules_digest(held.manifest)
+        self._brings_agent = brings_agent(held.manifest)
         self._cast = -1
         self._meant: dict[bytes, Traits] = {}
         self._steps: dict[bytes, Adoption] = {}
@@ -77,7 +78,9 @@ class Standing:
         return parts
 
     def _runs(self, row: Row) -> bool:
-        return row.digest is not None and row.digest == self._rules
+        step = self._steps.get(row.device)
+        is_kept = not self._brings_agent or (step is not None and step.step == CONFIRMED)
+        return row.digest is not None and row.digest == self._rules and is_kept
 
     def _failed(self, row: Row) -> bool:
         step = self._steps.get(row.device)

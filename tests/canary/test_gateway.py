@@ -3,6 +3,7 @@
 import pytest
 
 from tests.gateway import (
+    test_agents,
     test_collector,
     test_delivery,
     test_kill,
@@ -162,6 +163,11 @@ CAUGHT_BY = {
             use("tmp_path"), *test_store_repair.DAMAGED_TEXTS[0]
         ),
     ),
+    "name_an_agent_before_its_files": (
+        "assert",
+        lambda name, use: test_agents.check_files_are_lacking(use("tmp_path")),
+    ),
+    "believe_an_agents_files": ("assert", lambda name, use: test_agents.check_other_file(use("tmp_path"))),
     "repair_for_a_mistake": (
         "assert",
         lambda name, use: test_store_repair.check_mistaken_step(use("tmp_path")),

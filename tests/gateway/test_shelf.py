@@ -106,10 +106,10 @@ def check_damaged_body(folder):
 
     async def body(store, shelf):
         lacking = shelf.lacking()
-        assert [one.part for one in lacking] == [0]
+        assert [one.at for one in lacking] == [(0,)]
         assert shelf.deliverable(device_id()) is None
         await shelf.put(lacking[0], BODY)
-        assert shelf.part(device_id(), 7, 0).raw == BODY
+        assert shelf.part(device_id(), 7, (0,)).raw == BODY
 
     run(folder, body)
 
@@ -316,7 +316,7 @@ def test_full_disk_leaves_the_shelf_as_it_was(tmp_path):
                 await shelf.put(shelf.lacking()[0], raw)
 
         assert shelf.deliverable(device_id(2)) is None
-        assert shelf.part(device_id(), 7, 0).raw == BODY
+        assert shelf.part(device_id(), 7, (0,)).raw == BODY
         await shelf.replace([(device_id(2), 0)], [])
         assert await store.add_segment(parse_segment(segment(0))) == STORED
 
@@ -355,12 +355,12 @@ def test_part_that_two_releases_name_is_fetched_once(tmp_path):
         twin, _ = make_release(9, [BODY], kinds=[MODEL])
         await shelf.replace([(device_id(1), 7), (device_id(2), 9)], [])
         for raw in (RELEASE, twin):
-            await shelf.put(next(one for one in shelf.lacking() if one.part is None), raw)
+            await shelf.put(next(one for one in shelf.lacking() if one.at == ()), raw)
         (lacking,) = shelf.lacking()
         await shelf.put(lacking, BODY)
         await shelf.replace([(device_id(1), 0)], [])
 
-        assert shelf.part(device_id(2), 9, 0).raw == BODY
+        assert shelf.part(device_id(2), 9, (0,)).raw == BODY
 
     run(tmp_path, body)
 

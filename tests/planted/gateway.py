@@ -14,6 +14,7 @@ from gateway import uplink as uplink_module
 from gateway.delivery import Delivery
 from gateway.links import udp
 from gateway.reconcile import Lane
+from gateway.release_bodies import named_bodies
 from gateway.sessions import Opened, Session, Sessions
 from gateway.shelf import Shelf
 from gateway.store import FORKED, STORED, Store
@@ -378,3 +379,19 @@ def overlook_columns(patch):
         for name, checks in store_check._CHECKS
     )
     patch(store_check, "_CHECKS", steps)
+
+
+@fault
+def name_an_agent_before_its_files(patch):
+    """A release is named to its device although files of its agent are on their way."""
+    patch(
+        shelf_module,
+        "named_bodies",
+        lambda release, held: [one for one in named_bodies(release, held) if len(one.at) == 1],
+    )
+
+
+@fault
+def believe_an_agents_files(patch):
+    """A file is kept as it came."""
+    patch(shelf_module, "check_file", lambda index, at, body: None)
