@@ -4,7 +4,7 @@ PYTEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: demo site bench test sweep check canary sim year drills soak wheel ui clean
+.PHONY: demo site bench test sweep check canary sim image hil year drills soak wheel ui clean
 
 demo: $(READY)
 	@mkdir -p build
@@ -43,6 +43,13 @@ wheel: $(READY)
 ui: $(READY)
 	@test -x /usr/bin/chromium || { echo "Chromium is missing. Install it with: sudo apt-get install chromium"; exit 2; }
 	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile -m browser tests/ui
+
+image: $(READY)
+	$(BIN)/python -m tools.image mps2_an385
+
+hil: $(READY)
+	@mkdir -p build
+	$(BIN)/python -m pytest -q -rs hil_tests --figures build/hil.json
 
 drills: $(READY)
 	@mkdir -p build

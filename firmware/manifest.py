@@ -4,45 +4,21 @@
 metadata(version="0.1.0")
 
 PROTOCOL = (
-    *(
-        "__init__.py",
-        "_const.py",
-        "adoption.py",
-        "aead.py",
-        "blockwise.py",
-        "cbor.py",
-        "coap.py",
-        "columns.py",
-    ),
-    *(
-        "command.py",
-        "envelope.py",
-        "errors.py",
-        "event.py",
-        "event_shape.py",
-        "keys.py",
-        "limits.py",
-        "lms.py",
-    ),
-    *("mac.py", "manifest.py", "messages.py", "oscore.py", "ranges.py", "segment.py", "shape.py", "slipmux.py"),
+    "__init__ _const adoption aead agent_index blockwise cbor coap columns command envelope errors event event_shape "
+    "keys limits lms mac manifest messages oscore ranges segment shape slipmux"
 )
-RULES = (
-    *(
-        "__init__.py",
-        "adopt.py",
-        "bundle.py",
-        "engine.py",
-        "grammar.py",
-        "guard.py",
-        "limits.py",
-        "translate.py",
-    ),
-    *("tree.py", "value.py", "widening.py"),
-)
+RULES = "__init__ adopt bundle engine grammar guard limits translate tree value widening"
 
-# opt=1 removes asserts, which find our own mistakes on the desk, and keeps line numbers for tracebacks.
-package("protocol", base_path="..", files=PROTOCOL, opt=1)
-package("rules", base_path="..", files=RULES, opt=1)
-package("agent", opt=1)
-module("boot.py", opt=1)
-module("main.py", opt=1)
+
+def files(names):
+    return tuple(name + ".py" for name in names.split())
+
+
+# opt=1 removes asserts, which find our own mistakes on the desk, and keeps line numbers for tracebacks. A development image
+# keeps them: the tests that run on it expect them.
+options.defaults(opt=1)
+package("protocol", base_path="..", files=files(PROTOCOL), opt=options.opt)
+package("rules", base_path="..", files=files(RULES), opt=options.opt)
+package("agent", opt=options.opt)
+module("boot.py", opt=options.opt)
+module("main.py", opt=options.opt)

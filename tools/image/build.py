@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -84,22 +85,46 @@ def _mpy_cross(source: Source) -> Path:
 
 
 def _make(source: Source, cross: Path, board: str, folder: Path, development: bool) -> None:
-    port = source.folder / "ports" / "qemu"
     place = firmware_folder() / "boards" / board
     objects = folder / "objects"
     # make sees changed sources, but not changed settings.
-    settings = [source.folder, source.sha256, development, (place / "mpconfigboard.mk").read_text()]
+    files = [place / "mpconfigboard.mk", *place.glob("manifest*.py"), firmware_folder() / "manifest.py"]
+    settings = [source.folder, source.sha256, development, *(path.read_text() for path in sorted(files))]
     mark = hashlib.sha256(repr(settings).encode()).hexdigest()
     if not (folder / "settings").is_file() or (folder / "settings").read_text() != mark:
         shutil.rmtree(objects, ignore_errors=True)
     (folder / "settings").write_text(mark)
-    _run(
-        [
-            *("make", "-C", str(port), _jobs(), f"BOARD={board}", f"BOARD_DIR={place}", f"BUILD={objects}"),
-            *(f"DEVELOPMENT={int(development)}", f"MICROPY_MPYCROSS={cross}", "MICROPY_MPYCROSS_DEPENDENCY="),
-        ]
-    )
+    objects.mkdir(parents=True, exist_ok=True)
+    with _without_blanks(source.folder, firmware_folder().parent, objects) as (tree, ours, build):
+        _run(
+            [
+                *("make", "-C", str(tree / "ports" / "qemu"), _jobs(), f"BOARD={board}", f"BUILD={build}"),
+                *(f"BOARD_DIR={ours / 'firmware' / 'boards' / board}", f"DEVELOPMENT={int(development)}"),
+                *(
+                    f"MICROPY_MPYCROSS={tree / cross.relative_to(source.folder)}",
+                    "MICROPY_MPYCROSS_DEPENDENCY=",
+                ),
+            ]
+        )
     shutil.copyfile(objects / "firmware.elf", folder / "firmware.elf")
+
+
+@contextmanager
+def _without_blanks(*paths: Path) -> Iterator[list[Path]]:
+    """Give paths that make can read: where one has a blank in it, links that have none, the same ones each time."""
+    if not any(character.isspace() for path in paths for character in str(path)):
+        yield list(paths)
+        return
+    name = hashlib.sha256(repr(paths).encode()).hexdigest()[:16]
+    links = Path(tempfile.gettempdir()) / f"outstation-image-{os.getuid()}-{name}"
+    links.mkdir(mode=0o700, exist_ok=True)
+    try:
+        for number, path in enumerate(paths):
+            (links / str(number)).unlink(missing_ok=True)
+            (links / str(number)).symlink_to(path)
+        yield [links / str(number) for number in range(len(paths))]
+    finally:
+        shutil.rmtree(links)
 
 
 def _jobs() -> str:

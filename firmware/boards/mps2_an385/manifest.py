@@ -1,5 +1,6 @@
 # What the emulated board freezes besides the common part.
 # ruff: noqa: F821 -- the verbs are put into the namespace by makemanifest.py
-include("../../manifest.py")
+options.defaults(opt=1)
+include("../../manifest.py", opt=options.opt)
 include("$(MPY_DIR)/extmod/asyncio")
-module("board_main.py", opt=1)
+module("board_main.py", opt=options.opt)

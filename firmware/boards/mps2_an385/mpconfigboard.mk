@@ -21,7 +21,7 @@ MPY_CROSS_FLAGS += -march=armv7m
 
 # What the tests of both runtimes need does not fit where an agent has to.
 ifeq ($(DEVELOPMENT),1)
-MICROPY_HEAP_SIZE = 3145728
+MICROPY_HEAP_SIZE = 4128768
 FROZEN_MANIFEST = $(BOARD_DIR)/manifest_development.py
 else
 MICROPY_HEAP_SIZE = 196608

@@ -30,6 +30,8 @@ void lines_start(void) {
 }
 
 static void receive(unsigned int line) {
+    // First: a byte that comes after this line interrupts again. Cleared last, it would wait unseen, and all behind it.
+    uarts[line]->INTSTATUS = RX_PENDING;
     while (uarts[line]->STATE & RX_FULL) {
         uint8_t byte = uarts[line]->DATA;
         #if MICROPY_KBD_EXCEPTION
@@ -44,7 +46,6 @@ static void receive(unsigned int line) {
             rings[line].in = next;
         }
     }
-    uarts[line]->INTSTATUS = RX_PENDING;
 }
 
 void lines_interrupt(void) {

@@ -1,0 +1,39 @@
+"""Folders of an office, a gateway and one device, as `outstation provision` makes them, for boards to start from."""
+
+import socket
+import time
+from pathlib import Path
+
+from office_ingest.founding import found_office
+from tests.site.harness import write_synthetic
+from tools.provision import DevicePlan, GatewayPlan, Office, provision_device, provision_gateway
+from tools.site import free_port
+
+SECTORS = 16
+# One recorded hour a tenth of a second, so that a board fills segments while a person waits.
+TIMING = (
+    *("sample_ms = 36_000", "clock_scale = 360", "heartbeat_ms = 500", "exchange_idle_ms = 20"),
+    *("routine_seal_ms = 1_000_000", "ack_timeout_ms = 1000", 'hardware = "mps2_an385"'),
+)
+
+
+def lay_out_folder(folder: Path) -> None:
+    """Make folder/office, folder/gateway and folder/device; ports are free ones of this moment."""
+    config = found_office(
+        folder / "office",
+        now_ms=int(time.time() * 1000),
+        port=free_port(socket.SOCK_STREAM),
+        page_port=free_port(socket.SOCK_STREAM),
+        interval_s=2.0,
+        grace_s=2.0,
+    )
+    recording = folder / "recording.csv"
+    write_synthetic(recording)
+    with Office(config) as office:
+        port = free_port(socket.SOCK_DGRAM)
+        plan = GatewayPlan("gateway", "test site", "https://127.0.0.1:1", port)
+        provision_gateway(office, folder / "gateway", plan)
+        device = DevicePlan(
+            "device", "test site", journal_sectors=SECTORS, recording=recording, more=TIMING, port=port
+        )
+        provision_device(office, folder / "gateway", folder / "device", device)

@@ -1,0 +1,64 @@
+"""The tests of both runtimes pass on the board's own interpreter, golden vectors and those of the RFCs among them."""
+
+from pathlib import Path
+
+import pytest
+
+from hil_tests.qemu import Repl
+from tools.device_types import ROOT
+from tools.image.flashfile import write_flash
+from tools.upy import BOTH
+
+FILES = sorted(BOTH.glob("test_*.py"))
+FOLDERS = ("tests/both", "tests/agent/sensors/models", "protocol/vectors", "rules/vectors")
+SECONDS_MAX = 100
+# Of the seeds that a random test tries on a desk, every so many: an emulated board is 20 times slower.
+SEEDS_STEP = 12
+RUNNER = """
+import gc, nor, os, sys, vfs
+vfs.mount(vfs.VfsRom(nor.view(8 << 20, 4 << 20)), "/rom")
+os.chdir("/rom")
+sys.path[:] = [".frozen", "/rom", "/rom/tests/both"]
+path = "/rom/tests/both/%s"
+names = {"__name__": "both", "__file__": path}
+with open(path) as source:
+    exec(compile(source.read(), path, "exec"), names)
+if "SEEDS" in names:
+    names["SEEDS"] = names["SEEDS"][::%d]
+passed = failed = 0
+for name in sorted(names):
+    if name.startswith("test_") and callable(names[name]):
+        gc.collect()
+        try:
+            names[name]()
+            passed += 1
+        except Exception as error:
+            failed += 1
+            print("FAILED", name)
+            sys.print_exception(error)
+print(passed, "passed,", failed, "failed")
+"""
+
+
+@pytest.fixture(scope="module")
+def tests_flash(tmp_path_factory):
+    """A flash file with the tests and all vectors."""
+    files = {
+        str(path.relative_to(ROOT)): path.read_bytes()
+        for folder in FOLDERS
+        for path in sorted(Path(ROOT, folder).rglob("*"))
+        if path.suffix in (".py", ".json")
+    }
+    path = tmp_path_factory.mktemp("both") / "flash.bin"
+    write_flash(path, b"", files, bytes(32))
+    return path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_file_of_both_runtimes_passes_on_the_board(development, start, tests_flash, figures, path):
+    """Each test that holds on CPython and on the unix port holds on a Cortex-M3."""
+    said = Repl(start(development, tests_flash)).run(RUNNER % (path.name, SEEDS_STEP), SECONDS_MAX)
+    passed, failed = (int(word) for word in said.strip().splitlines()[-1].split()[::2])
+    figures["tests_passed_on_the_board"] = figures.get("tests_passed_on_the_board", 0) + passed
+
+    assert (passed > 0, failed) == (True, 0), said
