@@ -73,9 +73,6 @@ def _encode(out: bytearray, value) -> None:
     elif value is True or value is False:
         out.append(_TRUE if value else _FALSE)
     elif isinstance(value, int):
-        if 0 <= value < 24:
-            out.append(value)
-            return
         _head(out, 0x00, value) if value >= 0 else _head(out, 0x20, -1 - value)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         _head(out, 0x40, len(value))
@@ -153,9 +150,6 @@ def read_head(data: bytes, at: int):
 
 
 def _decode(data, at: int, depth: int):
-    if at < len(data) and data[at] < 24:
-        # By far the most items are small numbers, and on a microcontroller each call costs.
-        return data[at], at + 1
     major, n, end = read_head(data, at)
     if major == 0:
         return n, end
