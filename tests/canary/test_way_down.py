@@ -3,14 +3,17 @@
 import pytest
 
 from agent.flash import PowerCut
+from tests.planted.agent_update import AGENT_UPDATE_FAULTS
 from tests.planted.way_down import WAY_DOWN_FAULTS
+
+FAULTS = {**WAY_DOWN_FAULTS, **AGENT_UPDATE_FAULTS}
 
 
 @pytest.mark.canary
-@pytest.mark.parametrize("name", WAY_DOWN_FAULTS)
+@pytest.mark.parametrize("name", FAULTS)
 def test_fault_planted_in_the_way_down_is_caught(name, monkeypatch):
     """The named test passes on the agent as it is, and fails once the fault is in."""
-    plant, check = WAY_DOWN_FAULTS[name]
+    plant, check = FAULTS[name]
     check()
     plant(monkeypatch.setattr)
 

@@ -6,18 +6,16 @@ Each is a mistake somebody could make in good faith. tests/canary/test_way_down.
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from agent import adopter, cell, incumbent, recorder, starter
+from agent import adopter, bodies, cell, fetch, incumbent, recorder
 from agent.adopter import Adopter
 from agent.app import Agent
 from agent.bodies import Bodies
-from agent.cell import Cell
 from agent.clock import Clock
 from agent.commander import Commander
 from agent.exchange import Exchange
 from agent.fetch import Fetch
 from agent.patience import Patience
 from agent.recorder import Recorder
-from agent.rooms import Room
 from agent.slots import PAGES_PER_SECTOR, SECTOR_BYTES, Slots, tail_page
 from agent.trial import Trial
 from protocol import manifest, shape
@@ -31,7 +29,6 @@ from tests.agent import (
     test_flash,
     test_recorder,
     test_release_attacks,
-    test_rooms,
 )
 from tests.both import test_way_down_parts
 
@@ -86,37 +83,6 @@ def _stay_ahead_for_ever(patch):
 
 def _go_back_at_once(patch):
     patch(Clock, "_is_set_right", lambda self, fresh, now: True)
-
-
-def _change_the_agent_without_a_restart(patch):
-    install = Agent.install
-
-    def careless(self, incumbent):
-        self._board.agent = incumbent.agent
-        install(self, incumbent)
-
-    patch(Agent, "install", careless)
-
-
-def _count_no_start(patch):
-    class Forgetful(Cell):
-        def store(self, **changes):
-            """Keep nothing."""
-
-    patch(starter, "Cell", Forgetful)
-
-
-def _believe_files(patch):
-    patch(incumbent, "check_file", lambda index, at, body: None)
-    patch(Bodies, "_is_whole", lambda self, index: True)
-
-
-def _leave_the_room_as_it_is(patch):
-    patch(Room, "clear", lambda self: None)
-
-
-def _fetch_every_file(patch):
-    patch(Agent, "find", lambda self, digest: None)
 
 
 def _take_releases_for_others(patch):
@@ -314,7 +280,7 @@ def _stage_what_is_staged(patch):
 
 
 def _fetch_the_end_of_what_is_staged(patch):
-    patch(Fetch, "_is_whole", lambda self: False)
+    patch(Bodies, "is_whole", lambda self: False)
 
 
 def _trust_a_whole_release(patch):
@@ -405,9 +371,8 @@ def _wait_for_ever(patch):
 
 
 def _take_any_length(patch):
-    from agent import fetch
-
-    patch(fetch, "_check_length", lambda end, is_more, limit: None)
+    for module in (bodies, fetch):
+        patch(module, "check_length", lambda end, is_more, limit: None)
 
 
 def _confirm_unheard(patch):
@@ -593,22 +558,6 @@ WAY_DOWN_FAULTS = {
         _check_as_soon_as_any_time_is_known,
         _A.test_release_waits_for_a_time_that_can_tell_its_validity,
     ),
-    "change_the_agent_without_a_restart": (
-        _change_the_agent_without_a_restart,
-        test_rooms.test_another_agent_begins_with_a_restart,
-    ),
-    "bring_an_agent_by_one_signer": (
-        _stage_without_asking_for_a_second_signer,
-        test_rooms.test_one_signer_brings_no_agent,
-    ),
-    "count_no_start": (_count_no_start, test_rooms.test_agent_that_never_comes_up_is_started_twice),
-    "believe_files": (_believe_files, test_rooms.test_file_of_another_agent_is_refused),
-    "believe_damaged_files": (_believe_files, test_rooms.test_damaged_file_lets_the_images_agent_run),
-    "leave_the_room_as_it_is": (
-        _leave_the_room_as_it_is,
-        test_rooms.test_files_of_a_release_that_was_given_up_do_not_pass_for_those_of_the_next,
-    ),
-    "fetch_every_file": (_fetch_every_file, test_rooms.test_only_files_that_differ_are_asked_for),
     "stay_ahead_for_ever": (
         _stay_ahead_for_ever,
         test_clock.test_third_token_that_would_go_back_is_taken_if_all_agree,
