@@ -49,7 +49,7 @@ image: $(READY)
 
 hil: $(READY)
 	@mkdir -p build
-	$(BIN)/python -m pytest -q -rs hil_tests --figures build/hil.json
+	$(BIN)/python -m pytest -q -rs -n $(PYTEST_WORKERS) --dist worksteal hil_tests --figures build/hil.json
 
 drills: $(READY)
 	@mkdir -p build

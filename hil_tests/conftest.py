@@ -5,7 +5,6 @@ Where something is missing, every test is skipped with the command that installs
 
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -20,15 +19,12 @@ from tools.image.needs import BUILD, RUN, install_command, missing_packages
 
 BOARD = "mps2_an385"
 SEED = bytes(range(32))
+_FIGURES = "figures"
 
 
 def pytest_addoption(parser):
     parser.addoption("--target", default="qemu", choices=["qemu"], help="where the tests run")
     parser.addoption("--figures", type=Path, help="write the figures of the run to this file")
-
-
-def pytest_configure(config):
-    config.figures = {}
 
 
 def pytest_collection_modifyitems(config, items):
@@ -50,25 +46,23 @@ def _built(development):
 
 
 @pytest.fixture(scope="session")
-def image(request):
+def image():
     """The production image."""
-    built = _built(False)
-    request.config.figures["image"] = asdict(built)
-    return built
+    return _built(False)
 
 
 @pytest.fixture(scope="session")
-def development(request):
+def development():
     """The image whose console takes Python."""
-    built = _built(True)
-    request.config.figures["development_image"] = asdict(built)
-    return built
+    return _built(True)
 
 
 @pytest.fixture
 def figures(request):
-    """What this run measured, by name."""
-    return request.config.figures
+    """What this test measures, by name. It travels with the report, from a worker of pytest-xdist too."""
+    measured = {}
+    yield measured
+    request.node.user_properties.append((_FIGURES, measured))
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +119,21 @@ def pytest_sessionfinish(session):
         "seed": SEED.hex(),
         "tests": counts,
         "skipped_because": skips,
-        "figures": session.config.figures,
+        "figures": _measured(reporter),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _measured(reporter):
+    """Return name -> figure; figures of one name that are tables become one table."""
+    found = {}
+    for reports in reporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) != "teardown":
+                continue
+            for key, measured in report.user_properties:
+                for name, figure in measured.items() if key == _FIGURES else ():
+                    is_table = isinstance(figure, dict)
+                    found[name] = {**found.get(name, {}), **figure} if is_table else figure
+    return found

@@ -1,6 +1,7 @@
 """The image says what it is, its console takes no Python, and nothing on flash replaces what is frozen."""
 
 import re
+from dataclasses import asdict
 
 from hil_tests.qemu import Repl
 from tools.image.flashfile import device_files, write_flash
@@ -16,6 +17,7 @@ def test_board_says_at_boot_what_runs_on_it(image, start, blank_flash, figures):
     said = board.wait_for(VERSION)
     heap = board.wait_for(r"reset cause 0, (\d+) bytes of heap free")
 
+    figures["image"] = {**asdict(image), "elf": None}
     figures["heap_free_at_start_bytes"] = int(heap[1])
     assert said[2] == image.sha256[:16]
     assert image.micropython.startswith(said[1])

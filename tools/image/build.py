@@ -59,20 +59,20 @@ def build_image(
         raise DiagnosticError(Diagnostic("image-board", f"there is no board {board!r}", fix=fix), USAGE)
     check_packages(BUILD)
     folder = folder or ROOT / "build" / "image" / (board + "-development" * development)
-    folder.mkdir(parents=True, exist_ok=True)
     cache = cache_folder() / "micropython"
     with _alone(cache):
         source = Source(tree, "tree", "", "") if tree else fetch_source(cache)
         cross = _mpy_cross(source)
-    _make(source, cross, board, folder, development)
-    return _describe(source, board, folder, development)
+    with _alone(folder):
+        _make(source, cross, board, folder, development)
+        return _describe(source, board, folder, development)
 
 
 @contextmanager
-def _alone(cache: Path) -> Iterator[None]:
-    """Let one build at a time change the cache."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one build at a time change a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -25,6 +25,9 @@
 #define MICROPY_PY_MACHINE_WDT (1)
 #define MICROPY_PY_MACHINE_WDT_INCLUDEFILE "board_wdt.c"
 
+// The tests of both runtimes need more than there is in one place.
+#define MICROPY_GC_SPLIT_HEAP (BOARD_DEVELOPMENT)
+
 #include "board.h"
 
 #define MICROPY_INTERNAL_WFE(timeout_ms) board_wait()

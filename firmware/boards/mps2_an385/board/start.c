@@ -10,6 +10,7 @@
 #include "board.h"
 
 #define STACK_BYTES_MAX (24 * 1024)
+#define ROM_END (0x00400000)
 #define VECTORS (48)
 #define VTOR (*(volatile uint32_t *)0xe000ed08)
 #define NVIC_ENABLE (*(volatile uint32_t *)0xe000e100)
@@ -65,6 +66,13 @@ void __wrap_uart_init(void) {
 }
 
 #if BOARD_DEVELOPMENT
+extern uint8_t _image_end;
+
+// What the program leaves of its memory, which no ROM would lend: here it is memory all the same.
+static void more_heap(void) {
+    gc_add((void *)(((uintptr_t)&_image_end + 255) & ~(uintptr_t)255), (void *)ROM_END);
+}
+
 // The console takes Python; `import main` starts the agent.
 static void after_boot(void) {
     for (;;) {
@@ -76,6 +84,9 @@ static void after_boot(void) {
     }
 }
 #else
+static void more_heap(void) {
+}
+
 // Nothing of the console is ever executed: the linker drops the port's main, and with it the REPL.
 static void after_boot(void) {
     pyexec_frozen_module("main.py", false);
@@ -88,6 +99,7 @@ int __wrap_main(int argc, char **argv) {
     mp_stack_ctrl_init();
     mp_stack_set_limit(STACK_BYTES_MAX);
     gc_init(heap, (char *)heap + sizeof(heap));
+    more_heap();
     mp_init();
     pyexec_frozen_module("boot.py", false);
     after_boot();
