@@ -3,7 +3,6 @@
 It can spoil bytes on the wire, in either direction, as noise does.
 """
 
-import random
 import socket
 import threading
 
@@ -14,14 +13,17 @@ _LOOK_SECONDS = 0.01
 
 
 class Bridge:
-    """Runs from the beginning to close(). noise: one byte in so many is flipped, None: none."""
+    """Runs from the beginning to close(). noise: of each so many bytes one is spoiled, None: none.
 
-    def __init__(self, line: Stream, gateway: tuple[str, int], noise: int | None = None, seed: int = 1):
+    spoiled, carried: how many bytes were, and how many datagrams got through to the gateway.
+    """
+
+    def __init__(self, line: Stream, gateway: tuple[str, int], noise: int | None = None):
         self.spoiled = 0
         self.carried = 0
         self._line = line
         self._noise = noise
-        self._random = random.Random(seed)
+        self._passed = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.connect(gateway)
         self._socket.settimeout(_LOOK_SECONDS)
@@ -46,11 +48,12 @@ class Bridge:
     def _wire(self, piece: bytes) -> bytes:
         if self._noise is None:
             return piece
+        # By count, so that a run of any length has its share; a repeated frame is hit at another place, or not at all.
         spoiled = bytearray(piece)
-        for at in range(len(spoiled)):
-            if self._random.randrange(self._noise) == 0:
-                spoiled[at] ^= 1 << self._random.randrange(8)
-                self.spoiled += 1
+        for at in range(-self._passed % self._noise, len(spoiled), self._noise):
+            spoiled[at] ^= 0x10
+            self.spoiled += 1
+        self._passed += len(piece)
         return bytes(spoiled)
 
     def _up(self) -> None:

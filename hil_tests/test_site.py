@@ -18,7 +18,7 @@ from tools.image.control import Control
 from tools.image.flashfile import make_flash, read_window
 
 WINDOW_SECTORS = 4 + JOURNAL_SECTORS + 32
-SEGMENTS = 12
+SEGMENTS = 15
 
 
 def held(site):
@@ -33,7 +33,7 @@ def has_segments(site, count):
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("noise", [None, 1500])
+@pytest.mark.parametrize("noise", [None, 2000])
 def test_events_of_the_board_reach_the_office_whole(image, tmp_path, figures, noise):
     """Over a clean and over a noisy line, with a loss of power on the way: nothing recorded is missing, doubled or altered."""
 
@@ -48,7 +48,10 @@ def test_events_of_the_board_reach_the_office_whole(image, tmp_path, figures, no
             spoiled = 0
             for boot in (1, 2):
                 enough = held(site) + SEGMENTS
-                with Qemu(image.elf, flash) as board, Bridge(board.line, site.link.address, noise) as bridge:
+                with (
+                    Qemu(image.elf, flash) as board,
+                    Bridge(board.line, site.link.address, noise) as bridge,
+                ):
                     board.wait_for(f"runs, boot {boot},")
                     await until(partial(has_segments, site, enough), "the office has too few segments")
                     board.kill()
