@@ -3,4 +3,5 @@
 options.defaults(opt=1)
 include("../../manifest.py", opt=options.opt)
 include("$(MPY_DIR)/extmod/asyncio")
-module("board_main.py", opt=options.opt)
+for name in ("board_main.py", "board_device.py", "board_flash.py"):
+    module(name, opt=options.opt)

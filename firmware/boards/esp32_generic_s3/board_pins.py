@@ -1,0 +1,17 @@
+"""The pins of an ESP32-S3 module as this project uses them. GPIO numbers; docs/operating/boards.md has the table and the wiring.
+
+Not tried on silicon. Source: Espressif, ESP32-S3 datasheet, "Pins": none of these is a strapping pin but SERVICE, the BOOT button.
+"""
+
+NAME = "esp32_generic_s3"
+I2C = 0
+I2C_SCL = 9
+I2C_SDA = 8
+ONE_WIRE = 4
+PULSE = 5
+RELAYS = (6, 7)
+LINE = 1
+LINE_TX = 17
+LINE_RX = 18
+# Held low after the start, not during it: during it the ROM would wait for an image.
+SERVICE = 0
