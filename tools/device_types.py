@@ -7,17 +7,30 @@ beside everything else. So the two stub packages are laid out once as such a fol
 import shutil
 import sys
 import tomllib
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import Distribution, PathDistribution, distribution
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STUB_DISTRIBUTIONS = ("micropython-stdlib-stubs", "micropython-unix-stubs")
 _FROM = "3.0-"
+_BOARDS = "firmware/boards"
+# What boards with Wi-Fi share; the folders of each are tools.board.table's.
+WIRELESS = "wireless"
 
 
 def build_typeshed(folder: Path) -> Path:
     """Lay out the installed stubs as a typeshed under folder, and return its path; kept for the same versions."""
-    parts = [distribution(name) for name in STUB_DISTRIBUTIONS]
+    return _lay_out(folder, [distribution(name) for name in STUB_DISTRIBUTIONS])
+
+
+def board_typeshed(folder: Path, stubs: Path, name: str) -> Path:
+    """Lay out a board's stubs, unpacked in a folder of their own, as a typeshed called name-VERSIONS; see build_typeshed."""
+    info = next(iter(sorted(stubs.glob("*.dist-info"))))
+    parts = [distribution(STUB_DISTRIBUTIONS[0]), PathDistribution(info)]
+    return _lay_out(folder / name, parts)
+
+
+def _lay_out(folder: Path, parts: list[Distribution]) -> Path:
     target = folder / "-".join(["typeshed", *(part.version for part in parts)])
     if (target / "stdlib" / "VERSIONS").exists():
         return target
@@ -44,6 +57,29 @@ def device_files(root: Path = ROOT) -> list[str]:
         if not (root / "firmware" in path.parents and path.stem.startswith("manifest"))
         and not any(path == host or host in path.parents for host in hosts_only)
     )
+
+
+def desk_files(root: Path = ROOT) -> list[str]:
+    """Return the device files that the unix port's stubs can judge: all but those of boards on silicon."""
+    from tools.board.table import SILICON
+
+    apart = [root / _BOARDS / name for name in (WIRELESS, *SILICON)]
+    return [path for path in device_files(root) if not any(place in Path(path).parents for place in apart)]
+
+
+def board_folders(folders: tuple[str, ...], root: Path = ROOT) -> list[Path]:
+    """Return where the modules of one board on silicon lie, its own first. folders: of its table entry."""
+    return [root / _BOARDS / name for name in (*folders, WIRELESS)]
+
+
+def board_files(folders: tuple[str, ...], root: Path = ROOT) -> list[str]:
+    """Return the modules of one board on silicon; of two that have one name, the first is the board's."""
+    found: dict[str, str] = {}
+    for folder in board_folders(folders, root):
+        for path in sorted(folder.glob("*.py")):
+            if not path.stem.startswith("manifest"):
+                found.setdefault(path.name, str(path))
+    return sorted(found.values())
 
 
 def mypy_command(files: list[str], typeshed: Path, cache: Path) -> list[str]:

@@ -5,9 +5,8 @@ Flash encryption must be off for these two: it writes 16 bytes at a time, once, 
 Source: MicroPython documentation, class esp32.Partition.
 """
 
-from esp32 import Partition
-
 from block_window import BlockWindow
+from esp32 import Partition
 
 _WINDOW = "outstation"
 _ROOMS = "rooms"

@@ -7,9 +7,9 @@ Source: RP2040 datasheet, section 4.7 (watchdog); RP2350 datasheet, section 12.9
 """
 
 import machine
+from board_pins import WATCHDOG_SCRATCH_0
 
 from agent.board import POWER, SOFTWARE, WATCHDOG
-from board_pins import WATCHDOG_SCRATCH_0
 
 # The RP2040 cannot wait longer than 8388 ms.
 WATCHDOG_MS = 8000

@@ -6,7 +6,6 @@ Source: MicroPython, ports/rp2/rp2_flash.c: start and len count bytes of the sto
 """
 
 import rp2
-
 from block_window import BlockWindow
 
 FILES_SECTORS = 16

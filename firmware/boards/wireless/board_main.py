@@ -13,13 +13,13 @@ import os
 import sys
 import time
 
+import board_chip
+import board_flash
+import board_pins
 import machine
 import micropython
 import vfs
 
-import board_chip
-import board_flash
-import board_pins
 import protocol
 import rules
 from protocol._const import const
@@ -27,6 +27,9 @@ from protocol._const import const
 _ROOT = "/"
 # A board whose agent ends again and again leaves time to hold the service pin.
 _PAUSE_MS = const(3000)
+# The service pin may be one that the ROM reads at a reset (ESP32): it is looked at for a while after it.
+_SERVICE_LOOKS = const(30)
+_SERVICE_LOOK_MS = const(50)
 
 
 def image_digest() -> bytes:
@@ -59,8 +62,13 @@ def read_settings():
 
 
 def is_service_asked() -> bool:
-    """Return whether a person holds the service pin low."""
-    return machine.Pin(board_pins.SERVICE, machine.Pin.IN, machine.Pin.PULL_UP).value() == 0
+    """Return whether a person pulls the service pin low in the first moments."""
+    pin = machine.Pin(board_pins.SERVICE, machine.Pin.IN, machine.Pin.PULL_UP)
+    for _ in range(_SERVICE_LOOKS):
+        if pin.value() == 0:
+            return True
+        time.sleep_ms(_SERVICE_LOOK_MS)
+    return False
 
 
 class Feeder:
@@ -70,11 +78,12 @@ class Feeder:
         self._timeout_ms = timeout_ms
         self._dog = None
 
-    def feed(self) -> None:
-        """Begin, or go on, to be watched."""
+    def feed(self) -> int:
+        """Begin, or go on, to be watched; the number is of no meaning."""
         if self._dog is None:
             self._dog = machine.WDT(timeout=self._timeout_ms)  # type: ignore[assignment]  # None until then
         self._dog.feed()  # type: ignore[attr-defined]  # see above
+        return 0
 
 
 def _starve(names) -> None:
@@ -100,16 +109,18 @@ def _choose(items: dict, cause: int):
 def build_board(items: dict, window, rooms, choice, cause: int):
     """Return the board that this machine is."""
     import wiring
+
     from agent.aes import Aes128
     from agent.board import Board
     from agent.schema import read_schema
 
     schema = _read("schema.cbor")
+    channels = len(read_schema(schema))
     names = items.get("board", {}).get("sensors", ["recording"])
     board = Board(
         window,
         wiring.build_link(items),
-        wiring.build_sensor(names, len(read_schema(schema)), items.get("recording_offset", 0)),
+        wiring.build_sensor(names, channels, _ROOT + "recording.csv", items.get("recording_offset", 0)),
         wiring.Relays().move,
         time.ticks_ms,
         time.ticks_diff,

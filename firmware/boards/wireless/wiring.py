@@ -5,10 +5,10 @@ Pins come from board_pins, one file a board; docs/operating/boards.md shows them
 
 import time
 
+import board_pins
 import machine
 import onewire
 
-import board_pins
 from agent.actuators import ActuatorFault
 from agent.links.serial import SerialLink
 from agent.links.udp import UdpLink
@@ -53,10 +53,13 @@ def _driver(name: str):
     raise ValueError("no driver is called {}".format(name))
 
 
-def build_sensor(names: list, channels: int, offset: int):
-    """Return the one sensor of the board. Raises ValueError where its channels are not those of the schema."""
+def build_sensor(names: list, channels: int, recording: str, offset: int):
+    """Return the one sensor of the board. recording: a file, in place of drivers; offset: its rows to skip.
+
+    Raises ValueError where its channels are not those of the schema.
+    """
     if names == ["recording"]:
-        return Recording("/recording.csv", channels, offset)
+        return Recording(recording, channels, offset)
     drivers = [_driver(name) for name in names]
     found = sum([driver.channels for driver in drivers])
     if found != channels:
