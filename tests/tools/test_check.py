@@ -23,7 +23,16 @@ def test_passing_step_is_one_line(capsys):
 
 
 def test_every_kind_of_check_is_a_step():
-    """Lint, format, our own rules, both type checks, import contracts and layout are all there."""
+    """Lint, format, our own rules, both type checks, import contracts, Robot suites and layout are all there."""
     names = [step.name for step in steps()]
 
-    assert names == ["lint", "format", "tidy", "types: device", "types: hosts", "imports", "layout"]
+    assert names == ["lint", "format", "tidy", "types: device", "types: hosts", "imports", "robot", "layout"]
+
+
+def test_step_that_lacks_its_module_is_skipped_and_says_how_to_get_it(capsys):
+    """Never silently: the line names the module and the command."""
+    step = Step("planted", [sys.executable, "-c", "raise SystemExit(1)"], {}, module="no_such_module")
+
+    assert run_step(step) is True
+    assert "skipped: no_such_module is missing" in (said := capsys.readouterr().out)
+    assert "pip install" in said
