@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from protocol.diagnostic import FINDING, OK
-from tools.device_types import ROOT, build_typeshed, device_files, mypy_command
+from tools.board.stubs import board_steps
+from tools.device_types import ROOT, build_typeshed, desk_files, mypy_command
 
 BUILD = ROOT / "build"
 
@@ -27,12 +28,13 @@ def steps() -> list[Step]:
     """Return the checks in the order in which they run, quick ones first."""
     python = sys.executable
     scripts = Path(python).parent
-    device = mypy_command(device_files(), build_typeshed(BUILD / "stubs"), BUILD / "mypy-device")
+    device = mypy_command(desk_files(), build_typeshed(BUILD / "stubs"), BUILD / "mypy-device")
     return [
         Step("lint", [python, "-m", "ruff", "check", "--quiet", "."], {}),
         Step("format", [python, "-m", "ruff", "format", "--check", "--quiet", "."], {}),
         Step("tidy", [python, "-m", "tools.tidy"], {}),
         Step("types: device", device, {"MYPYPATH": f"{ROOT}:{ROOT / 'firmware'}"}),
+        *(Step(name, words, environment) for name, words, environment in board_steps(BUILD)),
         Step(
             "types: hosts", [python, "-m", "mypy", "--no-error-summary"], {"MYPYPATH": str(ROOT / "firmware")}
         ),
