@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from office_ingest.govern.gaps_cli import gaps
 from office_ingest.options import CONFIG, JSON, SETTINGS_AND_JSON
 from protocol.diagnostic import FINDING, INTERRUPTED, OK, DiagnosticError, show
 from protocol.report import emit
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 @click.group()
 def office() -> None:
     """Run and look into the office."""
+
+
+office.add_command(gaps)
 
 
 @office.command()

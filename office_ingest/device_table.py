@@ -74,6 +74,7 @@ def _wrong(row: dict[str, Any]) -> list[str]:
     words = (
         ("gaps_open", "segments missing"),
         ("gaps_lost", "segments lost"),
+        ("gaps_accepted", "segments accepted as missing"),
         ("forks", "forks"),
         ("quarantined", "in quarantine"),
         ("findings", "open findings"),

@@ -61,6 +61,9 @@ def _device(connection: sqlite3.Connection, device: bytes, name: str, site: str)
         "gaps_lost": count(
             "SELECT coalesce(sum(stop - start), 0) FROM gaps WHERE device = ? AND state = 'lost'"
         ),
+        "gaps_accepted": count(
+            "SELECT coalesce(sum(stop - start), 0) FROM gaps WHERE device = ? AND state = 'accepted'"
+        ),
         "forks": count("SELECT count(*) FROM forks WHERE device = ?"),
         "quarantined": count("SELECT count(*) FROM quarantine WHERE device = ?"),
         "findings": count("SELECT count(*) FROM findings WHERE device = ? AND state = 'open'"),

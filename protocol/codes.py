@@ -165,6 +165,12 @@ CODES = {
         "Another process has the port, this user may not use it, or the address is not one of this machine.",
         "Change [listen] in office.toml, or end the other process.",
     ),
+    "office-no-pruned-gap": Explanation(
+        "There is no gap that a person may accept",
+        "Only what the device says that it has no longer can be accepted: its newest heartbeat keeps numbers from a higher one on. "
+        "Of all else the device, or a gateway on its way, may still have the segments, and a receipt would let the gateway forget them.",
+        "See outstation office gaps list. Wait until the gaps are filled, or until they are shown as open, pruned.",
+    ),
     "office-no-such-decision": Explanation(
         "No decision was taken at this order",
         "Orders count all events of a device; only some of them are decisions, and this one is not held, or is something else.",

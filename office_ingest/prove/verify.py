@@ -18,6 +18,7 @@ from office_ingest.prove.sealed import check_sealed
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lane import Lane, contradiction, holes, intersect
 from office_ingest.receive.lanes import EPOCHS_RECEIPTED
+from office_ingest.storage.accepted import accepted_ranges
 from office_ingest.storage.damage import is_body
 from office_ingest.storage.interface import GapRow, Head, Held, HeldLane, Place
 from office_ingest.storage.rows import COLUMNS, KEYS, ROW_DIGEST_BYTES, is_as_written, read_row_sum
@@ -223,7 +224,10 @@ def _held_lane(connection: sqlite3.Connection, place: Place, runs: list[tuple[in
     head = connection.execute(
         f"SELECT kept_from, number, digest, boot, counter FROM heads {where}", place
     ).fetchone()
-    return HeldLane(runs, None, -1, tombstones, contested, Head(*head) if head else None, [], [], None)
+    accepted = accepted_ranges(connection, place)
+    return HeldLane(
+        runs, None, -1, tombstones, contested, Head(*head) if head else None, [], [], None, accepted
+    )
 
 
 def _is_tombstone(raw: bytes) -> bool:
@@ -345,11 +349,9 @@ def _check_receipt(
         generation,
     ]:
         report.find("receipts", where, "columns differ from the sealed bytes")
-    if lane.settled.watermark(0) <= number:
-        missing = lane.settled.watermark(0)
-        report.find(
-            "receipts", where, f"it covers number {missing}, which is neither held nor covered by a tombstone"
-        )
+    if lane.passed() <= number:
+        what = f"it covers number {lane.passed()}, which is neither held nor covered by a tombstone, nor accepted"
+        report.find("receipts", where, what)
     if due > number and is_receipted:
         report.find("receipts", where, f"everything up to {due} is held and the receipt stops here")
     held = _held(connection, place, number)
@@ -429,7 +431,10 @@ def _check_evidence(connection: sqlite3.Connection, report: Report) -> None:
 
 
 def _check_references(connection: sqlite3.Connection, report: Report) -> None:
-    for table in ("segments", "heartbeats", "forks", "reports", "adoptions", "commands", "device_traits"):
+    for table in (
+        *("segments", "heartbeats", "forks", "reports", "adoptions", "commands", "device_traits"),
+        "accepted_gaps",
+    ):
         strays = connection.execute(
             f"SELECT DISTINCT device FROM {table} WHERE device NOT IN (SELECT id FROM devices)"
         ).fetchall()

@@ -22,6 +22,7 @@ from collections.abc import Callable
 
 from office_ingest.errors import KeyUnknown
 from office_ingest.points import Reach, pass_by
+from office_ingest.receive.acceptance import Gap, acceptable_of
 from office_ingest.receive.body import open_events
 from office_ingest.receive.heartbeats import Heartbeats
 from office_ingest.receive.keystore import Keystore
@@ -90,6 +91,7 @@ class Ingest:
         self._reach("before_verify")
         try:
             with self._store.transaction():
+                self._lanes.refresh()
                 if self._takings is not None:
                     self._takings.begin()
                 for raw in segments:
@@ -122,6 +124,22 @@ class Ingest:
             for place in places:
                 self._touch(place)
             self._settle(self._wall_ms())
+
+    def accept(self, gaps: list[Gap], author: str) -> list[Gap]:
+        """Pass over those numbers of the gaps that may be accepted now, and return them; receipts follow, in the same transaction."""
+        now_ms = self._wall_ms()
+        try:
+            with self._store.transaction():
+                self._lanes.refresh()
+                accepted = [gap for shown in gaps for gap in acceptable_of(self._lanes, shown)]
+                for gap in accepted:
+                    self._store.add_accepted(gap.place, gap.start, gap.stop, author, now_ms)
+                    self._touch(gap.place).accepted.add(gap.start, gap.stop)
+                self._settle(now_ms)
+        except BaseException:
+            self._lanes.forget()
+            raise
+        return accepted
 
     # one segment
 

@@ -16,6 +16,7 @@ class Lane:
     """One lane and epoch of a device.
 
     held: numbers whose verified segment is stored. settled: held, or covered by a good tombstone.
+    accepted: missing and passed over, because a person said so; receipts go on above them, and in all else they are a gap.
     contested: lowest number in doubt because of a fork, or None; no receipt reaches it.
     """
 
@@ -30,6 +31,7 @@ class Lane:
         self.gaps = set(row.gaps)
         self.filled = Ranges(row.filled)
         self.receipt = row.receipt
+        self.accepted = Ranges(row.accepted)
         self.tombstones: dict[int, Tombstone] = {}
         self.contradicted: set[int] = set()
         self._touching: dict[int, list[int]] = {}
@@ -84,11 +86,14 @@ class Lane:
         return holes(self.held.pairs, top)
 
     def gap_rows(self) -> set[GapRow]:
-        """Return the gaps as they are now, each lost or open."""
+        """Return the gaps as they are now, each lost, accepted or open."""
         missing = self.missing()
+        top = missing[-1][1] if missing else 0
         rows = {GapRow("lost", start, stop, False) for start, stop in intersect(missing, self.covered.pairs)}
+        unsaid = intersect(missing, holes(self.covered.pairs, top))
+        rows |= {GapRow("accepted", *pair, True) for pair in intersect(unsaid, self.accepted.pairs)}
         kept_from = self.head.kept_from if self.head else 0
-        for start, stop in intersect(missing, holes(self.covered.pairs, missing[-1][1] if missing else 0)):
+        for start, stop in intersect(unsaid, holes(self.accepted.pairs, top)):
             if start < kept_from:
                 rows.add(GapRow("open", start, min(stop, kept_from), True))
             if stop > kept_from:
@@ -96,11 +101,19 @@ class Lane:
         return rows
 
     def receipt_number(self) -> int:
-        """Return the highest number such that all 0..n are settled and none is in doubt; -1 if there is none."""
-        last = self.settled.watermark(0) - 1
+        """Return the highest number such that all 0..n are settled or accepted and none is in doubt; -1 if there is none."""
+        last = self.passed() - 1
         if self.contested is not None:
             last = min(last, self.contested - 1)
         return last
+
+    def passed(self) -> int:
+        """Return the lowest number that is neither settled nor accepted."""
+        at = self.settled.watermark(0)
+        for start, stop in self.accepted.pairs:
+            if start <= at < stop:
+                at = self.settled.watermark(stop)
+        return at
 
     def known_digest_at_or_below(self, number: int) -> tuple[int, bytes | None]:
         """Return (n, digest): the highest n up to number that is held (digest None: look it up) or a tombstone's last."""

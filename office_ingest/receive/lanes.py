@@ -22,11 +22,19 @@ class Lanes:
         self._store = store
         self._devices: OrderedDict[bytes, list[dict[int, Lane]]] = OrderedDict()
         self.touched: dict[Place, Lane] = {}
+        self._mark = store.accepted_mark()
 
     def forget(self) -> None:
         """Drop everything: the next touch reads the store again."""
         self._devices.clear()
         self.touched.clear()
+
+    def refresh(self) -> None:
+        """Forget everything if a person accepted gaps meanwhile, perhaps in another process. At the start of a transaction."""
+        mark = self._store.accepted_mark()
+        if mark != self._mark:
+            self.forget()
+            self._mark = mark
 
     def trim(self) -> None:
         """Forget the lanes of the devices that were not heard for longest; only between two batches."""

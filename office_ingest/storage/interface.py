@@ -46,7 +46,7 @@ class Head(NamedTuple):
 
 
 class GapRow(NamedTuple):
-    """A gap: state "open" or "lost", half-open range, and whether the device says that it pruned it without tombstone."""
+    """A gap: state "open", "accepted" or "lost", half-open range, and whether the device says that it pruned it without tombstone."""
 
     state: str
     start: int
@@ -59,6 +59,7 @@ class HeldLane(NamedTuple):
 
     ranges: half-open ranges of the numbers held. tombstones: (number, raw) of each. contested: lowest number in doubt, or None.
     base: generation base, None while nothing is held; generation: highest held, -1 if none. gaps, filled: as recorded.
+    accepted: half-open ranges that a person passed over.
     """
 
     ranges: list[tuple[int, int]]
@@ -70,6 +71,7 @@ class HeldLane(NamedTuple):
     gaps: list[GapRow]
     filled: list[tuple[int, int]]
     receipt: tuple[int, int, bytes] | None  # number, generation, raw
+    accepted: list[tuple[int, int]]
 
 
 class Tally(NamedTuple):
@@ -142,6 +144,12 @@ class Store(Protocol):
         now_ms: int,
     ) -> None:
         """Replace gap rows; filled: all filled ranges of the lane and epoch, None if they did not change."""
+
+    def add_accepted(self, place: Place, start: int, stop: int, author: str, now_ms: int) -> None:
+        """Keep that a person passed over these numbers."""
+
+    def accepted_mark(self) -> tuple[int, int]:
+        """Return what changes whenever gaps were accepted, by whichever process."""
 
     def add_finding(self, device: bytes, kind: str, place: str, text: str, now_ms: int) -> None:
         """Record something for a person, or count it once more and open it again."""

@@ -45,6 +45,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("device", "number", "raw", "body", "author", "made_ms", "until_ms", "verdict", "answer"),
         *("event_order", "answered_ms"),
     ),
+    "accepted_gaps": ("device", "lane", "epoch", "start", "stop", "author", "accepted_ms"),
 }
 # What names a row to a person.
 KEYS: dict[str, tuple[str, ...]] = {
@@ -64,6 +65,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "reports": ("device",),
     "adoptions": ("device", "epoch", "event_order"),
     "commands": ("device", "number"),
+    "accepted_gaps": ("device", "lane", "epoch", "start"),
 }
 
 

@@ -20,8 +20,9 @@ from office_ingest.errors import (
     StoreUnavailable,
     check_readable,
 )
+from office_ingest.storage import accepted
 from office_ingest.storage.interface import Arrival, GapRow, Head, Held, HeldLane, Place, Tally
-from office_ingest.storage.rows import COLUMNS, KEYS, RowSums, put_statement, row_digest
+from office_ingest.storage.rows import COLUMNS, KEYS, RowSums, put_statement, read_row_sum, row_digest
 from protocol import sqlite_file
 from protocol.limits import generation_segments
 from protocol.messages import Heartbeat, Receipt
@@ -220,6 +221,7 @@ class SqliteStore:
             ],
             [(start, stop) for state, start, stop, _ in gaps if state == "filled"],
             self._one(f"SELECT number, generation, raw FROM receipts WHERE {_LANE}", *place),
+            accepted.accepted_ranges(self.connection, place),
         )
 
     def _ranges(self, place: Place) -> list[tuple[int, int]]:
@@ -386,6 +388,14 @@ class SqliteStore:
         self._delete("gaps", f"{_LANE} AND state = 'filled'", *place)
         for start, stop in filled:
             self.put("gaps", *place, "filled", start, stop, 0, now_ms)
+
+    def add_accepted(self, place: Place, start: int, stop: int, author: str, now_ms: int) -> None:
+        """Keep that a person passed over these numbers."""
+        self.put(accepted.TABLE, *place, start, stop, author, now_ms)
+
+    def accepted_mark(self) -> tuple[int, int]:
+        """Return what changes whenever gaps were accepted, by whichever process."""
+        return read_row_sum(self.connection, accepted.TABLE)
 
     def add_tally(self, device: bytes, tally: Tally) -> None:
         """Add to the counts of a device."""

@@ -17,6 +17,7 @@ from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.damage import look_through, record_damage
 from tests.support.device_model import DeviceModel
 from tests.support.office_desk import OfficeDesk
+from tests.support.older_office import make_older
 
 _NOW_MS = 1_700_000_100_000
 _LOST = (3, 7)
@@ -161,9 +162,8 @@ def test_count_of_quarantine_is_mended(tmp_path):
 
 def make_older_office(folder, monkeypatch):
     """Leave an office of schema 4 with sixty heartbeats; return its path and their bytes by rowid."""
-    steps = sqlite._steps()
     with monkeypatch.context() as older:
-        older.setattr(sqlite, "_steps", lambda: [step for step in steps if step.name < "0005"])
+        make_older(older.setattr, "0005")
         device = DeviceModel()
         path = make_office(folder, device)
         desk = OfficeDesk(folder, is_there=True)

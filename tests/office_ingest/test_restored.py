@@ -3,13 +3,13 @@
 import pytest
 
 from office_ingest.prove.verify import verify_database
-from office_ingest.storage import sqlite
 from office_ingest.storage.sqlite import HEARTBEATS_KEPT, SqliteStore
 from protocol.errors import GENERATION, REPLAY
 from protocol.messages import parse_time_token
 from protocol.uplink import FORK, HEARTBEAT_SEEN, HEARTBEAT_TAKEN, QUARANTINED, STORED
 from tests.support.device_model import DeviceModel
 from tests.support.office_desk import OfficeDesk
+from tests.support.older_office import make_older
 
 REFUSED = QUARANTINED + REPLAY
 BOOTS = 5
@@ -162,9 +162,8 @@ def test_segment_of_the_life_before_is_evidence_and_the_new_epoch_goes_on(desk, 
 
 def test_heartbeats_of_an_older_file_are_carried_over(tmp_path, monkeypatch):
     """A database that knew heartbeats by boot and counter alone keeps every row as it was written, and takes a second epoch's."""
-    steps = sqlite._steps()
     with monkeypatch.context() as older:
-        older.setattr(sqlite, "_steps", lambda: [step for step in steps if step.name < "0005"])
+        make_older(older.setattr, "0005")
         desk = OfficeDesk(tmp_path)
         device = DeviceModel()
         desk.add(device)

@@ -13,8 +13,10 @@ from office_ingest.govern.shelf import Shelf
 from office_ingest.govern.signer import OpenSigner, make_key
 from office_ingest.overview import open_read_only
 from office_ingest.prove.verify import verify_database
+from office_ingest.receive.acceptance import acceptable
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
+from office_ingest.receive.lanes import Lanes
 from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
 from office_ingest.storage.downward import Traits
@@ -86,9 +88,19 @@ def full(copy):
         cloned.seal(0, [cloned.row(COMMAND, given.number, [REPORT], DONE, {0: 1})]),
     ]
     ingest.take("gw-1", [raw, other, raw[:-1], *said], [cloned.heartbeat()])
+    _accept_a_gap(store, ingest, cloned)
     store.close()
     keystore.close()
     return copy
+
+
+def _accept_a_gap(store, ingest, device):
+    """Let a device prune what never came, and a person accept it."""
+    device.seal(1)
+    raw = device.seal(1)
+    device.lanes[1].kept_from = 1
+    ingest.take("gw-1", [raw], [device.heartbeat()])
+    ingest.accept(acceptable(Lanes(store), device.device), "somebody")
 
 
 def _release(store, key):
