@@ -92,6 +92,8 @@ class Store:
     ):
         self._path = path
         self._bytes_max = bytes_max
+        # Whether anybody was refused for want of room since the office's newest answer.
+        self._was_full = False
         self._clock = clock
         self._random = rng
         self._point = point
@@ -213,6 +215,7 @@ class Store:
             try:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+                self._was_full = True
                 return StoreFull(f"the disk of {self._path} is full")
             except sqlite3.Error as worse:
                 error = worse
@@ -226,6 +229,7 @@ class Store:
     def _take_room(self, size: int, *, reserve: int) -> None:
         """Raise StoreFull unless size bytes fit and leave reserve; a refusal writes nothing."""
         if self._room - size < reserve:
+            self._was_full = True
             raise StoreFull(
                 f"the store holds {self._bytes_max - self._room} of bytes_max ({self._bytes_max})"
             )
@@ -385,7 +389,8 @@ class Store:
 
         outcomes: (id, outcome) of segments; heartbeats: ids that were answered. A segment's bytes are given up when the
         office told an outcome for that very digest and a receipt covers its number, or when that outcome says that the
-        evidence lies there. Raises StoreFull or StoreFailed: nothing changed, the batch is sent again.
+        evidence lies there. Where somebody was refused for want of room, the outcome is enough: behind a gap no receipt comes until the gap is closed, and
+        what closes it must find room. Raises StoreFull or StoreFailed: nothing changed, the batch is sent again.
         """
 
         def settle(connection: sqlite3.Connection) -> Settlement:
@@ -398,6 +403,9 @@ class Store:
                 _put_receipt(connection, receipt)
             given_up = sum(outcome >= FORK for _, outcome in outcomes)
             released = given_up + _release(connection)
+            if self._was_full:
+                released += _give_up_told(connection)
+                self._was_full = False
             return Settlement(released, [hole for want in wants for hole in _requeue(connection, want)])
 
         settlement = await self.commits.submit(settle)
@@ -526,6 +534,23 @@ def _release(connection: sqlite3.Connection) -> int:
         "AND l.epoch = lost.epoch AND lost.stop <= l.receipted)"
     )
     return sum(had_bytes for (had_bytes,) in deleted)
+
+
+def _give_up_told(connection: sqlite3.Connection) -> int:
+    """Give up the bytes of what the office has stored, and return of how many. The device has them until their receipt.
+
+    The rows move behind all others: in their old places each would keep a page from being free.
+    """
+    told = connection.execute(
+        "DELETE FROM segments WHERE outcome IS NOT NULL AND outcome < ? AND raw IS NOT NULL "
+        "RETURNING device, lane, epoch, number, digest, outcome, times, received_ms",
+        (FORK,),
+    ).fetchall()
+    connection.executemany(
+        "INSERT INTO segments (device, lane, epoch, number, digest, outcome, times, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        told,
+    )
+    return len(told)
 
 
 def _requeue(

@@ -168,6 +168,18 @@ CAUGHT_BY = {
         lambda name, use: test_agents.check_files_are_lacking(use("tmp_path")),
     ),
     "believe_an_agents_files": ("assert", lambda name, use: test_agents.check_other_file(use("tmp_path"))),
+    "wait_for_receipts_when_full": (
+        "assert",
+        lambda name, use: test_store.with_store(
+            use("tmp_path"), test_store.fill_behind_a_gap, bytes_max=256 * 1024
+        ),
+    ),
+    "give_up_what_nobody_has": (
+        "assert",
+        lambda name, use: test_store.with_store(
+            use("tmp_path"), test_store.fill_behind_a_gap, bytes_max=256 * 1024
+        ),
+    ),
     "repair_for_a_mistake": (
         "assert",
         lambda name, use: test_store_repair.check_mistaken_step(use("tmp_path")),

@@ -1,6 +1,7 @@
 """The store: what was acknowledged is there, whatever the disk does."""
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -328,12 +329,36 @@ async def fill_and_drain(store):
 
     # A release needs a little room of its own in the WAL, or the disk could never be freed again.
     batch = await store.next_batch(5000, 1)
-    await store.settle([(row, 0) for row, _ in batch.segments[:40]], [], [], [])
+    given_up = await store.settle([(row, 0) for row, _ in batch.segments[:40]], [], [], [])
     last = segment(39, size=300)
     settlement = await store.settle([], [], [parse_receipt(receipt(39, last))], [])
 
-    assert settlement.released == 40
+    # Somebody was refused, so the office's word is enough, and the receipt has only rows left to release.
+    assert (given_up.released, settlement.released) == (40, 0)
     assert await add(store, number, size=300) == STORED
+
+
+@pytest.mark.parametrize("options", [{"bytes_max": 256 * 1024}, {"connect": pages(64)}])
+def test_full_store_takes_what_closes_a_gap(tmp_path, options):
+    """Full of what the office has stored and cannot receipt: that is given up, so that the missing segment finds room; nothing else is."""
+    with_store(tmp_path, fill_behind_a_gap, **options)
+
+
+async def fill_behind_a_gap(store):
+    number = 1
+    with contextlib.suppress(StoreFull):
+        while number < 5000:
+            await add(store, number, size=300, lane=0)
+            number += 1
+    assert 30 < number < 5000
+    told = [row for row, _ in (await store.next_batch(5000, 1)).segments][:-1]
+    settlement = await store.settle([(row, 0) for row in told], [], [], [])
+
+    assert settlement.released == len(told)
+    # What the office has not told of is there; so is the place of what was given up.
+    assert await waiting_all(store) == [segment(number - 1, size=300, lane=0)]
+    assert await add(store, 2, size=300, lane=0) == DUPLICATE
+    assert await add(store, 0, size=300, lane=0) == STORED
 
 
 async def waiting_all(store):

@@ -395,3 +395,21 @@ def name_an_agent_before_its_files(patch):
 def believe_an_agents_files(patch):
     """A file is kept as it came."""
     patch(shelf_module, "check_file", lambda index, at, body: None)
+
+
+@fault
+def wait_for_receipts_when_full(patch):
+    """A full store keeps the bytes of what the office has stored until the receipt, which a gap may keep from coming."""
+    patch(store_module, "_give_up_told", lambda connection: 0)
+
+
+@fault
+def give_up_what_nobody_has(patch):
+    """A full store gives up bytes that the office has not told of."""
+    patch(
+        store_module,
+        "_give_up_told",
+        lambda connection: (
+            connection.execute("UPDATE segments SET raw = NULL WHERE raw IS NOT NULL").rowcount
+        ),
+    )

@@ -19,10 +19,9 @@ PACE = Pace(
     health_s=6 * 3600,
     save_s=DAY_S,
 )
-# A gateway holds what lies beyond a gap until the office receipts it, and the gap is filled from the ring: its store must have room
-# for more than a ring, or the two wait for each other for ever.
-RING_SECTORS = 8
-GATEWAY_BYTES_MAX = 192 * 1024
+# Less room than a ring needs: what lies beyond a gap must give way, or gateway and device would wait for each other for ever.
+RING_SECTORS = 12
+GATEWAY_BYTES_MAX = 96 * 1024
 # What one transaction may add to a full store: a few pages.
 _SLACK_BYTES = 16 * 1024
 POINTS = 180
