@@ -31,6 +31,53 @@ CODES = {
         "Another process listens there, the address is not one of this machine, or the port needs more rights.",
         "Stop the other process, or change host and port under [listen].",
     ),
+    "board-ambiguous": Explanation(
+        "Several boards are connected",
+        "More than one serial port belongs to a board of this kind, or to the bridge that such a board carries.",
+        "Name one of them with --port.",
+    ),
+    "board-build-failed": Explanation(
+        "The vendor's toolchain did not build the image",
+        "A command of the build ended with an error; what it said stands above.",
+        "Mend what it names, and run the command that the message gives again.",
+    ),
+    "board-not-found": Explanation(
+        "No board is connected, or not as one that can be recognised",
+        "The serial ports of this machine were searched for the USB numbers of this kind of board. Some cables carry power alone, and a "
+        "user needs the right to use the port (often the group dialout).",
+        "Connect the board, or name its port with --port; with --dry-run the command shows what it would do.",
+    ),
+    "board-port": Explanation(
+        "A console cannot be opened, or went away",
+        "The port does not exist, another program holds it, this user may not use it, or the board was unplugged.",
+        "Check the name of the port and who uses it, and run the command again.",
+    ),
+    "board-refused": Explanation(
+        "The board did not take what it was given",
+        "What it said stands in the message. A board that has keys keeps them; one whose console does not answer runs a device already, or "
+        "an image that is not ours.",
+        "Flash our image, hold the service pin low after a reset, and add --replace where the keys are to be given up. docs/operating/boards.md has the steps.",
+    ),
+    "board-settings": Explanation(
+        "What a device is told does not fit its board",
+        "board.toml says what hangs on the board and how it reaches the gateway; device.toml how much flash the journal takes.",
+        "Change the file that the message names; docs/operating/boards.md has every key.",
+    ),
+    "board-silent": Explanation(
+        "The board said nothing",
+        "Its console was listened to, and its prompt asked for. A device that runs says little after its boot.",
+        "Press its reset button while the command listens, give it longer with --seconds, or check that the port is the console's.",
+    ),
+    "board-tools-missing": Explanation(
+        "A program that this step needs is not here",
+        "Images for boards of silicon are made and written by their vendors' tools, which we do not bring along.",
+        "Install what the message names; --dry-run shows the commands without running them.",
+    ),
+    "board-unknown": Explanation(
+        "There is no such board",
+        "Each board has a folder under firmware/boards.",
+        "Take one of the boards that the message names.",
+    ),
     "command-failed": Explanation(
         "A command met a fault of its own",
         "The command reached a state that it does not know. This is our mistake, not yours.",

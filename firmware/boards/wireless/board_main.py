@@ -53,6 +53,16 @@ def _read(name: str) -> bytes:
         return file.read()
 
 
+_causes: list = []
+
+
+def reset_cause() -> int:
+    """Return why this boot happened, as agent.board names it. The chip is asked once: it may forget with the answer."""
+    if not _causes:
+        _causes.append(board_chip.take_cause())
+    return _causes[0]
+
+
 def read_settings():
     """Return the items of device.json, or None on a board that was not provisioned."""
     try:
@@ -72,7 +82,7 @@ def is_service_asked() -> bool:
 
 
 class Feeder:
-    """The hardware watchdog. Armed with the first feeding, after the recovery at boot, which may take longer than it waits."""
+    """The hardware watchdog. Armed with the first feeding: the recovery at boot may take longer than it waits."""
 
     def __init__(self, timeout_ms: int):
         self._timeout_ms = timeout_ms
@@ -106,8 +116,8 @@ def _choose(items: dict, cause: int):
     return window, rooms, choice
 
 
-def build_board(items: dict, window, rooms, choice, cause: int):
-    """Return the board that this machine is."""
+def build_board(items: dict, window, rooms, choice, feed):
+    """Return the board that this machine is. feed: of the watchdog."""
     import wiring
 
     from agent.aes import Aes128
@@ -130,9 +140,9 @@ def build_board(items: dict, window, rooms, choice, cause: int):
         schema,
         _read("bundle.cbor"),
     )
-    board.reset_cause = cause
+    board.reset_cause = reset_cause()
     board.free_heap = gc.mem_free
-    board.feed = Feeder(board_chip.WATCHDOG_MS).feed
+    board.feed = feed
     board.starve = _starve
     board.restart = board_chip.restart
     if choice is not None:
@@ -162,10 +172,14 @@ async def _run(agent, board, items: dict) -> None:
 def run_agent(items: dict, cause: int) -> None:
     """Run the agent until something ends it."""
     window, rooms, choice = _choose(items, cause)
+    feeder = Feeder(board_chip.WATCHDOG_MS)
+    if choice is not None and choice.is_counted:
+        # An agent on trial may hang where it is imported; one that takes too long to recover is as bad.
+        feeder.feed()
     from agent.app import Agent
     from agent.config import Config
 
-    board = build_board(items, window, rooms, choice, cause)
+    board = build_board(items, window, rooms, choice, feeder.feed)
     agent = Agent(Config(items), board)
     gc.collect()
     print("device {} runs, boot {}, {} bytes of heap free".format(items["device"], agent.boot, gc.mem_free()))
@@ -175,7 +189,7 @@ def run_agent(items: dict, cause: int) -> None:
 
 def run() -> None:
     """Run the agent for ever: whatever ends it, the board begins anew. Returns on a board that is not to run one."""
-    cause = board_chip.take_cause()
+    cause = reset_cause()
     print(version_line(image_digest()))
     print("reset cause {}, {} bytes of heap free".format(cause, gc.mem_free()))
     items = read_settings()

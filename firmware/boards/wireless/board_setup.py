@@ -11,6 +11,7 @@ import os
 from agent.flash import PAGE_BYTES, SECTOR_BYTES
 
 _SETTINGS = "device.json"
+_FILES = (_SETTINGS, "schema.cbor", "bundle.cbor", "recording.csv")
 
 
 def _blank(data: bytes) -> bool:
@@ -30,8 +31,9 @@ class Setup:
         """Empty the window. Raises ValueError if keys of a device are there and replace is false."""
         if not replace and not self._is_new():
             raise ValueError("this board has keys already")
-        if _SETTINGS in os.listdir(self._folder):
-            os.remove(self._folder + _SETTINGS)
+        for name in os.listdir(self._folder):
+            if name in _FILES:
+                os.remove(self._folder + name)
         for sector in range(self._window.sectors):
             self._window.erase(sector)
             self._tell("setup erased {} of {}".format(sector + 1, self._window.sectors))
@@ -47,14 +49,15 @@ class Setup:
         """Program one page of the window."""
         self._window.program(offset, page)
 
-    def keep(self, name: str, content: bytes) -> None:
-        """Write one file of settings; device.json is held back until finish()."""
+    def keep(self, name: str, piece: bytes) -> None:
+        """Append to one file of settings; device.json is held back until finish()."""
+        assert name in _FILES
         if name == _SETTINGS:
-            self._settings = content
-            return
-        with open(self._folder + name, "wb") as file:
-            file.write(content)
-        self._tell("setup wrote {}".format(name))
+            self._settings += piece
+        else:
+            with open(self._folder + name, "ab") as file:
+                file.write(piece)
+        self._tell("setup took {} of {}".format(len(piece), name))
 
     def finish(self, digest: str) -> None:
         """Compare the window with what was meant, then make the board a device. digest: SHA-256 in hex. Raises ValueError."""
