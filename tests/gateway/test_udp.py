@@ -11,7 +11,7 @@ from agent.coap_client import LinkRefused
 from gateway.links.udp import EXCHANGE_LIFETIME_S
 from protocol import coap
 from protocol.limits import segment_bytes_max
-from tests.gateway.site import custody_of, device_id, segment
+from tests.gateway.site import custody_of, device_id, segment, until
 
 
 def plain(code=coap.POST, path="s", payload=b"", options=(), token=b"tk", message_id=None, kind=coap.CON):
@@ -144,7 +144,7 @@ def test_text_that_is_none_is_no_error(site, caplog):
         options = [(coap.URI_PATH, b"\xff\xfe")]
         datagram = coap.encode(coap.Message(coap.CON, coap.POST, 1, b"tk", options, b"x"))
         assert await exchange(running.gateway.link.port, datagram, 0.3) is None
-        assert running.gateway.health.counts["malformed"] == 1
+        await until(lambda: running.gateway.health.counts["malformed"] == 1, "it is not counted")
         assert custody_of(await running.device().send(segment(0))) == 1
 
     site(body)
