@@ -25,16 +25,20 @@ TESTER = {
 
 @pytest.fixture
 def qemu(tmp_path):
-    """Run a suite over QEMU: qemu(suite, image, flash, ...) gives name of a test -> None or why it failed."""
+    """Run a suite over QEMU: qemu(suite, ..., ELF=file) gives name of a test -> None or why it failed."""
     pytest.importorskip("robot", reason="robotframework is missing: .venv/bin/pip install -e '.[dev]'")
 
-    def run(suite, image, flash, *more):
-        variables = ["--variable", f"ELF:{image.elf}", "--variable", f"FLASH:{flash}"]
-        files = ["-A", str(SUITES / "qemu.args"), "--outputdir", str(tmp_path)]
-        run_tester([sys.executable, "-m", "robot", *files, *variables, *more, str(suite)])
+    def run(suite, *more, **files):
+        chosen = ["-A", str(SUITES / "qemu.args"), "--outputdir", str(tmp_path), *variables(**files)]
+        run_tester([sys.executable, "-m", "robot", *chosen, *more, str(suite)])
         return outcomes(tmp_path / "output.xml")
 
     return run
+
+
+def variables(**files):
+    """Return the words that say which files a suite takes, for either tester."""
+    return [word for name, file in files.items() for word in ("--variable", f"{name}:{file}")]
 
 
 def run_tester(words):
@@ -54,26 +58,28 @@ def outcomes(path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_suite_passes_over_qemu(image, device_flash, qemu, name):
+def test_suite_passes_over_qemu(image, development, device_flash, qemu, name):
     """Every test of it, the suite as it is."""
-    found = qemu(SUITES / f"{name}.robot", image, device_flash)
+    files = {"ELF": image.elf, "DEVELOPMENT": development.elf, "FLASH": device_flash}
+    found = qemu(SUITES / f"{name}.robot", **files)
 
     assert found and set(found.values()) == {None}, found
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_suite_passes_under_renode(image, device_flash, name, tmp_path):
+def test_suite_passes_under_renode(image, development, device_flash, name, tmp_path):
     """The same file, over the other emulator."""
     if shutil.which("renode-test") is None:
         pytest.skip("renode-test is not installed: see docs/operating/renode.md")
-    variables = ["--variable", f"ELF:{image.elf}", "--variable", f"FLASH:{device_flash}"]
+    files = variables(ELF=image.elf, DEVELOPMENT=development.elf, FLASH=device_flash)
 
-    assert run_tester(["renode-test", "-r", str(tmp_path), *variables, str(SUITES / f"{name}.robot")]) == 0
+    assert run_tester(["renode-test", "-r", str(tmp_path), *files, str(SUITES / f"{name}.robot")]) == 0
 
 
 def test_suite_notices_a_console_that_takes_python(development, device_flash, qemu):
     """The development image, whose console is open, fails the suite about production images, and for that reason."""
-    found = qemu(SUITES / "production.robot", development, device_flash, "--test", "*While The Board Starts")
+    files = {"ELF": development.elf, "FLASH": device_flash}
+    found = qemu(SUITES / "production.robot", "--test", "*While The Board Starts", **files)
 
     assert len(found) == 1
     assert re.search(r"Unexpected entry has been found on UART: .*(>>>|42)", next(iter(found.values())) or "")
@@ -81,9 +87,8 @@ def test_suite_notices_a_console_that_takes_python(development, device_flash, qe
 
 def test_suites_notice_a_board_without_settings(image, blank_flash, qemu):
     """No agent runs on it, and its line says so in the report."""
-    found = qemu(
-        SUITES / "boot.robot", image, blank_flash, "--test", "Agent Runs*", "--variable", "SECONDS:3"
-    )
+    more = ("--test", "Agent Runs*", "--variable", "SECONDS:3")
+    found = qemu(SUITES / "boot.robot", *more, ELF=image.elf, FLASH=blank_flash)
 
     assert "not provisioned" in (found["Agent Runs And Counts Its Boot"] or "")
 
@@ -102,7 +107,7 @@ def test_suites_notice_flash_that_is_lost_with_power(image, device_flash, qemu, 
         "Keywords._power_on = forget\n"
     )
     more = ("--test", "Loss Of Power*", "--variable", "SECONDS:5", "--listener", str(listener))
-    found = qemu(SUITES / "power.robot", image, device_flash, *more)
+    found = qemu(SUITES / "power.robot", *more, ELF=image.elf, FLASH=device_flash)
 
     assert "runs, boot 1," in (found["Loss Of Power Keeps Flash"] or "")
     assert "no 'runs, boot 2,'" in (found["Loss Of Power Keeps Flash"] or "")

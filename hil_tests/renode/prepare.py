@@ -1,6 +1,6 @@
-"""Makes what the suites start from: the image of the board, and the flash of a device that has never run.
+"""Makes what the suites start from: both images of the board, and the flash of a device that has never run.
 
-python -m hil_tests.renode.prepare        build/renode/firmware.elf and flash.bin, and the commands that use them
+python -m hil_tests.renode.prepare        files in build/renode, and the commands that use them
 """
 
 import shutil
@@ -21,10 +21,10 @@ FOLDER = ROOT / "build" / "renode"
 
 
 def make_start(folder: Path) -> None:
-    """Make folder/firmware.elf and folder/flash.bin. Raises DiagnosticError."""
-    image = build_image(BOARD)
+    """Make folder/firmware.elf, development.elf and flash.bin. Raises DiagnosticError."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(image.elf, folder / "firmware.elf")
+    shutil.copyfile(build_image(BOARD).elf, folder / "firmware.elf")
+    shutil.copyfile(build_image(BOARD, development=True).elf, folder / "development.elf")
     with tempfile.TemporaryDirectory() as site:
         lay_out_folder(Path(site))
         make_flash(Path(site) / "device" / "device.toml", folder / "flash.bin", SEED)

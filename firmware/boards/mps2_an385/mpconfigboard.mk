@@ -24,7 +24,8 @@ ifeq ($(DEVELOPMENT),1)
 MICROPY_HEAP_SIZE = 4128768
 FROZEN_MANIFEST = $(BOARD_DIR)/manifest_development.py
 else
-MICROPY_HEAP_SIZE = 196608
+# 192 KiB hold the agent of the image, which runs where it is frozen. One that a release brings lives in the heap itself.
+MICROPY_HEAP_SIZE = 327680
 FROZEN_MANIFEST = $(BOARD_DIR)/manifest.py
 endif
 

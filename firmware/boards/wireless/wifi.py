@@ -2,8 +2,9 @@
 
 import network
 
+_LOOK_MS = 1000
 # Joining takes a few seconds; asking again sooner would begin it anew.
-_LOOK_MS = 10000
+_LOOKS = 10
 
 
 class Wifi:
@@ -29,13 +30,17 @@ class Wifi:
     async def keep(self, sleep_ms, tell) -> None:
         """Join, and join again when the network is lost, for ever. tell(text): the console."""
         was_joined = False
+        looks = 0
         while True:
             is_joined = self.is_joined()
             if is_joined != was_joined:
                 tell("wifi " + ("joined" if is_joined else "lost"))
                 was_joined = is_joined
-            if not is_joined:
+            if is_joined:
+                looks = 0
+            elif looks % _LOOKS == 0:
                 self._begin()
+            looks += 1
             await sleep_ms(_LOOK_MS)
 
     def _begin(self) -> None:
