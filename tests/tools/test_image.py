@@ -208,6 +208,7 @@ def test_flash_file_holds_window_settings_and_control_page(tmp_path):
     assert whole[:8193] == b"\x55" * 8192 + b"\xff"
     assert whole[SETTINGS_OFFSET:].startswith(make_romfs(FILES))
     assert whole[CONTROL_OFFSET:] == control_page(bytes(range(32)))
+    assert whole[CONTROL_OFFSET:][8:12] == b"\xff" * 4
     assert whole[CONTROL_OFFSET:][48:80] == bytes(range(32))
 
 
