@@ -25,7 +25,7 @@ Console Can Be Interrupted
     Wait For Line On Uart    KeyboardInterrupt
     Wait For Prompt On Uart    >>>
     Write Char On Uart    7
-    Wait For Prompt On Uart    >>> 7
+    Wait For Prompt On Uart    7
 
 Program Can Reset Its Board
     Start Board    ${DEVELOPMENT}
