@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from office_ingest.prove.report import Report
 from protocol.event import DECISION, RULE_FAULT, SAMPLE
+from protocol.keys import CRITICAL
 
 # These have the tick of their sample, and samples are taken one after the other.
 _IN_TURN = (SAMPLE, DECISION, RULE_FAULT)
@@ -51,6 +52,26 @@ def by_epoch(lanes: list[Iterator[Any]]) -> Iterator[Any]:
         yield from heapq.merge(*(heads[at][1] for at in now), key=lambda opened: opened.order)  # type: ignore[index]
         for at in now:
             heads[at] = next(groups[at], None)
+
+
+def mark_losses(events: Iterator[Any]) -> Iterator[Any]:
+    """Give the events of by_epoch again, is_after_loss true where critical segments may be missing since the critical event before.
+
+    Routine segments can lie within the orders of critical ones that are missing: only the next critical event tells. Behind the last
+    of an epoch nothing does.
+    """
+    routine: list[Any] = []
+    for opened in events:
+        if routine and routine[0].epoch != opened.epoch:
+            yield from (one._replace(is_after_loss=True) for one in routine)
+            routine = []
+        if opened.lane != CRITICAL:
+            routine.append(opened)
+            continue
+        yield from (one._replace(is_after_loss=opened.is_after_loss) for one in routine)
+        routine = []
+        yield opened
+    yield from (one._replace(is_after_loss=True) for one in routine)
 
 
 class Lives:

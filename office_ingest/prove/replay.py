@@ -119,7 +119,7 @@ class DeviceReplay:
     def feed(self, boot: int, event: Event, *, is_after_loss: bool = False) -> None:
         """Take the next event of the device. Raises nothing for what an event holds.
 
-        is_after_loss: critical segments before this event are not held, or cannot be read.
+        is_after_loss: critical segments between this event and the critical one before may be missing, or cannot be read.
         """
         order, _, kind, fields = event
         if self._last is not None and self._last != (order - 1, boot):

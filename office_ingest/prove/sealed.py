@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from office_ingest.errors import KeyUnknown
 from office_ingest.govern.rollout import rules_digest
 from office_ingest.prove.downward import Told
-from office_ingest.prove.lives import Lives, by_epoch
+from office_ingest.prove.lives import Lives, by_epoch, mark_losses
 from office_ingest.prove.progress import Progress
 from office_ingest.prove.replay import Counts, DeviceReplay
 from office_ingest.prove.report import Report, place_text
@@ -131,7 +131,8 @@ def open_lane(
     due, is_after_loss = (0, 0), False
     for raw, epoch, number, received_ms in rows:
         where = place_text(device, lane, epoch, number)
-        is_after_loss = is_after_loss or (epoch, number) != due
+        # An epoch begins anew whatever was lost of the one before.
+        is_after_loss = is_after_loss or number != (due[1] if epoch == due[0] else 0)
         due = (epoch, number + 1)
         segment = _verified(keystore, raw, (device, lane, epoch, number), report)
         events = None
@@ -223,7 +224,7 @@ def _check_device(
         for lane in LANES
     ]
     decisions = 0
-    for opened in by_epoch(lanes):
+    for opened in mark_losses(by_epoch(lanes)):
         told.take(opened.epoch, opened.boot, opened.event, opened.received_ms)
         decisions += opened.event[2] == DECISION
         if lives.begins(opened.epoch):
@@ -231,7 +232,7 @@ def _check_device(
             replay.begin_anew()
         place = opened.place
         lives.take(opened)
-        replay.feed(opened.boot, opened.event, is_after_loss=opened.lane == CRITICAL and opened.is_after_loss)
+        replay.feed(opened.boot, opened.event, is_after_loss=opened.is_after_loss)
     counts = replay.finish()
     lives.finish()
     _check_decision_tally(connection, device, decisions, report)

@@ -105,6 +105,9 @@ CAUGHT_BY = {
         test_replay.test_takeover_with_registers_or_gates_of_its_own_is_found
     ),
     "pass_over_commands": _replays(test_replay.test_run_goes_on_over_commands),
+    "know_losses_by_critical_events_alone": _replays(
+        test_replay.test_missing_critical_segments_excuse_a_switch_though_routine_ones_among_them_are_held
+    ),
     "go_on_over_an_epoch": _lived(NEW_EPOCH, 1, 3),
     "leave_out_what_goes_back": _lived(NEW_EPOCH, 1, 3),
     "overlook_orders_used_again": _lived(NEW_EPOCH, 3, 0),

@@ -5,8 +5,8 @@ import pytest
 from office_ingest.prove.verify import verify_database
 from protocol.adoption import DAMAGED, RESTARTS, ROLLED_BACK, STAGED, TRIAL
 from protocol.command import DONE, SET_ACTUATOR, SET_SETTING
-from protocol.event import DECISION, RULE_FAULT
-from protocol.keys import CRITICAL
+from protocol.event import DECISION, HEALTH, RULE_FAULT
+from protocol.keys import CRITICAL, ROUTINE
 from rules.engine import D_AFTER, D_FLAGS, D_INPUTS
 from tests.support.deciding_device import (
     ADOPTED,
@@ -443,6 +443,25 @@ def test_switch_that_a_power_cut_or_want_of_room_broke_up_is_still_one(desk, fle
 
     assert [] == _said(report)
     assert 1.0 == report.counts["run_replay_coverage"]
+
+
+def test_missing_critical_segments_excuse_a_switch_though_routine_ones_among_them_are_held(desk, fleet):
+    """What follows them goes on from the order of a routine event that lies within their orders: what they told is lost all the same."""
+    device = fleet
+    _live(device, 0, 8)
+    device.flush()
+    start = device.lanes[CRITICAL].number
+    device.adopt(SECOND, 1)
+    device.live(READINGS[8:16])
+    device.seal(ROUTINE, [device.row(HEALTH, {0: 1})])
+    lost = device.lanes[CRITICAL].segments[start:]
+    device.checkpoint()
+    device.live(READINGS[16:24])
+    desk.take(*(segment.raw for segment in device.all_segments() if segment not in lost))
+    report = verify_database(desk.store.connection, desk.keystore)
+
+    assert [] == _said(report)
+    assert (24, 16) == (report.counts["samples"], report.counts["samples_run_replayed"])
 
 
 def test_missing_critical_segment_excuses_the_switch_that_it_may_tell_of(desk, fleet):

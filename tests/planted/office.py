@@ -22,6 +22,7 @@ from office_ingest.storage.damage import COUNTED_ANEW
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch import damage as watch_damage
 from protocol import sqlite_file
+from protocol.keys import CRITICAL
 from protocol.uplink import DUPLICATE
 from rules.engine import D_AFTER, D_BEFORE
 from rules.replay import StepReplay
@@ -180,6 +181,17 @@ def pass_over_commands(put):
 def go_on_over_an_epoch(put):
     """Replay a new epoch from the state in which the old one ended."""
     put(DeviceReplay, "begin_anew", lambda self: None)
+
+
+def know_losses_by_critical_events_alone(put):
+    """Take a routine event within the orders of critical ones that are missing for a sign that nothing is."""
+    put(
+        sealed,
+        "mark_losses",
+        lambda events: (
+            one._replace(is_after_loss=one.is_after_loss and one.lane == CRITICAL) for one in events
+        ),
+    )
 
 
 def leave_out_what_goes_back(put):
@@ -383,6 +395,7 @@ FAULTS = {
         believe_the_state_of_a_checkpoint,
         pass_over_commands,
         go_on_over_an_epoch,
+        know_losses_by_critical_events_alone,
         leave_out_what_goes_back,
         overlook_orders_used_again,
         blame_a_run_over_two_lives,
