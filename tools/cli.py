@@ -45,7 +45,7 @@ COMMANDS = {
     "command": Lazy("office_ingest.govern.command_cli:command", "Give one device a command."),
     "decode": Lazy("tools.decode:command", "Show captured bytes as readable text."),
     "demo": Lazy("tools.demo:command", "Run a whole site on this machine and prove it.", json_is_file=True),
-    "device": Lazy("tools.device:device", "Run a device on this machine."),
+    "device": Lazy("tools.device:device", "Run a device on this machine, or bring one onto a board."),
     "explain": Lazy("tools.explain:command", "Say what a diagnostic code means and what to do."),
     "gateway": Lazy("gateway.cli:gateway", "Run and look into a site's gateway."),
     "office": Lazy("office_ingest.cli:office", "Run and look into the office."),

@@ -19,6 +19,7 @@ from protocol.errors import ProtocolError
 from protocol.lms import check_public
 from protocol.report import emit
 from protocol.settings import read_settings
+from tools.board.command import COMMANDS as BOARD_COMMANDS
 from tools.shim import install
 from tools.upy import firmware_folder, micropython_command, micropython_environment
 
@@ -236,7 +237,11 @@ def device_command(items: Path) -> list[str]:
 
 @click.group()
 def device() -> None:
-    """Run a device on this machine."""
+    """Run a device on this machine, or bring one onto a board."""
+
+
+for _command in BOARD_COMMANDS:
+    device.add_command(_command)
 
 
 @device.command("run")

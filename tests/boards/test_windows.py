@@ -59,7 +59,9 @@ def test_partitions_are_whole_sectors_without_overlap_and_as_the_table_says(name
     lines = (BOARDS / name / "partitions.csv").read_text().splitlines()
     rows = [[cell.strip() for cell in row] for row in csv.reader(line for line in lines if line[0] != "#")]
     parts = {row[0]: (int(row[3], 16), int(row[4], 16)) for row in rows}
-    flash_bytes = int(re.search(r"FLASHSIZE_(\d+)MB", (BOARDS / name / "sdkconfig.board").read_text())[1]) << 20
+    flash_bytes = (
+        int(re.search(r"FLASHSIZE_(\d+)MB", (BOARDS / name / "sdkconfig.board").read_text())[1]) << 20
+    )
 
     ends = 0
     for offset, size in parts.values():

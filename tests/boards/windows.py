@@ -135,7 +135,7 @@ def check_cut_leaves_a_part(open_window):
     window.program(_AT, bytes(PAGE_BYTES))
     try:
         window.program(_AT + PAGE_BYTES, bytes(2 * PAGE_BYTES))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 -- of a module that is loaded anew each time
         assert type(error).__name__ == "PowerFailed", error
     else:
         raise AssertionError("nobody said that the power failed")
@@ -146,4 +146,6 @@ def check_cut_leaves_a_part(open_window):
     assert window.read(_AT + 2 * PAGE_BYTES, PAGE_BYTES) == b"\xff" * PAGE_BYTES
 
 
-CHECKS = {name.removeprefix("check_"): work for name, work in list(globals().items()) if name.startswith("check_")}
+CHECKS = {
+    name.removeprefix("check_"): work for name, work in list(globals().items()) if name.startswith("check_")
+}

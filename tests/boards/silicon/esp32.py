@@ -20,8 +20,10 @@ class Partition:
         self.chip = CHIPS[label]
 
     @staticmethod
-    def find(type=0, subtype=0xFF, label=None, block_size=4096):
-        return [Partition(name, block_size) for name in TABLE if type == Partition.TYPE_DATA and name == label]
+    def find(type=0, subtype=0xFF, label=None, block_size=4096):  # noqa: A002 -- so is it called
+        return [
+            Partition(name, block_size) for name in TABLE if type == Partition.TYPE_DATA and name == label
+        ]
 
     def readblocks(self, block, buffer, offset=0):
         at = block * self._block + offset

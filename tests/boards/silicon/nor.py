@@ -21,10 +21,12 @@ class Chip:
         self.cells = bytearray(b"\xff" * size)
         self.log = []
         self.cut_left = None
+        self._is_kept = False
         if path:
             try:
                 with open(path, "rb") as file:
-                    self.cells[:] = file.read()
+                    file.readinto(self.cells)
+                self._is_kept = True
             except OSError:
                 pass
 
@@ -53,12 +55,17 @@ class Chip:
 
     def _end(self, at, n, done):
         if self.path:
-            with open(self.path, "wb") as file:
-                file.write(self.cells)
+            with open(self.path, "r+b" if self._is_kept else "wb") as file:
+                if self._is_kept:
+                    file.seek(at)
+                    file.write(self.cells[at : at + n])
+                else:
+                    file.write(self.cells)
+            self._is_kept = True
         if self.cut_left is not None:
             self.cut_left -= 1
         if done < n:
-            raise PowerFailed()
+            raise PowerFailed
 
 
 def path():

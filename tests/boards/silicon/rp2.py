@@ -11,14 +11,18 @@ CHIPS = []
 
 
 class Flash:
-    def __init__(self, start=-1, len=-1):
+    def __init__(self, start=-1, len=-1):  # noqa: A002 -- so is it called
         if not CHIPS:
             path = nor.path()
             CHIPS.append(nor.Chip(STORAGE_BLOCKS * nor.BLOCK, path))
         self.chip = CHIPS[0]
         self._at = 0 if start == -1 else start
         self._size = STORAGE_BLOCKS * nor.BLOCK - self._at if len == -1 else len
-        if self._at % nor.BLOCK or self._size % nor.BLOCK or self._at + self._size > STORAGE_BLOCKS * nor.BLOCK:
+        if (
+            self._at % nor.BLOCK
+            or self._size % nor.BLOCK
+            or self._at + self._size > STORAGE_BLOCKS * nor.BLOCK
+        ):
             raise ValueError
 
     def readblocks(self, block, buffer, offset=0):

@@ -1,0 +1,264 @@
+"""`outstation device build|flash|provision|logs|diagnose`: a board from its image to its words."""
+
+import shlex
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from protocol.diagnostic import FINDING, OK, UNREACHABLE, USAGE, Diagnostic, DiagnosticError
+from protocol.report import emit
+from tools.board.table import EMULATED, NAMES, silicon_board, unknown_board
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_BOARD = click.argument("board")
+_PORT_OPTION = click.option("--port", help="Serial port, pty, or address such as socket://HOST:PORT.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done; needs no board.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_PROMPT_SECONDS = 2.0
+
+
+def _folder(board: str) -> Path:
+    return Path("build") / "board" / board
+
+
+@click.command("build")
+@_BOARD
+@click.option("--out", type=_FOLDER, help="Folder to build in; build/board/BOARD if left out.")
+@click.option(
+    "--source", type=_FOLDER, help="A source tree of MicroPython; the emulated board takes Debian's."
+)
+@click.option("--development", is_flag=True, help="Emulated board: with a console that takes Python.")
+@_DRY_RUN
+@_JSON
+def build(
+    board: str, out: Path | None, source: Path | None, development: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Build the image of BOARD.
+
+    The emulated board's is built here. For a board of silicon the folder for the vendor's toolchain is written, its commands
+    are printed, and run where everything they need is here.
+    """
+    if board == EMULATED:
+        _build_emulated(out, source, development, dry_run, as_json)
+        return
+    from tools.board import vendor
+
+    chosen = silicon_board(board)
+    tree = source and source.resolve()
+    made = vendor.write_folder(chosen, (out or _folder(board)).resolve(), tree)
+    missing = vendor.missing_tools(chosen, tree)
+    if as_json:
+        body = {"board": board, "folder": str(made.folder), "image": made.digest, "modules": made.modules}
+        found = {"commands": made.lines(), "missing": [said.message for said in missing]}
+        emit("outstation.device-build", 1, {**body, **found})
+    else:
+        click.echo(f"{made.folder}: {made.modules} modules of ours, image {made.digest[:16]}")
+        click.echo("\n".join(f"  {line}" for line in made.lines()))
+    if dry_run:
+        return
+    if missing:
+        raise DiagnosticError(missing, UNREACHABLE)
+    vendor.run_commands(made.commands, "board-build-failed")
+    _next(as_json, f"outstation device flash {board} --image {made.image}")
+
+
+def _build_emulated(
+    out: Path | None, source: Path | None, development: bool, dry_run: bool, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from tools.image.build import build_image
+
+    if dry_run:
+        words = ["python", "-m", "tools.image", EMULATED, *(["--development"] if development else [])]
+        click.echo(f"  {shlex.join(words)}")
+        return
+    image = build_image(EMULATED, out and out.resolve(), development, source and source.resolve())
+    if as_json:
+        emit("outstation.device-build", 1, {"folder": str(Path(image.elf).parent), **asdict(image)})
+    else:
+        click.echo(f"{image.elf}: {image.image_bytes:,} bytes, image {image.sha256[:16]}")
+    _next(as_json, f"outstation device provision {EMULATED} --config device.toml --flash-file flash.bin")
+
+
+def _next(as_json: bool, command: str) -> None:
+    if not as_json:
+        click.echo(f"next: {command}")
+
+
+@click.command("flash")
+@_BOARD
+@click.option("--image", type=_FILE, help="The image; that of build/board/BOARD if left out.")
+@_PORT_OPTION
+@_DRY_RUN
+def flash(board: str, image: Path | None, port: str | None, dry_run: bool) -> None:
+    """Write the image onto a connected BOARD.
+
+    Keys, journal and settings that are on it stay.
+    """
+    from tools.board import flashing, vendor
+
+    if board == EMULATED:
+        fix = f"give it a flash file: outstation device provision {EMULATED} --flash-file FILE"
+        said = "an emulated board has no image to be written: the emulator is started with it"
+        raise DiagnosticError(Diagnostic("board-unknown", said, fix=fix), USAGE)
+    chosen = silicon_board(board)
+    path = (image or vendor.image_path(chosen, _folder(board))).resolve()
+    if dry_run:
+        click.echo(f"  {shlex.join(flashing.flash_command(chosen, path, port or 'PORT'))}")
+        return
+    commands = flashing.write_image(chosen, path, port)
+    vendor.run_commands(commands, "board-refused")
+    click.echo(f"next: outstation device provision {board} --config device.toml")
+
+
+@click.command("provision")
+@_BOARD
+@click.option(
+    "--config",
+    type=_FILE,
+    default=Path("device.toml"),
+    show_default=True,
+    help="The device, as outstation provision device made it.",
+)
+@_PORT_OPTION
+@click.option("--flash-file", type=_FILE, help="Emulated board: the flash file to make.")
+@click.option("--replace", is_flag=True, help="Give up the keys that the board has.")
+@_DRY_RUN
+def provision(
+    board: str, config: Path, port: str | None, flash_file: Path | None, replace: bool, dry_run: bool
+) -> None:
+    """Make a connected BOARD the device of device.toml.
+
+    Its keys go into the agent's window, its settings into files. board.toml beside device.toml says what hangs on the board.
+    """
+    if board not in NAMES:
+        raise unknown_board(board)
+    if board == EMULATED:
+        _provision_emulated(config, flash_file, replace, dry_run)
+        return
+    from tools.board.find import find_port
+    from tools.board.setup import plan_setup, run_setup, summary
+
+    chosen = silicon_board(board)
+    setup = plan_setup(config, chosen, replace)
+    if dry_run:
+        click.echo(f"  {summary(setup, chosen)}")
+        return
+    place = find_port(chosen, port)
+    with _Progress(setup.steps) as step:
+        run_setup(setup, place, step)
+    click.echo(f"device {setup.device} lies on the board at {place}; it runs after its next reset")
+    click.echo(
+        f"remove flash.bin and link.toml from {config.parent}: run from two places, a device is a fork"
+    )
+    click.echo(f"next: press its reset button, and: outstation device logs --port {place}")
+
+
+def _provision_emulated(config: Path, flash_file: Path | None, replace: bool, dry_run: bool) -> None:
+    from tools.image.flashfile import make_flash
+
+    if flash_file is None:
+        fix = "name the file to make: --flash-file FILE"
+        raise DiagnosticError(
+            Diagnostic("usage-missing", "an emulated board's flash is a file", fix=fix), USAGE
+        )
+    if flash_file.exists() and not replace:
+        fix = "name another file, or add --replace if the device in it is to be no more"
+        said = "there is a flash file already, and keys are never written over"
+        raise DiagnosticError(Diagnostic("board-refused", said, str(flash_file), fix=fix), USAGE)
+    if dry_run:
+        click.echo(f"  python -m tools.image.flashfile {config} {flash_file}")
+        return
+    make_flash(config, flash_file, hardware=EMULATED)
+    click.echo(f"{flash_file}: the flash of the device in {config}")
+
+
+class _Progress:
+    """A bar of so many steps on a terminal, and nothing elsewhere; each line that the board says is one."""
+
+    def __init__(self, steps: int):
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._bar = Progress(console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task("keys and settings", total=steps)
+
+    def __enter__(self) -> Callable[[str], None]:
+        self._bar.start()
+        return self._step
+
+    def _step(self, line: str) -> None:
+        if line.startswith("setup "):
+            self._bar.advance(self._task)
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.stop()
+
+
+@click.command("logs")
+@_PORT_OPTION
+@click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so long; at Ctrl-C if left out.")
+def logs(port: str | None, seconds: float | None) -> None:
+    """Show what a board says on its console, each line with its time, until Ctrl-C."""
+    from tools.board.console import Console
+    from tools.board.find import find_port
+
+    with Console(find_port(None, port)) as console:
+        try:
+            for line in console.lines(seconds):
+                click.echo(f"{datetime.now().astimezone():%H:%M:%S.%f}"[:12] + f" {line}")
+        except KeyboardInterrupt:
+            # The usual end.
+            return
+
+
+@click.command("diagnose")
+@_PORT_OPTION
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="How long to listen to a board that runs.",
+)
+@_JSON
+def diagnose(port: str | None, seconds: float, as_json: bool) -> int:
+    """Say what a board is and how it is, from its console.
+
+    One that waits at a prompt is asked. One that runs is listened to: press its reset button, its boot says most.
+    Nothing that runs is interrupted. Exit code 1 where a person should look at something.
+    """
+    from tools.board.console import Console
+    from tools.board.diagnose import QUESTION, Report
+    from tools.board.find import find_port
+
+    place = find_port(None, port)
+    report = Report()
+    with Console(place) as console:
+        started = time.monotonic()
+        answer = console.ask(QUESTION, min(_PROMPT_SECONDS, seconds))
+        report.prompt = answer is not None
+        left = max(0.0, seconds - (time.monotonic() - started))
+        for line in console.lines(left) if answer is None else answer:
+            report.hear(line)
+    if not report.lines_heard:
+        fix = "press its reset button while this listens, or give it longer: --seconds 60"
+        raise DiagnosticError(
+            Diagnostic("board-silent", f"nothing was heard at {place}", fix=fix), UNREACHABLE
+        )
+    if as_json:
+        emit("outstation.device-diagnose", 1, {"port": place, **report.as_json()})
+    else:
+        width = max(len(name) for name, _ in report.rows())
+        click.echo("\n".join(f"{name:{width}}  {value}" for name, value in report.rows()))
+        for finding in report.findings():
+            click.echo(f"look at: {finding}")
+    return FINDING if report.findings() else OK
+
+
+COMMANDS = (build, flash, provision, logs, diagnose)
