@@ -19,9 +19,9 @@ PACE = Pace(
     health_s=6 * 3600,
     save_s=DAY_S,
 )
-# Less room than a ring needs: what lies beyond a gap must give way, or gateway and device would wait for each other for ever.
+# Little more room than a ring fills: what lies beyond a gap must give way, so that what closes it finds room.
 RING_SECTORS = 12
-GATEWAY_BYTES_MAX = 96 * 1024
+GATEWAY_BYTES_MAX = 128 * 1024
 # What one transaction may add to a full store: a few pages.
 _SLACK_BYTES = 16 * 1024
 POINTS = 180
