@@ -6,9 +6,7 @@ that holds anything is the only one that a cut can have torn.
 Source: SPEC.md sections 6, 12.6 and 12.7.
 """
 
-import hashlib
-
-from agent.slots import part_places
+from agent.slots import digest_at, part_places
 from protocol.errors import PART, TOO_LARGE, ProtocolError
 from protocol.limits import block_bytes, etag_bytes
 
@@ -44,7 +42,8 @@ class Bodies:
         return all([self._is_whole(index) for index in range(len(self._entries))])
 
     def _is_whole(self, index: int) -> bool:
-        return hashlib.sha256(self.body(index)).digest() == self._entries[index][0]
+        digest, size = self._entries[index]
+        return digest_at(self._room, self._places[index], size) == digest
 
     def skip(self) -> None:
         """Nothing of them is missing."""

@@ -10,9 +10,9 @@ Source: SPEC.md section 12.6.
 import hashlib
 
 from agent.board import WATCHDOG as BY_WATCHDOG
-from agent.slots import part_places
+from agent.slots import digest_at, part_places
 from protocol.adoption import DAMAGED, RESTARTS, ROLLED_BACK, WATCHDOG
-from protocol.agent_index import check_file, check_mpy, parse_agent_index
+from protocol.agent_index import check_mpy, parse_agent_index
 from protocol.errors import PART, SCHEMA, ProtocolError
 from protocol.manifest import AGENT, RULES, check_parts, parse_release
 from rules.bundle import read_bundle
@@ -88,7 +88,9 @@ def check_files(index: bytes, rooms, slot: int) -> list:
     places = part_places([file[2] for file in said.files])
     room = rooms.room(slot)
     for at in range(len(said.files)):
-        check_file(said, at, room.read(places[at], said.files[at][2]))
+        path, digest, size = said.files[at]
+        if digest_at(room, places[at], size) != digest:
+            raise ProtocolError(PART, "{} is not the file of the agent's index".format(path))
     return [(said.files[at][0], places[at], said.files[at][2]) for at in range(len(said.files))]
 
 

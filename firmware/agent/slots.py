@@ -13,6 +13,8 @@ sector before it is whole.
 Source: SPEC.md section 12.6.
 """
 
+import hashlib
+
 from agent.flash import PAGE_BYTES, SECTOR_BYTES
 from agent.layout import (
     HEADER_SECTORS,
@@ -170,6 +172,14 @@ class PartsRoom:
     def resume(self) -> int:
         """Return how much is whole; what may be torn is erased."""
         return self._slots.resume_parts(self._slot)
+
+
+def digest_at(room, at: int, size: int) -> bytes:
+    """Return SHA-256 of what lies in a room, read block by block: a whole file may be more than a heap has in one piece."""
+    digest = hashlib.sha256()
+    for start in range(0, size, block_bytes):
+        digest.update(room.read(at + start, min(block_bytes, size - start)))
+    return digest.digest()
 
 
 def write_pages(flash, offset: int, data: bytes) -> None:

@@ -6,14 +6,13 @@ fail before it can say so, so each of its starts is counted first.
 Source: SPEC.md section 12.7.
 """
 
-import hashlib
 import sys
 
 from agent.board import WATCHDOG
 from agent.cell import Cell
 from agent.incumbent import NO_SLOT, check_files, index_digest, read_slot, starts_max
 from agent.layout import CELL_SECTOR
-from agent.slots import Slots
+from agent.slots import Slots, digest_at
 
 _PLACE = "/slot"
 
@@ -36,10 +35,10 @@ class Choice:
         """Return the file of the agent that runs with this digest, as it travelled, or None."""
         if self.slot is None:
             return None
+        room = rooms.room(self.slot)
         for _path, place, size in check_files(self.index, rooms, self.slot):
-            body = rooms.room(self.slot).read(place, size)
-            if hashlib.sha256(body).digest() == digest:
-                return body
+            if digest_at(room, place, size) == digest:
+                return room.read(place, size)
         return None
 
 

@@ -26,8 +26,20 @@ def _count_no_start(patch):
     patch(starter, "Cell", Forgetful)
 
 
+class _Fitting:
+    """A digest that is every digest."""
+
+    def __init__(self, room, at, size):
+        pass
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None
+
+
 def _believe_files(patch):
-    patch(incumbent, "check_file", lambda index, at, body: None)
+    patch(incumbent, "digest_at", _Fitting)
     patch(Bodies, "_is_whole", lambda self, index: True)
 
 

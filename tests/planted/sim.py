@@ -62,6 +62,13 @@ def _cut_off(world):
     world.plan.insert(0, Step(3600.0, "part gateway", (0, 165_000)))
 
 
+def _put_back(world):
+    """A small ring, and an office put back from a copy that is almost two days old."""
+    for device in world.devices:
+        device.make_flash(4)
+    world.plan.insert(0, Step(3600.0, "restore office", (150_000,)))
+
+
 def _offered_other_rules(world):
     """A release is rolled out while the gateway gives other rules in its place."""
     world.plan[:0] = [Step(3600.0, "hostile", (0, ("other rules",), 80_000)), Step(7200.0, "roll out", (1,))]
@@ -271,6 +278,21 @@ def overlook_gaps(put):
     put(Lane, "gap_rows", lambda self: set())
 
 
+def hide_what_was_accepted(put):
+    """Ingest: count what a person gave up as held."""
+    missing = Lane.missing
+
+    def less(self):
+        return [pair for start, stop in missing(self) for pair in self.accepted.missing(start, stop)]
+
+    put(Lane, "missing", less)
+
+
+def overlook_acceptance(put):
+    """Ingest: never take up what a person gave up."""
+    put(Lane, "passed", lambda self: self.settled.watermark(0))
+
+
 def store_over(put):
     """Ingest: let a newcomer take the place of what is held."""
 
@@ -370,8 +392,8 @@ def take_any_part(put):
     """Adoption: take a part for the one that is signed whatever its digest."""
     for module in (adopter, incumbent):
         put(module, "check_parts", lambda manifest, bodies: None)
-    for module in (bodies, fetch):
-        put(module, "hashlib", SimpleNamespace(sha256=lambda raw: _Fitting()))
+    put(bodies.Bodies, "_is_whole", lambda self, index: True)
+    put(fetch, "hashlib", SimpleNamespace(sha256=lambda raw: _Fitting()))
 
 
 def come_by_when_idle(put):
@@ -415,6 +437,8 @@ FAULTS = {
     ),
     "believe_unverified": Fault(believe_unverified, "nothing forged is accepted", ("hostile",)),
     "overlook_gaps": Fault(overlook_gaps, "gaps are found", ("hostile",)),
+    "hide_what_was_accepted": Fault(hide_what_was_accepted, "nothing receipted is lost", (), _put_back, 2.0),
+    "overlook_acceptance": Fault(overlook_acceptance, "all is at rest", (), _put_back, 2.0),
     "store_over": Fault(store_over, "chains close over tombstones", ("restore device",)),
     "count_repeats": Fault(count_repeats, "chains close over tombstones", ("weather", "kill gateway")),
     "never_silent": Fault(never_silent, "silence", ("part device",)),
