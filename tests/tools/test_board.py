@@ -118,7 +118,7 @@ def test_build_runs_the_toolchain_where_all_is_here(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(vendor.shutil, "which", lambda program: f"/usr/bin/{program}")
     ran = []
 
-    def note(words, check):
+    def note(words, **options):
         ran.append(words)
         return subprocess.CompletedProcess(words, 2 if "submodules" in words else 0)
 
@@ -207,6 +207,8 @@ def test_dry_run_of_provisioning_tells_no_secret(tmp_path, capsys):
     said = capsys.readouterr().out
     secret = (config.parent / "link.toml").read_text().split('"')[3]
 
+    assert run(["device", "provision", "rpi_pico_w", "--config", str(config), "--dry-run", "--json"]) == OK
+    assert json.loads(capsys.readouterr().out)["written"] is False
     assert "erase 52 sectors" in said
     assert "device.json" in said
     assert secret not in said

@@ -98,6 +98,15 @@ def test_logs_show_lines_with_their_time(line, capsys):
         assert row[2] + row[5] + row[8] == "::."
 
 
+def test_logs_as_json_are_one_document(line, capsys):
+    """Lines with their times."""
+    assert run(["device", "logs", "--port", line(BOOT, False), "--seconds", "0.5", "--json"]) == OK
+    said = json.loads(capsys.readouterr().out)
+
+    assert BOOT[2] in {row["line"] for row in said["lines"]}
+    assert all(row["time"][10] == "T" for row in said["lines"])
+
+
 def test_logs_do_not_let_a_board_steer_the_terminal(line, capsys):
     """Bytes that move the cursor are spelled out, and noise is shown as it is."""
     port = line(("\x1b[2Jgone", "\x00\x07"), False)

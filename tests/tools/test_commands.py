@@ -27,6 +27,7 @@ SETTINGS = {
     "office explain": "office",
     "office repair": "office",
     "device run": "link",
+    "device provision": "link",
     "provision gateway": "office",
     "provision device": "office",
     "provision roots": "office",
@@ -49,6 +50,7 @@ SETTINGS = {
 # What stands before --config where a command needs more.
 WORDS = {
     "office explain": ["pump"],
+    "device provision": ["rpi_pico_w", "--dry-run"],
     "provision gateway": ["--name", "g", "--site", "s", "--uplink", "https://h:1", "new"],
     "provision device": ["--name", "d", "--site", "s", "--gateway", "gw", "new"],
     "provision roots": [str(ROOT)],

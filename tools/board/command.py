@@ -62,7 +62,7 @@ def build(
         return
     if missing:
         raise DiagnosticError(missing, UNREACHABLE)
-    vendor.run_commands(made.commands, "board-build-failed")
+    vendor.run_commands(made.commands, "board-build-failed", quiet=as_json)
     _next(as_json, f"outstation device flash {board} --image {made.image}")
 
 
@@ -95,7 +95,8 @@ def _next(as_json: bool, command: str) -> None:
 @click.option("--image", type=_FILE, help="The image; that of build/board/BOARD if left out.")
 @_PORT_OPTION
 @_DRY_RUN
-def flash(board: str, image: Path | None, port: str | None, dry_run: bool) -> None:
+@_JSON
+def flash(board: str, image: Path | None, port: str | None, dry_run: bool, as_json: bool) -> None:
     """Write the image onto a connected BOARD.
 
     Keys, journal and settings that are on it stay.
@@ -109,11 +110,18 @@ def flash(board: str, image: Path | None, port: str | None, dry_run: bool) -> No
     chosen = silicon_board(board)
     path = (image or vendor.image_path(chosen, _folder(board))).resolve()
     if dry_run:
-        click.echo(f"  {shlex.join(flashing.flash_command(chosen, path, port or 'PORT'))}")
-        return
-    commands = flashing.write_image(chosen, path, port)
-    vendor.run_commands(commands, "board-refused")
-    click.echo(f"next: outstation device provision {board} --config device.toml")
+        commands = [flashing.flash_command(chosen, path, port or "PORT")]
+    else:
+        commands = flashing.write_image(chosen, path, port)
+        vendor.run_commands(commands, "board-refused", quiet=as_json)
+    lines = [shlex.join(words) for words in commands]
+    if as_json:
+        body = {"board": board, "image": str(path), "commands": lines, "written": not dry_run}
+        emit("outstation.device-flash", 1, body)
+    elif dry_run:
+        click.echo("".join(f"  {line}\n" for line in lines), nl=False)
+    else:
+        click.echo(f"next: outstation device provision {board} --config device.toml")
 
 
 @click.command("provision")
@@ -129,8 +137,15 @@ def flash(board: str, image: Path | None, port: str | None, dry_run: bool) -> No
 @click.option("--flash-file", type=_FILE, help="Emulated board: the flash file to make.")
 @click.option("--replace", is_flag=True, help="Give up the keys that the board has.")
 @_DRY_RUN
+@_JSON
 def provision(
-    board: str, config: Path, port: str | None, flash_file: Path | None, replace: bool, dry_run: bool
+    board: str,
+    config: Path,
+    port: str | None,
+    flash_file: Path | None,
+    replace: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Make a connected BOARD the device of device.toml.
 
@@ -138,30 +153,46 @@ def provision(
     """
     if board not in NAMES:
         raise unknown_board(board)
+    place: str | None
     if board == EMULATED:
         _provision_emulated(config, flash_file, replace, dry_run)
-        return
+        said, place = f"{flash_file}: the flash of the device in {config}", str(flash_file)
+    else:
+        said, place = _provision_silicon(board, config, port, replace, dry_run)
+    if as_json:
+        body = {"board": board, "settings": str(config), "place": place, "written": not dry_run}
+        emit("outstation.device-provision", 1, body)
+    else:
+        click.echo(said)
+
+
+def _provision_silicon(
+    board: str, config: Path, port: str | None, replace: bool, dry_run: bool
+) -> tuple[str, str | None]:
+    """Provision a board; return what to say, and its port, None where none was asked for."""
     from tools.board.find import find_port
     from tools.board.setup import plan_setup, run_setup, summary
 
     chosen = silicon_board(board)
     setup = plan_setup(config, chosen, replace)
     if dry_run:
-        click.echo(f"  {summary(setup, chosen)}")
-        return
+        return f"  {summary(setup, chosen)}", port
     place = find_port(chosen, port)
     with _Progress(setup.steps) as step:
         run_setup(setup, place, step)
-    click.echo(f"device {setup.device} lies on the board at {place}; it runs after its next reset")
-    click.echo(
-        f"remove flash.bin and link.toml from {config.parent}: run from two places, a device is a fork"
+    said = (
+        f"device {setup.device} lies on the board at {place}; it runs after its next reset",
+        f"remove flash.bin and link.toml from {config.parent}: run from two places, a device is a fork",
+        f"next: press its reset button, and: outstation device logs --port {place}",
     )
-    click.echo(f"next: press its reset button, and: outstation device logs --port {place}")
+    return "\n".join(said), place
 
 
 def _provision_emulated(config: Path, flash_file: Path | None, replace: bool, dry_run: bool) -> None:
+    from tools.device import read_device
     from tools.image.flashfile import make_flash
 
+    read_device(config)
     if flash_file is None:
         fix = "name the file to make: --flash-file FILE"
         raise DiagnosticError(
@@ -171,11 +202,8 @@ def _provision_emulated(config: Path, flash_file: Path | None, replace: bool, dr
         fix = "name another file, or add --replace if the device in it is to be no more"
         said = "there is a flash file already, and keys are never written over"
         raise DiagnosticError(Diagnostic("board-refused", said, str(flash_file), fix=fix), USAGE)
-    if dry_run:
-        click.echo(f"  python -m tools.image.flashfile {config} {flash_file}")
-        return
-    make_flash(config, flash_file, hardware=EMULATED)
-    click.echo(f"{flash_file}: the flash of the device in {config}")
+    if not dry_run:
+        make_flash(config, flash_file, hardware=EMULATED)
 
 
 class _Progress:
@@ -203,18 +231,30 @@ class _Progress:
 @click.command("logs")
 @_PORT_OPTION
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so long; at Ctrl-C if left out.")
-def logs(port: str | None, seconds: float | None) -> None:
-    """Show what a board says on its console, each line with its time, until Ctrl-C."""
+@_JSON
+def logs(port: str | None, seconds: float | None, as_json: bool) -> None:
+    """Show what a board says on its console, each line with its time, until Ctrl-C.
+
+    With --json all of it at the end.
+    """
     from tools.board.console import Console
     from tools.board.find import find_port
 
-    with Console(find_port(None, port)) as console:
+    place = find_port(None, port)
+    heard = []
+    with Console(place) as console:
         try:
             for line in console.lines(seconds):
-                click.echo(f"{datetime.now().astimezone():%H:%M:%S.%f}"[:12] + f" {line}")
+                moment = datetime.now().astimezone()
+                if as_json:
+                    heard.append({"time": moment.isoformat(timespec="milliseconds"), "line": line})
+                else:
+                    click.echo(f"{moment:%H:%M:%S.%f}"[:12] + f" {line}")
         except KeyboardInterrupt:
             # The usual end.
-            return
+            pass
+    if as_json:
+        emit("outstation.device-logs", 1, {"port": place, "lines": heard})
 
 
 @click.command("diagnose")

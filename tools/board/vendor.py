@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,11 +100,14 @@ def missing_tools(board: SiliconBoard, tree: Path | None) -> list[Diagnostic]:
     return found
 
 
-def run_commands(commands: list[list[str]], code: str) -> None:
-    """Run commands one after the other; what they say goes to the terminal. Raises DiagnosticError at the first that fails."""
+def run_commands(commands: list[list[str]], code: str, quiet: bool = False) -> None:
+    """Run commands one after the other; what they say goes to the terminal, to standard error alone if quiet.
+
+    Raises DiagnosticError at the first that fails.
+    """
     for words in commands:
         try:
-            result = subprocess.run(words, check=False)
+            result = subprocess.run(words, check=False, stdout=sys.stderr if quiet else None)
         except FileNotFoundError:
             message = f"{words[0]} is not here"
             said = Diagnostic("board-tools-missing", message, fix=f"install it; then: {shlex.join(words)}")
