@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from tests.sim.backup import RESTORE
 from tests.sim.plan import KINDS
 from tests.sim.world import Result, run
 from tests.sim.year import run_year
@@ -93,7 +94,8 @@ def _timed(work):
 def _take(figures, result, cpu_s):
     figures["lines"] += result.lines
     figures["cpu_s"] += cpu_s
-    figures["faults"].update({name: times for name, times in result.counts.items() if name in KINDS})
+    drawn = (*KINDS, RESTORE)
+    figures["faults"].update({name: times for name, times in result.counts.items() if name in drawn})
     for promise, text in result.broken:
         figures["broken"].setdefault(result.seed, []).append(f"{promise}: {text}")
         print(f"seed {result.seed}: {promise}: {text}", flush=True)

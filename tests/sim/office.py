@@ -23,7 +23,7 @@ GRACE_S = 600
 
 
 class SimOffice(Host):
-    """heard_s: device -> when its last heartbeat was taken since this start; issued: (device, number) -> demand of each command."""
+    """heard_s: device -> when its last heartbeat was taken since this start; issued: (device, number) -> demands of commands; several after a restore."""
 
     def __init__(self, world, folder):
         super().__init__(world, "office", folder)
@@ -126,7 +126,8 @@ class SimOffice(Host):
 
         def give():
             # Noted before: a disk that fails may have kept what it says it did not.
-            self.issued[device, Downward(self.store).next_command(device)] = demand
+            number = Downward(self.store).next_command(device)
+            self.issued.setdefault((device, number), []).append(demand)
             give_command(
                 self.store,
                 self.keystore,

@@ -56,6 +56,7 @@ class Watch:
             if self.receipts.get(place, -1) < fields.number:
                 self.receipts[place] = fields.number
                 missing = missing_of(self._world, place, fields.number + 1)
+                missing -= self._world.backup.excuses(place, missing)
                 if missing:
                     self._breaks(
                         "nothing receipted is lost", f"receipted without {sorted(missing)[:5]} of {place[1:]}"
@@ -86,7 +87,7 @@ class Watch:
 
     def _gaps_are_found(self, place, number):
         rows = self._world.office.store.connection.execute(
-            "SELECT start, stop FROM gaps WHERE device = ? AND lane = ? AND epoch = ? AND state = 'open'",
+            "SELECT start, stop FROM gaps WHERE device = ? AND lane = ? AND epoch = ? AND state IN ('open', 'accepted')",
             place,
         )
         told = {at for start, stop in rows for at in range(start, stop)}

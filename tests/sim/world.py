@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent import journal as agent_journal
-from tests.sim import checks
+from tests.sim import backup, checks
+from tests.sim.backup import Backup
 from tests.sim.clock import SimLoop, Time
 from tests.sim.device import SimDevice
 from tests.sim.disk import disks
@@ -28,6 +29,8 @@ from tests.sim.watch import Watch
 
 # After the plan: nothing more goes wrong, and all that is held must reach the office.
 CALM_S = 6 * 3600
+# When in the calm somebody looks at what a restored office lacks: once what could come has come, and again.
+ACCEPTED_AT_S = (2 * 3600, 4 * 3600)
 LAST_WORDS_S = 3600
 
 
@@ -61,12 +64,14 @@ class World:
         self.watch = Watch(self)
         # Some sites have a gateway whose disk holds an hour of what its devices say.
         self.gateways = [
-            SimGateway(self, name, self._new_folder(name), self.random.choice((BYTES_MAX, 8 * BYTES_MAX)))
+            SimGateway(self, name, self.new_folder(name), self.random.choice((BYTES_MAX, 8 * BYTES_MAX)))
             for name in GATEWAYS
         ]
-        self.office = SimOffice(self, self._new_folder("office"))
+        self.office = SimOffice(self, self.new_folder("office"))
         self.devices = [SimDevice(self, one, self.office.root) for one in self.identities]
         self.plan = draw(seed, days, devices, kinds)
+        backup.add_to(self, kinds)
+        self.backup = Backup(self)
         # Devices whose flash was put back: they forked, and the office must have found it.
         self.restored = set()
         # (kid, ID Context) that a flash held when it was put back.
@@ -76,7 +81,8 @@ class World:
         # device -> commands that a gateway in the wrong hands could keep.
         self.overheard_commands = {}
 
-    def _new_folder(self, name):
+    def new_folder(self, name):
+        """Make a folder of this world, whatever others are called."""
         self._folders += 1
         path = self.folder / f"{self._folders:02}-{name}"
         path.mkdir()
@@ -108,6 +114,9 @@ class World:
             getattr(self, "_" + step.what.replace(" ", "_"))(*step.arguments)
         await self._until(self.days * DAY_S)
         self._calm()
+        for at_s in ACCEPTED_AT_S:
+            await self._until(self.days * DAY_S + at_s)
+            self.backup.accept()
         await self._until(self.days * DAY_S + CALM_S)
         await self._end(lives)
         silence.cancel()
@@ -149,8 +158,9 @@ class World:
         # The gateways hand over what they still hold.
         await asyncio.sleep(1800)
 
-    def _for(self, seconds, undo):
-        asyncio.get_running_loop().call_later(seconds, undo)
+    def after(self, seconds, act):
+        """Do something then."""
+        asyncio.get_running_loop().call_later(seconds, act)
 
     # ---- what can go wrong, by its name in plan.py
 
@@ -159,7 +169,7 @@ class World:
 
     def _part(self, name, seconds):
         self.network.parted.add(name)
-        self._for(seconds, lambda: self.network.parted.discard(name))
+        self.after(seconds, lambda: self.network.parted.discard(name))
 
     def _part_device(self, device, seconds):
         self._part(self.devices[device].name, seconds)
@@ -196,7 +206,7 @@ class World:
 
     def _disk(self, host, fault, seconds):
         host.disk.fault = fault
-        self._for(seconds, lambda: setattr(host.disk, "fault", None))
+        self.after(seconds, lambda: setattr(host.disk, "fault", None))
 
     def _disk_of_gateway(self, gateway, fault, seconds):
         self._disk(self.gateways[gateway], fault, seconds)
@@ -207,7 +217,7 @@ class World:
     def _jump_wall(self, host, ms, seconds):
         clock = self.office.clock if host == "office" else self.gateways[0].clock
         clock.jumped_ms = ms
-        self._for(seconds, lambda: setattr(clock, "jumped_ms", 0))
+        self.after(seconds, lambda: setattr(clock, "jumped_ms", 0))
 
     def _restore_device(self, device, seconds):
         one = self.devices[device]
@@ -220,17 +230,17 @@ class World:
             one.restore(image)
             self.doubtful.add((one.identity.kid, one.cell().id_context))
 
-        self._for(min(seconds, self.days * DAY_S - self.time.now - 1), put_back)
+        self.after(min(seconds, self.days * DAY_S - self.time.now - 1), put_back)
 
     def _replace_gateway(self, gateway):
         one = self.gateways[gateway]
         one.crash("replaced")
-        one.disk.folder = self._new_folder(one.name)
+        one.disk.folder = self.new_folder(one.name)
 
     def _roll_gateway_back(self, gateway, seconds):
         """Its disk lied about what it had written, or somebody put an old copy back."""
         one = self.gateways[gateway]
-        copy = self._new_folder(f"copy of {one.name}")
+        copy = self.new_folder(f"copy of {one.name}")
         one.crash("for a copy")
         one.disk.copy_to(copy)
 
@@ -244,7 +254,10 @@ class World:
             one.disk.restore(copy)
             self.rolled_back.add(one.name)
 
-        self._for(min(seconds, self.days * DAY_S - self.time.now - 1), put_back)
+        self.after(min(seconds, self.days * DAY_S - self.time.now - 1), put_back)
+
+    def _restore_office(self, seconds):
+        self.backup.take(seconds)
 
     def _move_device(self, device):
         """Somebody gives a device the other gateway."""
@@ -255,13 +268,13 @@ class World:
     def _strays(self, seconds):
         for gateway in self.gateways:
             gateway.hears_strays = True
-            self._for(seconds, lambda gateway=gateway: setattr(gateway, "hears_strays", False))
+            self.after(seconds, lambda gateway=gateway: setattr(gateway, "hears_strays", False))
 
     def _hostile(self, gateway, kinds, seconds):
         one = self.gateways[gateway]
         one.crash("taken over")
         one.hostile = Hostile(one, kinds, random.Random(f"{self.seed} hostile {self.time.now}"))
-        self._for(seconds, lambda: self._become_honest(one))
+        self.after(seconds, lambda: self._become_honest(one))
 
     def _become_honest(self, gateway):
         """What was found out is replaced, its store with it."""

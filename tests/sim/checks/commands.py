@@ -16,5 +16,5 @@ def check(world):
         if times > 1 and device not in world.restored:
             yield f"{device.hex()[:4]} answered command {number} {times} times"
     for device, number, demand, _ in said:
-        if world.office.issued.get((device, number)) != list(demand):
+        if list(demand) not in world.office.issued.get((device, number), ()):
             yield f"{device.hex()[:4]} answered command {number}, {demand}, which nobody gave"

@@ -1,4 +1,5 @@
-"""After the calm nothing waits anywhere: the office holds each device's head, no gap is open, no device is silent, no gateway keeps a segment."""
+"""After the calm nothing waits anywhere: the office holds and has receipted each device's head, no gap is open, no device is silent, no gateway
+keeps a segment."""
 
 
 def check(world):
@@ -42,3 +43,9 @@ def _device(store, device):
         ).fetchone()
         if row[0] != head[1]:
             yield f"{device.name}: lane {lane} ends at {head[1]}, the office has {row[0]}"
+        receipt = store.connection.execute(
+            "SELECT number FROM receipts WHERE device = ? AND lane = ? AND epoch = ?",
+            (identity, lane, device.last_epoch),
+        ).fetchone()
+        if receipt != (head[1],):
+            yield f"{device.name}: lane {lane} ends at {head[1]}, its receipt is {receipt}"
