@@ -1,0 +1,122 @@
+"""Budgets of instructions, in budgets.toml. Rewrite the file, after a change that costs what it is worth:
+
+python -m hil_tests.budgets
+"""
+
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hil_tests.provisioned import lay_out_folder
+from hil_tests.workload import Change, make_blank, make_provisioned, measure
+from tools.device_types import ROOT
+from tools.image.build import Image, build_image
+
+BOARD = "mps2_an385"
+FILE = Path(ROOT, "hil_tests", "budgets.toml")
+COMMAND = "python -m hil_tests.budgets"
+# Runs of one image repeat to the instruction, but for boot, by 1 in a million: its keys differ. The rest is for small changes.
+_MARGIN_PERCENT = 1
+# workload -> figure -> what it counts. Figures of a workload that are not here have no budget.
+BUDGETS = {
+    "journal": {
+        "append": "a sample of two channels into an open run, its share of finding out whether the run is full included",
+        "seal": "a full run: encode, encrypt, authenticate, program, read back",
+        "seal_decision": "one decision into a segment of its own",
+    },
+    "evaluate": {"evaluate": "two rules over one sample, no decision"},
+    "link": {
+        "protect": "a request with a segment of 512 bytes",
+        "open": "an answer with 80 bytes",
+    },
+    "release": {"verify_release": "form, one signature of 1,296 bytes, and what the manifest says"},
+    "first_decision": {
+        "boot_to_first_decision": "image's digest, imports, an empty journal, four samples, the decision sealed"
+    },
+}
+_HEAD = """\
+# What the device may spend, in instructions of the emulated Cortex-M3 (development image: asserts are executed).
+# A test fails while `measured` of a run exceeds `allowed`. Rewrite this file with: {}
+date = {}
+micropython = "{}"
+compiler = "{}"
+"""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one operation may take."""
+
+    allowed: int
+    measured: int
+
+
+def read_budgets() -> dict[str, Budget]:
+    """Return the budgets of the file by name."""
+    held = tomllib.loads(FILE.read_text())
+    return {
+        name: Budget(item["allowed"], item["measured"])
+        for name, item in held.items()
+        if isinstance(item, dict)
+    }
+
+
+def excess(name: str, measured: int, budgets: dict[str, Budget]) -> str:
+    """Return what is wrong with a figure, in words, or an empty string."""
+    budget = budgets.get(name)
+    if budget is None:
+        return f"{name} takes {measured:,} instructions and has no budget: {COMMAND}"
+    if measured <= budget.allowed:
+        return ""
+    text = (
+        f"{name} takes {measured:,} instructions, {budget.allowed:,} are allowed, {budget.measured:,} it took"
+    )
+    return f"{text}; make it cheaper, or say that it is worth it: {COMMAND}"
+
+
+def measure_workload(
+    image: Image, name: str, folder: Path, site: Path, change: Change | None = None
+) -> dict[str, Any]:
+    """Return the figures of one workload. folder: for a flash file. site: of lay_out_folder. change: see workload_files."""
+    flash = folder / f"{name}.bin"
+    planted = () if change is None else (change,)
+    if name == "first_decision":
+        make_provisioned(flash, site / "device" / "device.toml", *planted)
+    else:
+        make_blank(flash, *planted)
+    return measure(image.elf, flash, name)
+
+
+def write_budgets(image: Image, figures: dict[str, int]) -> None:
+    """Write the file anew."""
+    today = datetime.now(UTC).date().isoformat()
+    lines = [_HEAD.format(COMMAND, today, image.micropython, image.compiler)]
+    for items in BUDGETS.values():
+        for name, what in items.items():
+            allowed = figures[name] * (100 + _MARGIN_PERCENT) // 100
+            lines.append(f'[{name}]\nof = "{what}"\nallowed = {allowed:_}\nmeasured = {figures[name]:_}\n')
+    FILE.write_text("\n".join(lines))
+
+
+def main() -> int:
+    """Measure everything and write the file; return the exit code."""
+    image = build_image(BOARD, development=True)
+    before = read_budgets() if FILE.is_file() else {}
+    figures: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as name:
+        lay_out_folder(Path(name, "site"))
+        for workload in BUDGETS:
+            figures |= measure_workload(image, workload, Path(name), Path(name, "site"))
+    write_budgets(image, figures)
+    for name, budget in read_budgets().items():
+        was = f", was {before[name].measured:,}" if name in before else ""
+        print(f"{name}: {budget.measured:,} instructions{was}; {budget.allowed:,} allowed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

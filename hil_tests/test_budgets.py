@@ -1,0 +1,50 @@
+"""No operation of the device takes more instructions than budgets.toml allows, and a run says by name which one does."""
+
+import pytest
+
+from hil_tests.budgets import BUDGETS, COMMAND, excess, measure_workload, read_budgets
+
+PROTECT = "client.protect_request(REQUEST)\n"
+
+
+@pytest.mark.parametrize("workload", BUDGETS)
+def test_workload_stays_within_its_budgets(development, site_folder, tmp_path, figures, workload):
+    """Time under -icount is instructions: a figure is the same on every machine, and a dearer one fails until the file says so."""
+    measured = measure_workload(development, workload, tmp_path, site_folder)
+    figures["instructions"] = measured
+    budgets = read_budgets()
+
+    assert [said for name in BUDGETS[workload] if (said := excess(name, measured[name], budgets))] == []
+
+
+def test_same_workload_takes_the_same_instructions_again(development, site_folder, tmp_path):
+    """Without this a budget would mean nothing."""
+    first, second = (measure_workload(development, "link", tmp_path, site_folder) for _ in range(2))
+
+    assert first == second
+
+
+def test_work_done_twice_exceeds_its_budget_and_is_named(development, site_folder, tmp_path):
+    """A planted fault: protect() protects twice. Only its figure is over, and what is said names it and the command."""
+
+    def twice(name, text):
+        if name != "link":
+            return text
+        at = text.index("def protect(")
+        return text[:at] + text[at:].replace("    " + PROTECT, 2 * ("    " + PROTECT), 1)
+
+    measured = measure_workload(development, "link", tmp_path, site_folder, twice)
+    said = {name: excess(name, measured[name], read_budgets()) for name in BUDGETS["link"]}
+
+    assert said["open"] == ""
+    assert said["protect"].startswith("protect takes ") and COMMAND in said["protect"]
+
+
+def test_rule_costs_little_more_than_one_written_by_hand(development, site_folder, tmp_path, figures):
+    """Its translation is checked for bounds at each assignment; that is all that it does more."""
+    measured = measure_workload(development, "evaluate", tmp_path, site_folder)
+    nothing = measured["rule_that_does_nothing"]
+    ratio = (measured["rule"] - nothing) / (measured["rule_by_hand"] - nothing)
+    figures["rule_against_hand_written"] = round(ratio, 2)
+
+    assert ratio < 2
