@@ -45,6 +45,8 @@ def _incumbent(body):
 class SlotsDevice:
     """Cell and slots. confirmed: highest number whose confirmation returned; wanted: what the gateway names; is_bad: it faults on trial."""
 
+    running_agent = None
+
     def __init__(self, image=None):
         self.flash = WatchedFlash(_CELL_SECTORS + SLOTS_SECTORS, image)
         self.confirmed = self.floor = self.wanted = 0

@@ -1,6 +1,7 @@
 """Decoders of files that people and tools hand in: captures, flash images, policies, settings, key folders."""
 
 import atexit
+import hashlib
 import json
 import os
 import shutil
@@ -12,8 +13,10 @@ from gateway.config import read_configuration, read_gateway, read_links
 from gateway.points import read_kill_point
 from office_ingest.config import read_office
 from office_ingest.errors import OfficeError
+from office_ingest.govern.agent import AgentFiles, encode_agent, parse_agent
 from office_ingest.govern.leaf import LeafCounter, OsDisk
 from office_ingest.govern.signer import OpenSigner, make_key
+from protocol.agent_index import AgentIndex, encode_agent_index
 from protocol.diagnostic import DiagnosticError
 from rules.authoring.cel import CelError, parse
 from rules.authoring.compile import check_text
@@ -54,6 +57,11 @@ def _subfolder(name):
         (folder / beside).touch(0o600)
         (folder / beside).write_bytes(content)
     return folder
+
+
+_FILE = b"a compiled file" * 9
+_INDEX = AgentIndex(6, [("agent/app.mpy", hashlib.sha256(_FILE).digest(), len(_FILE))])
+_ARCHIVE = encode_agent(AgentFiles(encode_agent_index(_INDEX), [_FILE]))
 
 
 def _file(raw, kind, name):
@@ -332,6 +340,7 @@ FILE_ENTRIES = [
         edit_text,
     ),
     Entry("recording", _recording, [_CSV], (), 20, (), edit_text),
+    Entry("agent_archive", parse_agent, [_ARCHIVE], ("office_ingest.govern.agent.parse_agent",), 100),
     # The others: a parameter of another type, or below zero (test_hosts.py says so).
     Entry("signing_key", _key, [b""], (), 5, (OfficeError,), _damage_key),
 ]
