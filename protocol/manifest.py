@@ -349,5 +349,7 @@ def _check_parts_form(value) -> None:
 
 
 def _is_part(value) -> bool:
-    shaped = isinstance(value, list) and len(value) == 3 and is_natural(value[0], AGENT) and value[0] in PART_NAMES
+    shaped = (
+        isinstance(value, list) and len(value) == 3 and is_natural(value[0], AGENT) and value[0] in PART_NAMES
+    )
     return shaped and is_bytes(value[1], 32) and is_within(value[2], 1, uint32_max)

@@ -26,6 +26,8 @@ SETTINGS = {
     "office findings": "office",
     "office explain": "office",
     "office repair": "office",
+    "office gaps list": "office",
+    "office gaps accept": "office",
     "device run": "link",
     "device provision": "link",
     "provision gateway": "office",
@@ -50,6 +52,7 @@ SETTINGS = {
 # What stands before --config where a command needs more.
 WORDS = {
     "office explain": ["pump"],
+    "office gaps accept": ["pump", "--author", "a", "--yes"],
     "device provision": ["rpi_pico_w", "--dry-run"],
     "provision gateway": ["--name", "g", "--site", "s", "--uplink", "https://h:1", "new"],
     "provision device": ["--name", "d", "--site", "s", "--gateway", "gw", "new"],
