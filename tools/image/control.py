@@ -22,6 +22,7 @@ _CUT = struct.Struct("<4I")
 _CUT_OFFSET = 8
 _COUNTS = struct.Struct("<6I")
 _COUNTS_OFFSET = 24
+_HEAP_OFFSET = 80
 
 
 class Counts(NamedTuple):
@@ -69,6 +70,10 @@ class Control:
         at = CONTROL_OFFSET + _CUT_OFFSET
         self._page[at + 4 : at + _CUT.size] = struct.pack("<3I", *words)
         self._page[at : at + 4] = struct.pack("<I", operations)
+
+    def limit_heap(self, heap_bytes: int) -> None:
+        """Let a development image, from its next start, take so little for its heap: what a production image has."""
+        struct.pack_into("<I", self._page, CONTROL_OFFSET + _HEAP_OFFSET, heap_bytes)
 
     def cut_left(self) -> int | None:
         """Return how many operations are left before the cut; None where none is ordered."""

@@ -23,6 +23,8 @@ MPY_CROSS_FLAGS += -march=armv7m
 ifeq ($(DEVELOPMENT),1)
 MICROPY_HEAP_SIZE = 4128768
 FROZEN_MANIFEST = $(BOARD_DIR)/manifest_development.py
+# Only for our journal to be measured against.
+MICROPY_VFS_LFS2 = 1
 else
 # 192 KiB hold the agent of the image, which runs where it is frozen. One that a release brings lives in the heap itself.
 MICROPY_HEAP_SIZE = 327680

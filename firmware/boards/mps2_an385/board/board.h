@@ -27,6 +27,7 @@ typedef struct {
     uint32_t boots;        // also makes the random bytes of each boot its own
     uint32_t cuts;         // how often the power was cut
     uint8_t seed[32];      // of os.urandom
+    uint32_t heap_bytes;   // all the heap that a development image takes; 0: what there is
 } control_page_t;
 
 #define CONTROL ((volatile control_page_t *)(FLASH_START + FLASH_BYTES))

@@ -68,8 +68,14 @@ void __wrap_uart_init(void) {
 #if BOARD_DEVELOPMENT
 extern uint8_t _image_end;
 
-// What the program leaves of its memory, which no ROM would lend: here it is memory all the same.
-static void more_heap(void) {
+// What the program leaves of its memory, which no ROM would lend: here it is memory all the same. Unless a test wants to see how
+// far the heap of a production image goes.
+static void heap_start(void) {
+    if (CONTROL->heap_bytes) {
+        gc_init(heap, (char *)heap + MIN(CONTROL->heap_bytes, sizeof(heap)));
+        return;
+    }
+    gc_init(heap, (char *)heap + sizeof(heap));
     gc_add((void *)(((uintptr_t)&_image_end + 255) & ~(uintptr_t)255), (void *)ROM_END);
 }
 
@@ -84,7 +90,8 @@ static void after_boot(void) {
     }
 }
 #else
-static void more_heap(void) {
+static void heap_start(void) {
+    gc_init(heap, (char *)heap + sizeof(heap));
 }
 
 // Nothing of the console is ever executed: the linker drops the port's main, and with it the REPL.
@@ -98,8 +105,7 @@ static void after_boot(void) {
 int __wrap_main(int argc, char **argv) {
     mp_stack_ctrl_init();
     mp_stack_set_limit(STACK_BYTES_MAX);
-    gc_init(heap, (char *)heap + sizeof(heap));
-    more_heap();
+    heap_start();
     mp_init();
     pyexec_frozen_module("boot.py", false);
     after_boot();

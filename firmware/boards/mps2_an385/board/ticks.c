@@ -65,3 +65,10 @@ void mp_hal_delay_ms(mp_uint_t ms) {
         mp_event_wait_ms(1);
     }
 }
+
+#if BOARD_DEVELOPMENT
+// littlefs stamps its files. There is no clock to stamp them by but this one.
+uint64_t mp_hal_time_ns(void) {
+    return ticks_now() * (1000000000 / BOARD_HZ);
+}
+#endif
