@@ -56,7 +56,8 @@ def append_to_file(file, encoded, every):
 def append_to_journal(journal, lane, count, every):
     """Append the same events, and seal after every so many, or when the run is full (None)."""
     for number in range(count):
-        is_full = journal.append(lane, (journal.next_order(), *sample(number)[1:]))
+        _, tick_ms, kind, fields = sample(number)
+        is_full = journal.append(lane, (journal.next_order(), tick_ms, kind, fields))
         if every is not None and number % every == every - 1:
             journal.seal(lane)
         elif is_full:
