@@ -25,6 +25,7 @@ class Agents:
         from agent.flash import FileFlash, grow_image
         from agent.halt import POWER_CUT, halt
         from agent.rooms import ROOMS_SECTORS, Rooms
+        from agent.unset import unset
 
         self._items = items
         path = items["flash"] + _ROOM_SUFFIX
@@ -34,7 +35,7 @@ class Agents:
         grow_image(path, ROOMS_SECTORS)
         flash = FileFlash(path, ROOMS_SECTORS, on_cut=lambda: halt(POWER_CUT))
         self.rooms = Rooms(flash, sys.implementation._mpy)
-        self.choice = _unset()
+        self.choice = unset()
 
     def start(self, rest: list) -> None:
         """Choose the agent of this boot and let `import agent` find it. rest: where the image's modules lie."""
@@ -64,15 +65,7 @@ class Agents:
 
     def tell(self, board) -> None:
         """Say on a board which agent runs, and where others lie."""
-        choice = self.choice
-        board.rooms = self.rooms
-        board.agent = choice.digest()
-        board.is_counted = choice.is_counted
-        board.find_file = lambda digest: choice.find(self.rooms, digest)
-
-
-def _unset():
-    return
+        self.choice.tell(board, self.rooms)
 
 
 def main(path: str) -> int:

@@ -18,11 +18,11 @@ _WINDOW_BITS = 10
 
 
 class FileView:
-    """room: where they lie; files: [(path, place, size) ...]."""
+    """room: where they lie; files: [(path, digest, place, size) ...], whole."""
 
     def __init__(self, room, files: list):
         self._room = room
-        self._files = {path: (place, size) for path, place, size in files}
+        self._files = {path: (place, size) for path, _digest, place, size in files}
         self._folders = {""}
         for path in self._files:
             words = path.split("/")[:-1]

@@ -81,17 +81,20 @@ def check_kinds(manifest, rooms=None) -> None:
         )
 
 
-def check_files(index: bytes, rooms, slot: int) -> list:
-    """Return [(path, place in the room, size)] of the agent that an index names. Raises ProtocolError: it is not there, or not for here."""
+def check_files(index: bytes, rooms, slot: int) -> None:
+    """Check that the agent that an index names lies whole in a slot's room. Raises ProtocolError: it does not, or it is not for here."""
     said = parse_agent_index(index)
     check_mpy(said, rooms.mpy)
-    places = part_places([file[2] for file in said.files])
     room = rooms.room(slot)
-    for at in range(len(said.files)):
-        path, digest, size = said.files[at]
-        if digest_at(room, places[at], size) != digest:
+    for path, digest, place, size in file_places(said):
+        if digest_at(room, place, size) != digest:
             raise ProtocolError(PART, "{} is not the file of the agent's index".format(path))
-    return [(said.files[at][0], places[at], said.files[at][2]) for at in range(len(said.files))]
+
+
+def file_places(said) -> list:
+    """Return [(path, digest, place in the room, size)] of the files of an AgentIndex."""
+    places = part_places([file[2] for file in said.files])
+    return [(path, digest, places[at], size) for at, (path, digest, size) in enumerate(said.files)]
 
 
 def choose_at_boot(cell, slots, cause: int, take, rooms=None, is_counted: bool = False) -> tuple:

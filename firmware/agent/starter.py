@@ -10,9 +10,10 @@ import sys
 
 from agent.board import WATCHDOG
 from agent.cell import Cell
-from agent.incumbent import NO_SLOT, check_files, index_digest, read_slot, starts_max
+from agent.incumbent import NO_SLOT, file_places, index_digest, read_slot, starts_max
 from agent.layout import CELL_SECTOR
 from agent.slots import Slots, digest_at
+from protocol.agent_index import parse_agent_index
 
 _PLACE = "/slot"
 
@@ -31,13 +32,21 @@ class Choice:
         """Return the digest of the index, None: the image's agent."""
         return index_digest(self.index)
 
+    def tell(self, board, rooms) -> None:
+        """Say on a board (agent.board) which agent runs, and where others lie."""
+        board.rooms = rooms
+        board.agent = self.digest()
+        board.is_counted = self.is_counted
+        board.find_file = lambda digest: self.find(rooms, digest)
+
     def find(self, rooms, digest: bytes):
         """Return the file of the agent that runs with this digest, as it travelled, or None."""
         if self.slot is None:
             return None
         room = rooms.room(self.slot)
-        for _path, place, size in check_files(self.index, rooms, self.slot):
-            if digest_at(room, place, size) == digest:
+        for _path, named, place, size in file_places(parse_agent_index(self.index)):
+            # Only the one that is asked for is hashed: an update asks for each of some sixty.
+            if named == digest and digest_at(room, place, size) == digest:
                 return room.read(place, size)
         return None
 
@@ -68,7 +77,8 @@ def start_agent(choice: Choice, rooms, mount, rest: list) -> None:
     # Only MicroPython inflates with `deflate`; the choice above is made on CPython as well.
     from agent.file_view import FileView
 
-    mount(FileView(rooms.room(choice.slot), check_files(choice.index, rooms, choice.slot)), _PLACE)
+    # The choice has compared every digest a moment ago.
+    mount(FileView(rooms.room(choice.slot), file_places(parse_agent_index(choice.index))), _PLACE)
     for name in list(sys.modules):
         if name == "agent" or name.startswith("agent."):
             del sys.modules[name]

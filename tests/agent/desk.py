@@ -182,10 +182,8 @@ class Desk:
         return Rooms(SamePower(first, ROOMS_SECTORS, self.rooms_image), MPY)
 
     def _choose_agent(self, board):
-        board.rooms = self._rooms(self.flash)
-        choice = choose_agent(self.flash, board.rooms, self.reset_cause)
-        board.agent, board.is_counted = choice.digest(), choice.is_counted
-        board.find_file = lambda digest: choice.find(board.rooms, digest)
+        rooms = self._rooms(self.flash)
+        choose_agent(self.flash, rooms, self.reset_cause).tell(board, rooms)
         board.restart = self._restart
         if board.agent == self.broken:
             self.failed_starts += 1

@@ -45,10 +45,8 @@ def build_board(items: dict, flash, agents: tuple, machine_facts: tuple) -> Boar
         schema,
         _read("bundle.cbor"),
     )
-    board.rooms, choice = agents
-    board.agent = choice.digest()
-    board.is_counted = choice.is_counted
-    board.find_file = lambda digest: choice.find(agents[0], digest)
+    rooms, choice = agents
+    choice.tell(board, rooms)
     board.restart = machine.reset  # type: ignore[attr-defined]  # the stubs are those of the unix port
     board.reset_cause, board.feed, digest = machine_facts
     board.agent_digest = board.agent or digest

@@ -146,10 +146,7 @@ def build_board(items: dict, window, rooms, choice, feed):
     board.starve = _starve
     board.restart = board_chip.restart
     if choice is not None:
-        board.rooms = rooms
-        board.agent = choice.digest()
-        board.is_counted = choice.is_counted
-        board.find_file = lambda digest: choice.find(rooms, digest)
+        choice.tell(board, rooms)
     board.agent_digest = board.agent or image_digest()
     return board
 
