@@ -91,10 +91,10 @@ def _check_sizes(sizes: list) -> None:
 
 def _is_file(value) -> bool:
     shaped = isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
-    return shaped and _is_path(value[0]) and is_digest(value[1]) and is_within(value[2], 1, 1 << 20)
+    return shaped and is_agent_path(value[0]) and is_digest(value[1]) and is_within(value[2], 1, 1 << 20)
 
 
-def _is_path(path: str) -> bool:
+def is_agent_path(path: str) -> bool:
     """Say whether a path names a file of the agent, and can name nothing else."""
     if len(path) > agent_path_bytes_max or not path.startswith(_ROOM) or not path.endswith(_SUFFIX):
         return False

