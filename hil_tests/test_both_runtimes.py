@@ -7,32 +7,17 @@ import pytest
 from hil_tests.qemu import Repl
 from tools.device_types import ROOT
 from tools.image.flashfile import write_flash
-from tools.upy import BOTH
+from tools.upy import BOTH, RUN_TESTS
 
 FILES = sorted(BOTH.glob("test_*.py"))
 FOLDERS = ("tests/both", "tests/agent/sensors/models", "protocol/vectors", "rules/vectors")
 SECONDS_MAX = 280
-RUNNER = """
+MOUNT = """
 import gc, nor, os, sys, vfs
 vfs.mount(vfs.VfsRom(nor.view(8 << 20, 4 << 20)), "/rom")
 os.chdir("/rom")
 sys.path[:] = [".frozen", "/rom", "/rom/tests/both"]
 path = "/rom/tests/both/%s"
-names = {"__name__": "both", "__file__": path}
-with open(path) as source:
-    exec(compile(source.read(), path, "exec"), names)
-passed = failed = 0
-for name in sorted(names):
-    if name.startswith("test_") and callable(names[name]):
-        gc.collect()
-        try:
-            names[name]()
-            passed += 1
-        except Exception as error:
-            failed += 1
-            print("FAILED", name)
-            sys.print_exception(error)
-print(passed, "passed,", failed, "failed")
 """
 
 
@@ -54,7 +39,7 @@ def tests_flash(tmp_path_factory):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_file_of_both_runtimes_passes_on_the_board(development, start, tests_flash, figures, path):
     """Each test that holds on CPython and on the unix port holds on a Cortex-M3."""
-    said = Repl(start(development, tests_flash)).run(RUNNER % path.name, SECONDS_MAX)
+    said = Repl(start(development, tests_flash)).run(MOUNT % path.name + RUN_TESTS, SECONDS_MAX)
     passed, failed = (int(word) for word in said.strip().splitlines()[-1].split()[::2])
     figures["tests_on_the_board"] = {path.stem: passed}
 

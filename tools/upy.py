@@ -20,17 +20,15 @@ FILE_SECONDS_MAX = 120
 # python -m micropython_unix would drop the exit code.
 _START = "import sys; from micropython_unix import main; sys.argv[0] = 'micropython'; sys.exit(main())"
 
-# Runs inside MicroPython. A file's own folder comes first, so that test files may share a module.
-_RUNNER = """
-import sys
-path = sys.argv[1]
-sys.path.insert(0, path[: path.rindex("/")])
+# Runs inside MicroPython, on a desk or on a board: every test of the file at path, with gc and sys imported.
+RUN_TESTS = """
 names = {"__name__": "both", "__file__": path}
 with open(path) as source:
     exec(compile(source.read(), path, "exec"), names)
 passed = failed = 0
 for name in sorted(names):
     if name.startswith("test_") and callable(names[name]):
+        gc.collect()
         try:
             names[name]()
             passed += 1
@@ -39,6 +37,13 @@ for name in sorted(names):
             print("FAILED", name)
             sys.print_exception(error)
 print(passed, "passed,", failed, "failed")
+"""
+# A file's own folder comes first, so that test files may share a module.
+_RUNNER = f"""
+import gc, sys
+path = sys.argv[1]
+sys.path.insert(0, path[: path.rindex("/")])
+{RUN_TESTS}
 sys.exit(0 if passed and not failed else 1)
 """
 
