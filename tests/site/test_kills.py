@@ -135,6 +135,7 @@ class Story:
             if duplicates_of(self.site):
                 break
             # None of the kills fell between a commit with segments in it and its answer.
+            await self.site.office.kill()
             await end_at_point(self.site.office, "after_commit", 1, None)
             await self.site.office.start()
         await stop_all(self.site)
