@@ -24,6 +24,7 @@ from gateway.errors import StoreFailed, StoreFull
 from gateway.fetcher import Fetcher
 from gateway.health import Health
 from gateway.links import udp
+from gateway.links.site import Site
 from gateway.outbox import Outbox
 from gateway.points import VARIABLE, KillPoint, read_kill_point
 from gateway.scrub import Scrub
@@ -76,7 +77,7 @@ class Gateway:
         self.shelf = Shelf(StoreDown(self.store))
         self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=point)
         delivery = Delivery(self.shelf, self.health)
-        self.site = udp.Site(self.sessions, self.collector, delivery, self.health, point=point)
+        self.site = Site(self.sessions, self.collector, delivery, self.health, point=point)
         self.fetcher = Fetcher(
             self.shelf, self.health, self._office.get, backoff=self._backoff(rng), clock=clock, point=point
         )
@@ -216,4 +217,14 @@ def run_gateway(path: Path, say: Callable[[str], None]) -> None:
     check_installation()
     point = read_kill_point(os.environ.get(VARIABLE))
     configuration = read_configuration(path)
-    asyncio.run(serve(configuration, say, point))
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve(configuration, say, point))
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's event loop where it is installed, else Python's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -57,8 +57,8 @@ def run(config: Path, verbose: bool, as_json: bool) -> None:
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    # aiocoap and httpx speak of every message; what matters of it is said by ours.
-    for name in ("coap-server", "httpx", "httpcore"):
+    # httpx speaks of every message; what matters of it is said by ours.
+    for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.ERROR)
     run_gateway(config, _say_ready_json if as_json else _say_ready)
 

@@ -165,38 +165,49 @@ def pass_over_heads():
 
 def explain_to_strangers():
     """A gateway tells whoever asks, at length, why he gets nothing."""
-    from gateway.links.door import Door
+    from gateway.links.server import CoapServer
+    from gateway.links.site import Site
 
-    true_refuse = Door._refuse
+    words = b"This gateway answers only requests under OSCORE keys that were made at provisioning. " * 3
+    true_admit = Site.admit
 
-    def refuse(self, request, code):
-        true_send = self._socket.send
+    def admit(self, request, peer, **more):
+        verdict = true_admit(self, request, peer, **more)
+        if verdict.answer is not None and not verdict.is_kept:
+            verdict.answer.payload = words
+        return verdict
 
-        def send(answer):
-            answer.payload = (
-                b"This gateway answers only requests under OSCORE keys that were made at provisioning. " * 3
-            )
-            true_send(answer)
-
-        self._socket.send = send
-        true_refuse(self, request, code)
-        self._socket.send = true_send
-
-    Door._refuse = refuse
+    Site.admit = admit
+    CoapServer._is_bounded = lambda *_: True
 
 
 def die_of_strangers():
     """A gateway ends when somebody without keys asks it something."""
-    from gateway.links.door import Door
+    from gateway.links.site import Site
 
-    Door._refuse = lambda self, request, code: os._exit(3)
+    true_admit = Site.admit
+
+    def admit(self, request, peer, **more):
+        verdict = true_admit(self, request, peer, **more)
+        if verdict.answer is not None and not verdict.is_kept:
+            os._exit(3)
+        return verdict
+
+    Site.admit = admit
 
 
 def remember_strangers():
     """A gateway keeps every request of a minute, whoever sent it."""
-    from gateway.links import udp
+    from gateway.links import remembered
+    from gateway.links.site import Site
 
-    udp.Door = lambda *arguments: None
+    true_admit = Site.admit
+    remembered.PEER_BYTES_MAX = remembered.BYTES_MAX = 1 << 40
+
+    def admit(self, request, peer, **more):
+        return true_admit(self, request, peer, **more)._replace(is_kept=True)
+
+    Site.admit = admit
 
 
 def challenge_all_alike():

@@ -12,7 +12,7 @@ from gateway import store_check, store_identity, store_repair, store_sessions
 from gateway import store_down as store_down_module
 from gateway import uplink as uplink_module
 from gateway.delivery import Delivery
-from gateway.links import udp
+from gateway.links.site import Site
 from gateway.reconcile import Lane
 from gateway.release_bodies import named_bodies
 from gateway.sessions import Opened, Session, Sessions
@@ -20,7 +20,7 @@ from gateway.shelf import Shelf
 from gateway.store import FORKED, STORED, Store
 from gateway.store_file import used_bytes
 from gateway.uplink import Backoff, Office
-from protocol.coap import CON, ETAG, POST, URI_PATH, Message
+from protocol.coap import ETAG, OSCORE, URI_PATH, option
 from protocol.command import parse_command
 from protocol.sqlite_file import is_of_the_file
 
@@ -95,30 +95,21 @@ def ignore_that_it_is_wanted(patch):
 @fault
 def accept_unauthenticated(patch):
     """A plain request is taken for the first device's."""
-    true_authenticate = udp.Site._authenticate
+    true_authenticate = Site._authenticate
 
     class Plain:
         def protect_response(self, answer, _exchange):
             return answer
 
     def authenticate(self, request):
-        if request.opt.oscore is None and request.opt.uri_path:
+        if option(request.options, OSCORE) is None and option(request.options, URI_PATH) is not None:
             link = next(iter(self._sessions._links.values()))
             session = Session.__new__(Session)
             session.link, session.context = link, Plain()
-            options = [(URI_PATH, part.encode()) for part in request.opt.uri_path]
-            return Opened(link.device, Message(CON, POST, 0, b"", options, request.payload), session, None)
+            return Opened(link.device, request, session, None)
         return true_authenticate(self, request)
 
-    def outward(message):
-        answer = udp.aiocoap.Message(code=udp.Code(message.code), payload=message.payload)
-        value = udp.option(message.options, udp.OSCORE)
-        if value is not None:
-            answer.opt.oscore = value
-        return answer
-
-    patch(udp.Site, "_authenticate", authenticate)
-    patch(udp, "_outward", outward)
+    patch(Site, "_authenticate", authenticate)
 
 
 @fault

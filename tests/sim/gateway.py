@@ -4,9 +4,6 @@ import asyncio
 import contextlib
 import os
 import random
-from types import SimpleNamespace
-
-import aiocoap
 
 from gateway.app import Gateway
 from gateway.config import (
@@ -20,13 +17,16 @@ from gateway.config import (
 )
 from gateway.delivery import Delivery
 from gateway.errors import OfficeBusy, OfficeConfused, OfficeUnreachable, StoreFailed, StoreFull
-from gateway.links.udp import EXCHANGE_LIFETIME_S, Site
+from gateway.links.server import CoapServer
+from gateway.links.site import Site
 from protocol import coap
 from protocol.errors import ProtocolError
 from tests.sim.host import Host
 from tests.sim.site_plan import SITE, token_of
 
 BYTES_MAX = 1 << 20
+# Requests of which is remembered what an answer to them answers: for the network, which checks both.
+ASKED_MAX = 1000
 
 
 class SimGateway(Host):
@@ -40,20 +40,21 @@ class SimGateway(Host):
         self.hears_strays = False
         self.hostile = None
         self._tasks = []
-        self._answered = {}
+        self._asked = {}
+        self.server = None
         self.app = None
         self.empty_bytes = 0
 
     # ---- life
 
     def _begin(self):
-        self._answered = {}
+        self._asked = {}
         # Known before it is whole: what it has opened must be let go of where it cannot begin.
         self.app = Gateway.__new__(Gateway)
         self.app.__init__(
             self._configuration(), clock=self.clock, rng=self.random, point=self._reach, office=self
         )
-        self.site = self.app.site if self.hostile is None else self._hostile_site()
+        self.server = self._server(self.app.site if self.hostile is None else self._hostile_site())
         if self.starts == 1:
             self.empty_bytes = (self.disk.folder / "gateway.db").stat().st_size
         self._tasks = [asyncio.ensure_future(self._serve())]
@@ -109,50 +110,42 @@ class SimGateway(Host):
         if store is not None:
             os.close(store._guard)
         self.app = None
+        self.server = None
         for task in self._tasks:
             task.cancel()
 
     # ---- datagrams
 
     def hear(self, device, datagram):
-        """A datagram of a device arrives: answered once, repeated as it was for who repeats his request (RFC 7252 section 4.5)."""
+        """A datagram of a device arrives."""
         if not self.is_up:
             return
-        try:
-            message = coap.decode(datagram)
-        except ProtocolError:
-            return
-        if message.code == coap.EMPTY or message.code >= 0x40:
-            return
-        key = (device.name, message.message_id)
-        then, answer = self._answered.get(key, (-1e9, None))
-        if self.world.time.now - then < EXCHANGE_LIFETIME_S:
-            if answer is not None:
-                self.world.network.down(self, device, answer, datagram)
-            return
-        self._answered[key] = (self.world.time.now, None)
-        self._tasks = [task for task in self._tasks if not task.done()]
-        self._tasks.append(asyncio.ensure_future(self._answer(device, message, datagram, key)))
-
-    async def _answer(self, device, message, datagram, key):
-        request = aiocoap.Message(code=aiocoap.numbers.codes.Code(message.code), payload=message.payload)
-        request.opt.oscore = coap.option(message.options, coap.OSCORE)
-        request.remote = device.name
-        answers = []
-        pipe = SimpleNamespace(request=request, add_response=lambda one, is_last: answers.append(one))
         with self._mortal():
-            await self.site.render_to_pipe(pipe)
-            if not self.is_up:
-                return
-            made = answers[0]
-            options = [] if made.opt.oscore is None else [(coap.OSCORE, made.opt.oscore)]
-            answer = coap.encode(
-                coap.Message(
-                    coap.ACK, int(made.code), message.message_id, message.token, options, made.payload
-                )
-            )
-            self._answered[key] = (self.world.time.now, answer)
-            self.world.network.down(self, device, answer, datagram)
+            with contextlib.suppress(ProtocolError):
+                self._asked[device, coap.decode(datagram).token] = datagram
+            while len(self._asked) > ASKED_MAX:
+                del self._asked[next(iter(self._asked))]
+            self.server.feed(device, datagram)
+
+    def _server(self, site):
+        """The server that ships, between the site and the network."""
+        start = self.starts
+
+        def send(device, datagram):
+            if self.is_up and self.starts == start:
+                request = self._asked.get((device, coap.decode(datagram).token), datagram)
+                self.world.network.down(self, device, datagram, request)
+
+        def spawn(coroutine):
+            self._tasks = [task for task in self._tasks if not task.done()]
+            self._tasks.append(asyncio.ensure_future(self._live_through(coroutine)))
+            return self._tasks[-1]
+
+        return CoapServer(site, send, chance=random.Random(self.random.random()), spawn=spawn)
+
+    async def _live_through(self, coroutine):
+        with self._mortal():
+            await coroutine
 
     # ---- the office
 

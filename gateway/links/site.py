@@ -1,0 +1,139 @@
+"""Answers every request that reaches a gateway over any link. `server` moves and deduplicates messages, `sessions` opens and seals them.
+
+Nothing is done for a request before its tag was verified, and what is answered to a stranger is a code alone.
+
+Source: RFC 7252 sections 5.4.1, 5.7.2 and 5.9; RFC 8613 section 8; SPEC.md section 6.
+"""
+
+import logging
+from collections.abc import Hashable
+from typing import Protocol
+
+from gateway.collector import Reply
+from gateway.errors import StoreFailed, StoreFull
+from gateway.health import Health
+from gateway.links.server import Verdict
+from gateway.points import KillPoint
+from gateway.sessions import Challenged, Opened, Refused, Sessions
+from protocol.coap import (
+    ACK,
+    BAD_OPTION,
+    BLOCK2,
+    ECHO,
+    GET,
+    MAX_AGE,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    POST,
+    SERVICE_UNAVAILABLE,
+    TOO_LARGE_ENTITY,
+    URI_HOST,
+    URI_PATH,
+    URI_PORT,
+    Message,
+    option,
+)
+from protocol.limits import segment_bytes_max
+
+_log = logging.getLogger("gateway.links.site")
+
+# Code, path, Echo, payload marker and tag around a segment.
+OSCORE_BYTES_MAX = 64
+# Options that may stand inside a request; another critical one asks for something that we do not do.
+_KNOWN_OPTIONS = (URI_HOST, URI_PORT, URI_PATH, ECHO)
+
+
+class Exchanges(Protocol):
+    """What a link hands requests to: `collector.Collector`."""
+
+    async def segment(self, device: bytes, payload: bytes) -> Reply: ...
+
+    async def heartbeat(self, device: bytes, payload: bytes) -> Reply: ...
+
+
+class Deliveries(Protocol):
+    """What a link hands GETs to: `delivery.Delivery`."""
+
+    def get(self, device: bytes, path: list[bytes], block: bytes | None) -> Reply: ...
+
+
+class Site:
+    """What stands behind each link's `server.CoapServer`."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        collector: Exchanges,
+        delivery: Deliveries,
+        health: Health,
+        *,
+        point: KillPoint,
+    ):
+        self._sessions = sessions
+        self._delivery = delivery
+        self._health = health
+        self._point = point
+        self._resources = {b"s": collector.segment, b"h": collector.heartbeat}
+
+    def admit(self, request: Message, peer: Hashable, *, is_multicast: bool = False) -> Verdict:
+        """Open a request before anything is kept for it; what is refused is answered by a code alone."""
+        if is_multicast:
+            return Verdict()
+        try:
+            return Verdict(opened=self._authenticate(request))
+        except Refused as refusal:
+            self._health.count("unauthenticated")
+            _log.info("request from %s refused: %s", peer, refusal)
+            return Verdict(answer=Message(ACK, refusal.code, 0))
+        except Challenged as challenge:
+            # How many of them there are is limited, and a repeated request must be given the same one.
+            return Verdict(answer=challenge.message, is_kept=True)
+
+    def malformed(self) -> None:
+        """Count a datagram that is no message."""
+        self._health.count("malformed")
+
+    async def respond(self, opened: Opened) -> Message:
+        """Return the protected answer to a request that was admitted."""
+        try:
+            return opened.protect(_message(await self._dispatch(opened)))
+        except (StoreFull, StoreFailed) as error:
+            _log.error("no sequence number for an answer: %s", error)
+            return Message(ACK, SERVICE_UNAVAILABLE, 0)
+
+    def sent(self) -> None:
+        """An answer was handed to the link."""
+        self._point("after_custody")
+
+    def _authenticate(self, request: Message) -> Opened:
+        """Return the verified request. Raises Refused or Challenged."""
+        if len(request.payload) > segment_bytes_max + OSCORE_BYTES_MAX:
+            raise Refused(TOO_LARGE_ENTITY, f"{len(request.payload)} bytes")
+        return self._sessions.open(request)
+
+    async def _dispatch(self, opened: Opened) -> Reply:
+        request = opened.request
+        known = (*_KNOWN_OPTIONS, BLOCK2) if request.code == GET else _KNOWN_OPTIONS
+        if any(number % 2 and number not in known for number, _ in request.options):
+            return Reply(BAD_OPTION)
+        path = [value for number, value in request.options if number == URI_PATH]
+        if path[:1] in ([b"r"], [b"c"]):
+            if request.code != GET:
+                return Reply(METHOD_NOT_ALLOWED)
+            return self._delivery.get(opened.device, path, option(request.options, BLOCK2))
+        resource = self._resources.get(path[0]) if len(path) == 1 else None
+        if resource is None:
+            return Reply(NOT_FOUND)
+        if request.code != POST:
+            return Reply(METHOD_NOT_ALLOWED)
+        if len(request.payload) > segment_bytes_max:
+            self._health.count("oversized")
+            return Reply(TOO_LARGE_ENTITY)
+        return await resource(opened.device, request.payload)
+
+
+def _message(reply: Reply) -> Message:
+    options = list(reply.options)
+    if reply.max_age_s is not None:
+        options.append((MAX_AGE, reply.max_age_s.to_bytes(4, "big").lstrip(b"\0")))
+    return Message(ACK, reply.code, 0, b"", options, reply.payload)
