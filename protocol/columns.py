@@ -58,61 +58,84 @@ def uvarint_size(value: int) -> int:
 
 def put_column(out: bytearray, values: list) -> None:
     """Append one column: 1 or more integers within +-2**62, in the shortest mode."""
-    start = bytearray()
-    put_uvarint(start, zigzag(values[0]))
     steps = [values[i] - values[i - 1] for i in range(1, len(values))]
-    plain = bytearray(start)
+    if steps and _put_packed(out, values[0], steps):
+        return
+    out.append(0)
+    put_uvarint(out, zigzag(values[0]))
     for step in steps:
-        put_uvarint(plain, zigzag(step))
-    best = plain
-    mode = 0
-    if steps:
-        base = sorted(steps)[(len(steps) - 1) // 2]
-        residuals = [zigzag(step - base) for step in steps]
-        put_uvarint(start, zigzag(base))
-        mode, width, size = _choose_width(residuals, len(start), len(plain))
-        if mode == 1:
-            best = _packed(start, residuals, width)
-        elif mode == 2:
-            best = _patched(start, residuals, width)
+        put_uvarint(out, zigzag(step))
+
+
+def _put_packed(out: bytearray, first: int, steps: list) -> bool:
+    """Append in mode 1 or 2 and return True, or return False: mode 0 is as short."""
+    rising = sorted(steps)
+    base = rising[(len(steps) - 1) // 2]
+    plain_bytes = _plain_bytes(steps, rising)
+    residuals = steps
+    mode, width = 1, 0
+    if rising[0] != rising[-1]:
+        residuals = [step << 1 if step >= 0 else (-step << 1) - 1 for step in [step - base for step in steps]]
+        mode, width = _choose_width(residuals, uvarint_size(zigzag(base)), plain_bytes)
+    elif uvarint_size(zigzag(base)) + 1 >= plain_bytes:
+        # All steps alike, as of qualities, and of ticks while nothing is late, have one width to choose from.
+        mode = 0
+    if not mode:
+        return False
     out.append(mode)
-    out.extend(best)
+    put_uvarint(out, zigzag(first))
+    put_uvarint(out, zigzag(base))
+    out.append(width)
+    if mode == 2:
+        residuals = _put_apart(out, residuals, width)
+    if width:
+        _pack(out, residuals, width)
+    return True
 
 
-def _choose_width(residuals: list, start_bytes: int, plain_bytes: int) -> tuple:
-    """Return (mode, width, bytes) of the shortest encoding; the lower mode among equals, then the smaller width."""
-    widths = [_bits(residual) for residual in residuals]
-    widest = max(widths)
+def _plain_bytes(steps: list, rising: list) -> int:
+    """Return the bytes of mode 0 behind the first value."""
+    if rising[0] >= -0x40 and rising[-1] < 0x40:
+        return len(steps)
+    return sum([uvarint_size(zigzag(step)) for step in steps])
+
+
+def _choose_width(residuals: list, base_bytes: int, plain_bytes: int) -> tuple:
+    """Return (mode, width) of the shortest encoding; the lower mode among equals, then the smaller width."""
+    rising = sorted(residuals)
+    widest = _bits(rising[-1])
     count = len(residuals)
-    best = (0, 0, plain_bytes)
-    size = start_bytes + 1 + (count * widest + 7) // 8
-    if size < best[2] and widest <= _WIDTH_MAX:
-        best = (1, widest, size)
-    for width in sorted(set(widths)):
-        if width == widest or width > _WIDTH_MAX:
-            break
-        apart = [i for i in range(count) if widths[i] > width]
-        if len(apart) * 2 >= best[2]:
-            continue  # two bytes an exception are the least: this width cannot win
-        size = (
-            start_bytes
-            + 1
-            + (count * width + 7) // 8
-            + uvarint_size(len(apart))
-            + _apart_size(apart, residuals)
-        )
-        if size < best[2]:
-            best = (2, width, size)
+    best = (0, 0)
+    best_bytes = plain_bytes
+    size = base_bytes + 1 + (count * widest + 7) // 8
+    if size < best_bytes and widest <= _WIDTH_MAX:
+        best = (1, widest)
+        best_bytes = size
+    fit = 0
+    for width in range(min(widest, _WIDTH_MAX + 1)):
+        before = fit
+        while not rising[fit] >> width:
+            fit += 1
+        # Two bytes an exception are the least. A width that fits no more than a smaller one is longer than that.
+        size = base_bytes + 2 + (count * width + 7) // 8
+        if fit == before or size + 2 * (count - fit) >= best_bytes:
+            continue
+        size += _apart_size(residuals, width) - 1
+        if size < best_bytes:
+            best = (2, width)
+            best_bytes = size
     return best
 
 
-def _apart_size(apart: list, residuals: list) -> int:
-    size = 0
-    before = 0
-    for i in apart:
-        size += uvarint_size(i - before) + uvarint_size(residuals[i])
-        before = i
-    return size
+def _apart_size(residuals: list, width: int) -> int:
+    """Return the bytes of the exceptions of a width, their number included."""
+    size = number = before = 0
+    for i in range(len(residuals)):
+        if residuals[i] >> width:
+            size += uvarint_size(i - before) + uvarint_size(residuals[i])
+            before = i
+            number += 1
+    return size + uvarint_size(number)
 
 
 def _bits(value: int) -> int:
@@ -123,17 +146,9 @@ def _bits(value: int) -> int:
     return n
 
 
-def _packed(start: bytearray, residuals: list, width: int) -> bytearray:
-    out = bytearray(start)
-    out.append(width)
-    _pack(out, residuals, width)
-    return out
-
-
-def _patched(start: bytearray, residuals: list, width: int) -> bytearray:
-    out = bytearray(start)
-    out.append(width)
-    apart = [i for i in range(len(residuals)) if _bits(residuals[i]) > width]
+def _put_apart(out: bytearray, residuals: list, width: int) -> list:
+    """Append the exceptions of a width and return the residuals with zero in their places."""
+    apart = [i for i in range(len(residuals)) if residuals[i] >> width]
     put_uvarint(out, len(apart))
     before = 0
     kept = list(residuals)
@@ -142,13 +157,10 @@ def _patched(start: bytearray, residuals: list, width: int) -> bytearray:
         put_uvarint(out, residuals[i])
         kept[i] = 0
         before = i
-    _pack(out, kept, width)
-    return out
+    return kept
 
 
 def _pack(out: bytearray, residuals: list, width: int) -> None:
-    if not width:
-        return
     room = 0
     held = 0
     for residual in residuals:

@@ -64,11 +64,7 @@ def encode_events(boot: int, events: list) -> bytes:
     order_base = events[0][0]
     tick_base = events[0][1]
     samples = [event for event in events if event[2] == SAMPLE]
-    rows = [
-        [event[0] - order_base, event[1] - tick_base, event[2]] + list(event[3])
-        for event in events
-        if event[2] != SAMPLE
-    ]
+    rows = [_row(event, order_base, tick_base) for event in events if event[2] != SAMPLE]
     columns = encode_samples(samples, order_base, tick_base) if samples else b""
     plaintext = dumps([boot, tick_base, order_base, columns, rows])
     if len(plaintext) > events_bytes_max:
@@ -76,6 +72,15 @@ def encode_events(boot: int, events: list) -> bytes:
             TOO_LARGE, "{} bytes of events exceed {}".format(len(plaintext), events_bytes_max)
         )
     return plaintext
+
+
+def _row(event: tuple, order_base: int, tick_base: int) -> list:
+    return [event[0] - order_base, event[1] - tick_base, event[2]] + list(event[3])
+
+
+def row_bytes(event: tuple, first: tuple) -> int:
+    """Return how many bytes an event that is no sample takes among events whose first is `first`."""
+    return len(dumps(_row(event, first[0], first[1])))
 
 
 def encode_samples(samples: list, order_base: int, tick_base: int) -> bytes:

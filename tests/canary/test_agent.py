@@ -3,7 +3,8 @@
 import pytest
 
 from tests.agent import test_app
-from tests.planted.agent import AGENT_FAULTS
+from tests.both import test_run
+from tests.planted.agent import AGENT_FAULTS, RUN_FAULTS
 
 
 @pytest.mark.canary
@@ -17,4 +18,17 @@ def test_fault_planted_in_the_agent_is_caught(name, monkeypatch):
 
     # ValueError: the rules refuse a tick that goes back, before anything is asserted.
     with pytest.raises((AssertionError, ValueError)):
+        catcher()
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize("name", RUN_FAULTS)
+def test_fault_planted_in_the_open_run_is_caught(name, monkeypatch):
+    """The named test passes on the run as it is, and fails once the fault is in."""
+    plant, check = RUN_FAULTS[name]
+    catcher = getattr(test_run, check)
+    catcher()
+    plant(monkeypatch.setattr)
+
+    with pytest.raises(AssertionError):
         catcher()

@@ -3,13 +3,14 @@
 A fault is (plant(set), check): set is monkeypatch.setattr, check the name of the test in tests/agent that must fail.
 """
 
-from agent import app, recovery
+from agent import app, recovery, run
 from agent.app import Agent
 from agent.backlog import Backlog
 from agent.clock import Clock
 from agent.exchange import Exchange
 from agent.fold import Fold
 from agent.recorder import Decider, Recorder
+from agent.run import Run
 from agent.session import Session
 from protocol.keys import CRITICAL
 
@@ -160,6 +161,63 @@ def _count_the_way_to_the_office_as_nothing(patch):
 
     patch(Clock, "take_token", certain)
 
+
+def _encode_again_for_each_event_that_waits(patch):
+    add = Run.add
+
+    def forgetful(self, event, boot):
+        self._restart()
+        return add(self, event, boot)
+
+    patch(Run, "add", forgetful)
+
+
+def _encode_again_what_was_just_encoded(patch):
+    longest = Run.longest
+
+    def forgetful(self, boot):
+        self._plaintext = b""
+        return longest(self, boot)
+
+    patch(Run, "longest", forgetful)
+
+
+def _take_a_row_for_shorter_than_it_is(patch):
+    patch(run, "row_bytes", lambda event, first: 4)
+
+
+def _keep_what_was_found_before_thinning(patch):
+    thin = Run.thin
+
+    def stubborn(self):
+        restart, self_type = Run._restart, type(self)
+        self_type._restart = lambda run: None
+        try:
+            return thin(self)
+        finally:
+            self_type._restart = restart
+
+    patch(Run, "thin", stubborn)
+
+
+RUN_FAULTS = {
+    "encode_again_for_each_event_that_waits": (
+        _encode_again_for_each_event_that_waits,
+        "test_sample_that_waits_for_room_has_nothing_encoded",
+    ),
+    "encode_again_what_was_just_encoded": (
+        _encode_again_what_was_just_encoded,
+        "test_decision_that_is_sealed_at_once_is_encoded_once",
+    ),
+    "take_a_row_for_shorter_than_it_is": (
+        _take_a_row_for_shorter_than_it_is,
+        "test_run_is_sealed_where_encoding_all_for_each_event_seals_it",
+    ),
+    "keep_what_was_found_before_thinning": (
+        _keep_what_was_found_before_thinning,
+        "test_run_that_waited_for_room_is_sealed_as_full",
+    ),
+}
 
 AGENT_FAULTS = {
     "act_before_the_decision_is_durable": (

@@ -1,5 +1,8 @@
 """Promises of protocol.columns beyond its vectors."""
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from protocol.columns import get_column, put_column, unzigzag, uvarint_size, zigzag
 from tools.vector_reference import column
 
@@ -35,6 +38,32 @@ def test_encoder_finds_what_trying_every_way_finds():
     for n in range(2, 40):
         values = [(i * i * n) % 97 - (1 << (i % n)) for i in range(n)]
         assert _bytes(values) == column(values)
+
+
+_STEPS = st.one_of(
+    st.just(0),
+    st.integers(-3, 3),
+    st.integers(-70, 70),
+    st.integers(-5000, 5000),
+    st.integers(-(1 << 60), 1 << 60),
+)
+
+
+@given(
+    st.integers(-(1 << 61), 1 << 61),
+    st.lists(st.sampled_from(range(4)), max_size=60),
+    st.lists(_STEPS, min_size=4, max_size=4),
+)
+@settings(max_examples=300, deadline=None)
+def test_encoder_finds_it_for_any_steps(first, which, steps):
+    """Columns of few different steps, near and far: where modes and widths are about as long, and where all steps are alike."""
+    values = [first]
+    for i in which:
+        value = values[-1] + steps[i]
+        values.append(value if abs(value) <= 1 << 62 else first)
+
+    assert _bytes(values) == column(values)
+    assert get_column(_bytes(values), 0, len(values))[0] == values
 
 
 def test_zigzag_counts_both_signs():
