@@ -1,6 +1,6 @@
 """Builds the gateway and runs it: the only place where its parts meet.
 
-Order of the start: settings, store, sessions, socket, uplink; of the end: the socket first, so that nothing new comes,
+Order of the start: settings, store, sessions, socket and serial ports, uplink; of the end: the links first, so that nothing new comes,
 then what waits for the disk, then one last word about health, then the store.
 """
 
@@ -24,6 +24,8 @@ from gateway.errors import StoreFailed, StoreFull
 from gateway.fetcher import Fetcher
 from gateway.health import Health
 from gateway.links import udp
+from gateway.links.serial import SerialLink
+from gateway.links.server import CoapServer
 from gateway.links.site import Site
 from gateway.outbox import Outbox
 from gateway.points import VARIABLE, KillPoint, read_kill_point
@@ -104,6 +106,9 @@ class Gateway:
         self._counted = (0, 0)
         self._tasks: list[asyncio.Task[None]] = []
         self.link: udp.UdpLink | None = None
+        ports = [(entry.port, entry.baud) for entry in settings.serial]
+        self.serial = SerialLink(ports, self.health, lambda said: show([said]))
+        self._wired: CoapServer | None = None
 
     def _backoff(self, rng: random.Random) -> Backoff:
         uplink = self._configuration.settings.uplink
@@ -114,6 +119,9 @@ class Gateway:
         await self.load()
         listen = self._configuration.settings.listen
         self.link = await udp.listen(self.site, listen.host, listen.port)
+        if self._configuration.settings.serial:
+            self._wired = CoapServer(self.site, self.serial.send)
+            self.serial.start(self._wired.feed)
         self.begin()
         return self.link
 
@@ -125,7 +133,10 @@ class Gateway:
 
     def begin(self) -> None:
         """Start all that goes on by itself."""
-        work = (self.uplink.run(), self.fetcher.run(), self._keep_health(), self._scrub.run())
+        work = (
+            *(self.uplink.run(), self.fetcher.run(), self._keep_health(), self._scrub.run()),
+            self.serial.wait(),
+        )
         self._tasks = [asyncio.create_task(one) for one in work]
 
     def reload_links(self) -> None:
@@ -144,6 +155,9 @@ class Gateway:
 
     async def stop(self) -> None:
         """Stop taking requests, finish what waits for the disk, and close everything."""
+        await self.serial.close()
+        if self._wired is not None:
+            await self._wired.close()
         if self.link is not None:
             await self.link.close()
         self._scrub.end()
@@ -171,6 +185,7 @@ class Gateway:
         self.health.store_fault = self.store.fault()
         self.health.down = self.shelf.document()
         self._count_store()
+        self.serial.count()
         body = self.health.body()
         if body == self._saved:
             return

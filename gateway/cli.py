@@ -207,12 +207,25 @@ def read_status(config: Path) -> dict[str, Any]:
         "store": {**size, "bytes_max": settings.store.bytes_max, "fault": health.get("store_fault", "")},
         "counts": health.get("counts", {}),
         "down": health.get("down", {}),
+        "serial": _serial(settings, health),
         "devices": list(per_device.values()),
         "findings": _findings(lanes, uplink, health),
     }
 
 
+def _serial(settings: Any, health: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each configured port with what the gateway said of it last."""
+    said = health.get("links", {})
+    return [
+        said.get(f"serial:{entry.port}")
+        or {"port": entry.port, "baud": entry.baud, "state": "never ran", "reason": ""}
+        for entry in settings.serial
+    ]
+
+
 def _findings(lanes: list[dict[str, Any]], uplink: dict[str, Any], health: dict[str, Any]) -> list[str]:
+    from gateway.links.line_quality import finding
+
     found = []
     for lane in lanes:
         where = f"device {lane['device']} {lane['lane']} epoch {lane['epoch']}"
@@ -224,6 +237,9 @@ def _findings(lanes: list[dict[str, Any]], uplink: dict[str, Any], health: dict[
         found.append(health["store_fault"])
     if uplink["state"] in ("refused", "confused"):
         found.append(f"the office is {uplink['state']}: {uplink.get('reason', '')}")
+    if health.get("running"):
+        said = [finding(line) for line in health.get("links", {}).values()]
+        found += [diagnostic.message for diagnostic in said if diagnostic is not None]
     return found
 
 
@@ -236,6 +252,7 @@ def _status_text(document: dict[str, Any]) -> str:
         f"waiting {waiting['segments']} segments, {waiting['heartbeats']} heartbeats",
         f"store   {store['used_bytes']} of {store['bytes_max']} bytes",
         f"down    {_down_text(document['down'])}",
+        *(f"serial  {_line_text(line)}" for line in document["serial"]),
         "",
     ]
     # Epoch with its lane, so that a line fits 80 columns.
@@ -253,6 +270,13 @@ def _status_text(document: dict[str, Any]) -> str:
     lines.append(_table(rows, [(name, name) for name in names]) if rows else "no segment was taken yet")
     lines += [f"finding: {finding}" for finding in document["findings"]]
     return "\n".join(lines)
+
+
+def _line_text(line: dict[str, Any]) -> str:
+    what = f"{line['port']} at {line['baud']} baud: {line['state']}"
+    if line["reason"]:
+        return f"{what} ({line['reason']})"
+    return f"{what}, {line['frames']} frames, {line['spoiled']} spoiled" if "frames" in line else what
 
 
 def _down_text(down: dict[str, Any]) -> str:

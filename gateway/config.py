@@ -33,6 +33,20 @@ class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 5683
 
 
+class SerialSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One serial port with a device at its far end: a device file, or socket://HOST:PORT of a terminal server."""
+
+    port: Annotated[
+        str,
+        Meta(
+            pattern=r"^(/.+|socket://[^/\s?#@]+:[0-9]{1,5})$",
+            max_length=255,
+            description="path of a serial port, or socket://HOST:PORT",
+        ),
+    ]
+    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 115200
+
+
 class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the gateway reaches the office."""
 
@@ -62,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uplink: UplinkSection
     listen: ListenSection = ListenSection()
     store: StoreSection = StoreSection()
+    serial: Annotated[list[SerialSection], Meta(max_length=64)] = []
 
 
 class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,6 +143,9 @@ def read_configuration(path: Path) -> Configuration:
 def read_gateway(path: Path) -> tuple[Settings, Files]:
     """Return gateway.toml and its files, no secret read. Raises DiagnosticError with every mistake in it."""
     settings = read_settings(path, Settings)
+    twice = _doubles(path, "serial", "port", [entry.port for entry in settings.serial], "name each port once")
+    if twice:
+        raise DiagnosticError(twice)
     folder = path.parent
     files = Files(
         settings.gateway.database or folder / "gateway.db",
@@ -142,8 +160,9 @@ def read_links(path: Path) -> list[Link]:
     """Return the devices of links.toml. Raises DiagnosticError: unreadable, readable by others, wrong, or twice the same."""
     refuse_if_open_to_others(path)
     entries = read_settings(path, LinksFile).device
-    mistakes = _doubles(path, [entry.id for entry in entries], "id")
-    mistakes += _doubles(path, [entry.kid for entry in entries], "kid")
+    fix = "each device has its own; provision it again"
+    mistakes = _doubles(path, "device", "id", [entry.id for entry in entries], fix)
+    mistakes += _doubles(path, "device", "kid", [entry.kid for entry in entries], fix)
     if mistakes:
         raise DiagnosticError(mistakes)
     return [
@@ -170,13 +189,12 @@ def refuse_if_open_to_others(path: Path) -> None:
         )
 
 
-def _doubles(path: Path, values: list[str], key: str) -> list[Diagnostic]:
+def _doubles(path: Path, table: str, key: str, values: list[str], fix: str) -> list[Diagnostic]:
     seen: set[str] = set()
     twice = []
     for index, value in enumerate(values):
         if value in seen:
-            message = f"device[{index + 1}].{key} is {value}, which an entry above has too"
-            fix = "each device has its own; provision it again"
+            message = f"{table}[{index + 1}].{key} is {value}, which an entry above has too"
             twice.append(Diagnostic("settings-refused", message, str(path), fix=fix))
         seen.add(value)
     return twice

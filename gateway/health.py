@@ -27,18 +27,27 @@ COUNTERS = {
     "not_for_device": "requests for a release that is not for that device, or not here",
     "store_reopened": "times the store was opened again after a failure of the disk",
     "store_repaired": "times the store was damaged and made whole from what verified",
+    "serial_frames": "datagrams that came over serial lines",
+    "serial_spoiled": "frames that noise on a serial line spoiled",
+    "serial_skipped": "text and foreign frames on serial lines, passed over",
+    "serial_unsent": "answers that found no room on a serial line, or no line",
+    "serial_losses": "times a serial port went away",
     "scrubs": "times the whole store was read through while the gateway ran",
 }
 
 
 class Health:
-    """What the gateway counts and says of itself. uplink: state word, seconds until the next attempt, reason."""
+    """What the gateway counts and says of itself. uplink: state word, seconds until the next attempt, reason.
+
+    links: name of a line -> what it says of itself; UDP has none.
+    """
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(COUNTERS, 0)
         self.uplink: dict[str, Any] = {"state": "starting", "failures": 0, "retry_in_s": 0.0, "reason": ""}
         self.store_fault = ""
         self.down: dict[str, object] = {}
+        self.links: dict[str, dict[str, Any]] = {}
         self.is_running = True
 
     def count(self, name: str, by: int = 1) -> None:
@@ -59,6 +68,7 @@ class Health:
             "uplink": dict(self.uplink),
             "store_fault": self.store_fault,
             "down": dict(self.down),
+            "links": dict(self.links),
             "counts": dict(self.counts),
         }
 

@@ -191,6 +191,11 @@ CODES = {
         "environment, and pip overwrites such files without a word.",
         "Install outstation into an environment of its own, for instance with pipx.",
     ),
+    "links-missing": Explanation(
+        "What moves bytes over a kind of link is not installed",
+        "The settings name a serial port, and pyserial is not there: it comes with the extra links.",
+        "Run pip install 'outstation[links]', or take the ports out of the settings.",
+    ),
     "micropython-missing": Explanation(
         "MicroPython is not here",
         "Devices on this machine run MicroPython's unix port. Its package exists for Linux on x86-64; elsewhere it must be "
@@ -456,6 +461,18 @@ CODES = {
         "A policy is not YAML that can be read",
         "From the place shown on the text is no YAML, or it uses anchors, which policies do not have.",
         "Mend the place shown: often an indent, a colon or a quote.",
+    ),
+    "serial-away": Explanation(
+        "A serial port cannot be used",
+        "There is no such device now, another program holds it, or this user may not use it (often the group dialout is missing); or it "
+        "was unplugged. The gateway looks for it every two seconds, and uses it as soon as it is there.",
+        "Connect it, end the other program, or mend port under [[serial]] and restart.",
+    ),
+    "serial-unreadable": Explanation(
+        "A serial port brings bytes, and no frame among them is whole",
+        "At another baud rate than the sender's every byte is another one; so they are where ground is missing or wires are swapped. Text "
+        "instead of garbage comes from a console, which is not the line that carries frames.",
+        "Set baud under [[serial]] to what the device uses, or name the port of its data line; `outstation gateway status` shows frames as soon as one is whole.",
     ),
     "settings-missing-key": Explanation(
         "A settings file lacks a key that has no default",

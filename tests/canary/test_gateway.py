@@ -7,6 +7,8 @@ from tests.gateway import (
     test_collector,
     test_delivery,
     test_kill,
+    test_serial,
+    test_serial_ports,
     test_sessions,
     test_shelf,
     test_store,
@@ -183,6 +185,26 @@ CAUGHT_BY = {
     "repair_for_a_mistake": (
         "assert",
         lambda name, use: test_store_repair.check_mistaken_step(use("tmp_path")),
+    ),
+    "stay_out_of_step": ("never recovered", lambda name, use: test_serial.check_noise(use("tmp_path"))),
+    "deliver_unchecked_frames": (
+        "assert",
+        lambda name, use: test_serial.check_bad_check_is_refused(use("tmp_path")),
+    ),
+    "read_until_silent": (
+        "only when the flood was over",
+        lambda name, use: test_serial_ports.check_flood(use("site"), use("tmp_path"), "frames"),
+    ),
+    "write_until_taken": (
+        "waited for the one",
+        lambda name, use: test_serial_ports.check_deaf_line(use("tmp_path")),
+    ),
+    "open_a_port_once": ("was not opened", lambda name, use: test_serial.check_hot_plug(use("tmp_path"))),
+    "keep_half_a_frame": ("assert", lambda name, use: test_serial.check_hot_plug(use("tmp_path"))),
+    "never_judge_a_line": ("nobody noticed", lambda name, use: test_serial.check_wrong_baud(use("tmp_path"))),
+    "mistake_text_for_an_end": (
+        "lost to the text",
+        lambda name, use: test_serial.check_text_between(use("tmp_path")),
     ),
 }
 

@@ -115,9 +115,9 @@ def time_token(*, boot=1, counter=1, device=None):
 
 
 def write_files(
-    folder, *, office_port, coap_port, devices=2, store_bytes=1 << 30, retry_max_s=0.1, timeout_s=2.0
+    folder, *, office_port, coap_port, devices=2, store_bytes=1 << 30, retry_max_s=0.1, timeout_s=2.0, more=""
 ):
-    """Write gateway.toml and all it names into folder; return the path of gateway.toml."""
+    """Write gateway.toml and all it names into folder; return the path of gateway.toml. more: further text of it."""
     links = "".join(
         f'[[device]]\nid = "{device_id(n).hex()}"\nkid = "{n:02x}"\nsecret = "{secret_of(n).hex()}"\n'
         for n in range(1, devices + 1)
@@ -128,7 +128,7 @@ def write_files(
     path.write_text(
         f'[gateway]\nsite = "north"\nname = "gw-1"\n[listen]\nport = {coap_port}\n'
         f'[uplink]\nurl = "https://127.0.0.1:{office_port}"\nretry_min_s = 0.05\nretry_max_s = {retry_max_s}\n'
-        f"timeout_s = {timeout_s}\n[store]\nbytes_max = {store_bytes}\n"
+        f"timeout_s = {timeout_s}\n[store]\nbytes_max = {store_bytes}\n{more}"
     )
     return path
 
@@ -344,10 +344,10 @@ class Counter:
 class DeviceDouble:
     """The device's own client code with true keys, and segments that the test makes."""
 
-    def __init__(self, port, n=1, *, id_context=None, secret=None, ack_timeout_ms=400, sequence=0):
+    def __init__(self, port, n=1, *, id_context=None, secret=None, ack_timeout_ms=400, sequence=0, link=None):
         self.device = device_id(n)
         self.sequence = Counter(sequence)
-        self.link = UdpLink("127.0.0.1", port)
+        self.link = link or UdpLink("127.0.0.1", port)
         self.context = OscoreContext(
             Aes128, secret or secret_of(n), bytes([n]), b"", self.sequence, id_context=id_context
         )

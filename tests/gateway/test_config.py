@@ -123,3 +123,37 @@ def test_exit_code_says_not_allowed_where_only_the_mode_is_wrong(files):
     os.chmod(path.parent / "links.toml", 0o644)
 
     assert mistakes(read_links, path.parent / "links.toml").exit_code == NOT_ALLOWED
+
+
+def test_serial_ports_have_a_default_rate(files):
+    """A device or an address, and 115200 baud unless another rate is named; none unless one is."""
+    path = files(
+        more='[[serial]]\nport = "/dev/ttyUSB0"\n[[serial]]\nport = "socket://ser.lan:4001"\nbaud = 9600\n'
+    )
+
+    assert [(entry.port, entry.baud) for entry in read_configuration(path).settings.serial] == [
+        ("/dev/ttyUSB0", 115200),
+        ("socket://ser.lan:4001", 9600),
+    ]
+    assert read_configuration(files()).settings.serial == []
+
+
+def test_every_mistake_of_a_serial_port_is_named(files):
+    """A name that is no path, a rate that no line has, a misspelt key."""
+    path = files(more='[[serial]]\nport = "COM3"\nbaud = 50\n[[serial]]\nport = "/dev/ttyS0"\nspeed = 9600\n')
+
+    error = mistakes(read_configuration, path)
+
+    assert sorted(found.code for found in error.diagnostics) == [
+        "settings-out-of-range",
+        "settings-out-of-range",
+        "settings-unknown-key",
+    ]
+    assert 'serial[1].port is "COM3"' in str(error)
+
+
+def test_one_port_for_two_lines_is_refused(files):
+    """Each of them would read half of what comes."""
+    path = files(more='[[serial]]\nport = "/dev/ttyS0"\n[[serial]]\nport = "/dev/ttyS0"\nbaud = 9600\n')
+
+    assert "serial[2].port is /dev/ttyS0" in str(mistakes(read_configuration, path))

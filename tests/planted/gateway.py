@@ -5,6 +5,8 @@ FAULTS: name -> apply(patch), where patch(owner, name, value) replaces an attrib
 
 import asyncio
 import hashlib
+import os
+import time
 
 from gateway import shelf as shelf_module
 from gateway import store as store_module
@@ -12,6 +14,8 @@ from gateway import store_check, store_identity, store_repair, store_sessions
 from gateway import store_down as store_down_module
 from gateway import uplink as uplink_module
 from gateway.delivery import Delivery
+from gateway.links import line_quality
+from gateway.links.serial_line import SerialLine
 from gateway.links.site import Site
 from gateway.reconcile import Lane
 from gateway.release_bodies import named_bodies
@@ -20,6 +24,7 @@ from gateway.shelf import Shelf
 from gateway.store import FORKED, STORED, Store
 from gateway.store_file import used_bytes
 from gateway.uplink import Backoff, Office
+from protocol import slipmux
 from protocol.coap import ETAG, OSCORE, URI_PATH, option
 from protocol.command import parse_command
 from protocol.sqlite_file import is_of_the_file
@@ -404,3 +409,91 @@ def give_up_what_nobody_has(patch):
             connection.execute("UPDATE segments SET raw = NULL WHERE raw IS NOT NULL").rowcount
         ),
     )
+
+
+@fault
+def stay_out_of_step(patch):
+    """After a frame that noise spoiled, the next delimiter is taken for an end where it is a beginning, until the line is silent."""
+
+    class Reader(slipmux.FrameReader):
+        def _finish(self):
+            before = self.dropped
+            frame = super()._finish()
+            if self.dropped > before:
+                self._raw = bytearray(b"\xa9")
+            return frame
+
+    patch(line_quality, "FrameReader", Reader)
+
+
+@fault
+def deliver_unchecked_frames(patch):
+    """The check of a frame is not looked at."""
+    patch(slipmux, "_register", lambda content: slipmux._GOOD)
+
+
+@fault
+def read_until_silent(patch):
+    """A line is read until there is nothing left on it."""
+    true_hear = SerialLine._read
+
+    def read(self):
+        while self._fd is not None:
+            before = self.quality.received_bytes
+            true_hear(self)
+            while self._arrived:
+                self._feed(self.name, self._arrived.popleft())
+            if self.quality.received_bytes == before:
+                return
+
+    patch(SerialLine, "_read", read)
+
+
+@fault
+def write_until_taken(patch):
+    """Whoever writes to a line waits until it has taken everything."""
+
+    def write(self):
+        while self._waiting:
+            try:
+                del self._waiting[: os.write(self._fd, self._waiting)]
+            except BlockingIOError:
+                time.sleep(0.001)
+
+    patch(SerialLine, "_write", write)
+
+
+@fault
+def open_a_port_once(patch):
+    """A port that went away is not looked for again."""
+    true_use = SerialLine._use
+
+    async def use(self, handle):
+        await true_use(self, handle)
+        await asyncio.sleep(3600)
+
+    patch(SerialLine, "_use", use)
+
+
+@fault
+def keep_half_a_frame(patch):
+    """What came before a port was unplugged is the beginning of what comes after."""
+    patch(line_quality.LineQuality, "begin", lambda self: setattr(self, "state", line_quality.SILENT))
+
+
+@fault
+def never_judge_a_line(patch):
+    """Bytes that are no frames are counted, and nobody is told."""
+    patch(line_quality.LineQuality, "_judge", lambda self, piece: None)
+
+
+@fault
+def mistake_text_for_an_end(patch):
+    """Text on the line is taken for part of the next frame."""
+    true_feed = slipmux.FrameReader.feed
+
+    def feed(self, piece):
+        # As a reader does that knows one delimiter a frame: at its end.
+        return true_feed(self, piece.replace(b"\xc0\xa9", b"\xa9"))
+
+    patch(slipmux.FrameReader, "feed", feed)
