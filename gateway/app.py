@@ -90,6 +90,8 @@ class Gateway:
             self.health,
             is_known=self.sessions.is_known,
             lacks=self.fetcher.wake,
+            is_revoked=self.sessions.is_revoked,
+            revoke=self.sessions.revoke,
         )
         self.uplink = Uplink(
             outbox,

@@ -32,6 +32,7 @@ COUNTERS = {
     "serial_skipped": "text and foreign frames on serial lines, passed over",
     "serial_unsent": "answers that found no room on a serial line, or no line",
     "serial_losses": "times a serial port went away",
+    "revoked": "devices that the office called revoked: nobody serves them any more",
     "scrubs": "times the whole store was read through while the gateway ran",
 }
 

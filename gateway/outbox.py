@@ -29,7 +29,10 @@ HEARTBEATS_MAX = uplink_heartbeats_max
 
 
 class Outbox:
-    """is_known(device): whether a device has a link here; what an answer says of others is left aside. lacks(): told after each answer."""
+    """is_known(device): whether a device has a link here; what an answer says of others is left aside. lacks(): told after each answer.
+
+    is_revoked(device): whether that is known already; revoke(devices): ends their sessions.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,8 @@ class Outbox:
         *,
         is_known: Callable[[bytes], bool],
         lacks: Callable[[], None],
+        is_revoked: Callable[[bytes], bool],
+        revoke: Callable[[list[bytes]], None],
     ):
         self._store = store
         self._shelf = shelf
@@ -47,6 +52,8 @@ class Outbox:
         self._downlink = downlink
         self._health = health
         self._is_known = is_known
+        self._is_revoked = is_revoked
+        self._revoke = revoke
 
     async def next_batch(self, segments_max: int) -> Batch:
         """Return what to send next. Raises StoreFailed."""
@@ -63,6 +70,7 @@ class Outbox:
             receipts, tokens = parse_downward(answer.receipts, answer.time_tokens)
         except ProtocolError as error:
             raise OfficeConfused(f"the office's answer carries {error}") from None
+        await self._take_revoked(answer.revoked)
         receipts = [receipt for receipt in receipts if self._is_known(receipt.fields.device)]
         settlement = await self._store.settle(
             [(row, outcome) for (row, _), outcome in zip(batch.segments, answer.outcomes, strict=True)],
@@ -84,6 +92,15 @@ class Outbox:
         gone = [device for device in self._shelf.devices() if not self._is_known(device)]
         await self._shelf.replace(releases, answer.commands, gone=gone)
         self._lacks()
+
+    async def _take_revoked(self, devices: list[bytes]) -> None:
+        new = [device for device in devices if not self._is_revoked(device)]
+        if not new:
+            return
+        # At once, and durably before this answer counts as carried out.
+        self._revoke(new)
+        self._health.count("revoked", len(new))
+        await self._store.add_revoked(new)
 
 
 def parse_answer(batch: Batch, raw: bytes) -> UplinkAnswer:

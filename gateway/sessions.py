@@ -122,6 +122,7 @@ class Sessions:
         self._unconfirmed: OrderedDict[tuple[bytes, bytes | None], Session] = OrderedDict()
         self._challenges: dict[bytes, tuple[float, float]] = {}
         self._retired: set[bytes] = set()
+        self._revoked: set[bytes] = set()
         self._take_retired()
         self.counts = {
             "challenges": 0,
@@ -142,14 +143,24 @@ class Sessions:
             # A device that comes back must not find its old Echo good: the window that it opened is gone.
             self._secret = hmac_sha256(self._secret, b"next")
 
+    def revoke(self, devices: Iterable[bytes]) -> None:
+        """Serve none of these devices from now on, whatever links there are."""
+        self._revoked.update(devices)
+        self._drop(lambda session: session.link.device in self._revoked)
+
+    def is_revoked(self, device: bytes) -> bool:
+        """Return whether the office called a device revoked."""
+        return device in self._revoked
+
     def _drop(self, is_dropped: Callable[[Session], bool]) -> None:
         for known in (self._live, self._unconfirmed):
             for key in [key for key, session in known.items() if is_dropped(session)]:
                 del known[key]
 
     def _take_retired(self) -> None:
-        """End what the store calls retired. Raises StoreFull or StoreFailed."""
+        """End what the store calls retired, and who it calls revoked. Raises StoreFull or StoreFailed."""
         reopened = self._store.reopened
+        self.revoke(self._store.revoked())
         self._retire({row.context for row in self._store.session_rows() if row.state == RETIRED})
         # The number of before: a store opened again meanwhile is looked into once more.
         self._reopened = reopened
@@ -200,6 +211,8 @@ class Sessions:
         link = self._links.get(kid)
         if link is None:
             raise Refused(UNAUTHORIZED, "unknown kid")
+        if link.device in self._revoked:
+            raise Refused(UNAUTHORIZED, f"device {link.device.hex()} is revoked")
         if id_context is not None and len(id_context) != id_context_bytes:
             raise Refused(UNAUTHORIZED, f"an ID Context has {id_context_bytes} bytes")
         name = context_name(link, id_context)

@@ -8,7 +8,7 @@ clean), nothing is acknowledged any more. The connection is closed, opened again
 into the database by a checkpoint with its own fsync, and the file is checked; only then custody is given again. A store that
 is damaged is repaired whenever it is opened (`store_check`, `store_repair`).
 
-Opening the file: `store_file`; whose it is: `store_identity`. Read by others while the gateway runs: `store_view`. The way down: `store_down`. Contexts: `store_sessions`. No other module has SQL.
+Opening the file: `store_file`; whose it is: `store_identity`. Read by others while the gateway runs: `store_view`. The way down: `store_down`. Contexts: `store_sessions`. What an answer of the office does: `store_answer`. No other module has SQL.
 """
 
 import os
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gateway import store_sessions
+from gateway import store_answer, store_sessions
 from gateway.errors import GatewayError, StoreFailed, StoreFull, TooManyForks
 from gateway.group_commit import GroupCommit
 from gateway.reconcile import Lane
@@ -29,7 +29,6 @@ from gateway.store_sessions import SessionRow
 from protocol.diagnostic import DiagnosticError
 from protocol.keys import CRITICAL
 from protocol.messages import Message
-from protocol.ranges import Ranges
 from protocol.segment import Segment
 from protocol.uplink import FORK
 
@@ -41,8 +40,6 @@ ROW_BYTES_MAX = 1024
 DIGESTS_PER_NUMBER_MAX = 8
 # Heartbeats of one device that wait for the office; each newer one says more than the one before.
 HEARTBEATS_PER_DEVICE_MAX = 16
-# How often one segment is put back into the outbox because the office asks for it again.
-REQUEUE_TIMES_MAX = 3
 # Forks listed for people; the segments themselves are forwarded whatever this says.
 FORKS_LISTED_MAX = 10_000
 # Seconds between two attempts to open a store that failed.
@@ -286,7 +283,7 @@ class Store:
                     "INSERT INTO segments (device, lane, epoch, number, digest, raw, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT DO UPDATE SET raw = excluded.raw, outcome = NULL, times = times + 1 "
                     "WHERE raw IS NULL AND times < ?",
-                    (*place, segment.digest, segment.raw, now_ms, REQUEUE_TIMES_MAX),
+                    (*place, segment.digest, segment.raw, now_ms, store_answer.REQUEUE_TIMES_MAX),
                 )
             return DUPLICATE
         if len(held) >= DIGESTS_PER_NUMBER_MAX:
@@ -400,13 +397,15 @@ class Store:
             )
             connection.executemany("DELETE FROM heartbeat_queue WHERE id = ?", [(row,) for row in heartbeats])
             for receipt in receipts:
-                _put_receipt(connection, receipt)
+                store_answer.put_receipt(connection, receipt)
             given_up = sum(outcome >= FORK for _, outcome in outcomes)
-            released = given_up + _release(connection)
+            released = given_up + store_answer.release(connection)
             if self._was_full:
-                released += _give_up_told(connection)
+                released += store_answer.give_up_told(connection)
                 self._was_full = False
-            return Settlement(released, [hole for want in wants for hole in _requeue(connection, want)])
+            return Settlement(
+                released, [hole for want in wants for hole in store_answer.requeue(connection, want)]
+            )
 
         settlement = await self.commits.submit(settle)
         for receipt in receipts:
@@ -470,6 +469,15 @@ class Store:
         """
         self._at_once(lambda connection: store_sessions.confirm(connection, device, context))
 
+    def revoked(self) -> set[bytes]:
+        """Return the devices that the office called revoked. Raises StoreFailed."""
+        found: set[bytes] = self._at_once(store_sessions.revoked)
+        return found
+
+    async def add_revoked(self, devices: list[bytes]) -> None:
+        """Keep that these devices are revoked, for good. Raises StoreFull or StoreFailed."""
+        await self.commits.submit(lambda connection: store_sessions.add_revoked(connection, devices))
+
     def _at_once(self, operation: Callable[[sqlite3.Connection], Any]) -> Any:
         # The lock is held for one commit by the writer; longer means it is opening a failed store again.
         if not self._lock.acquire(timeout=1.0):
@@ -506,72 +514,6 @@ def _heard(connection: sqlite3.Connection, device: bytes, now_ms: int) -> None:
         "INSERT INTO devices (device, heard_ms) VALUES (?, ?) ON CONFLICT DO UPDATE SET heard_ms = excluded.heard_ms",
         (device, now_ms),
     )
-
-
-def _put_receipt(connection: sqlite3.Connection, receipt: Message) -> None:
-    fields = receipt.fields
-    connection.execute(
-        "INSERT INTO lanes (device, lane, epoch, receipted, digest, receipt) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET receipted = excluded.receipted, digest = excluded.digest, receipt = excluded.receipt "
-        "WHERE excluded.receipted >= receipted",
-        (fields.device, fields.lane, fields.epoch, fields.number + 1, fields.digest, receipt.raw),
-    )
-
-
-def _release(connection: sqlite3.Connection) -> int:
-    """Delete what a receipt covers and the office told of, and return how many still had their bytes.
-
-    A row that contradicts the receipt's own digest stays: one of the two is wrong, and this may be the only copy.
-    """
-    deleted = connection.execute(
-        "DELETE FROM segments WHERE id IN (SELECT s.id FROM lanes AS l JOIN segments AS s "
-        "ON s.device = l.device AND s.lane = l.lane AND s.epoch = l.epoch AND s.number < l.receipted "
-        "WHERE s.outcome IS NOT NULL AND (s.raw IS NULL OR s.number + 1 < l.receipted OR s.digest = l.digest)) "
-        "RETURNING raw IS NOT NULL"
-    ).fetchall()
-    connection.execute(
-        "DELETE FROM lost WHERE EXISTS (SELECT 1 FROM lanes AS l WHERE l.device = lost.device AND l.lane = lost.lane "
-        "AND l.epoch = lost.epoch AND lost.stop <= l.receipted)"
-    )
-    return sum(had_bytes for (had_bytes,) in deleted)
-
-
-def _give_up_told(connection: sqlite3.Connection) -> int:
-    """Give up the bytes of what the office has stored, and return of how many. The device has them until their receipt.
-
-    The rows move behind all others: in their old places each would keep a page from being free.
-    """
-    told = connection.execute(
-        "DELETE FROM segments WHERE outcome IS NOT NULL AND outcome < ? AND raw IS NOT NULL "
-        "RETURNING device, lane, epoch, number, digest, outcome, times, received_ms",
-        (FORK,),
-    ).fetchall()
-    connection.executemany(
-        "INSERT INTO segments (device, lane, epoch, number, digest, outcome, times, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        told,
-    )
-    return len(told)
-
-
-def _requeue(
-    connection: sqlite3.Connection, want: tuple[bytes, int, int, int, int]
-) -> list[tuple[bytes, int, int, int, int]]:
-    """Put what the office asks for and we hold back into the outbox; return what we do not hold."""
-    device, lane, epoch, start, stop = want
-    held = Ranges()
-    rows = connection.execute(
-        "SELECT number FROM segments WHERE device = ? AND lane = ? AND epoch = ? AND number >= ? AND number < ? "
-        "AND raw IS NOT NULL ORDER BY number",
-        want,
-    )
-    for (number,) in rows:
-        held.add(number, number + 1)
-    connection.execute(
-        "UPDATE segments SET outcome = NULL, times = times + 1 WHERE device = ? AND lane = ? AND epoch = ? "
-        "AND number >= ? AND number < ? AND raw IS NOT NULL AND outcome IS NOT NULL AND times < ?",
-        (*want, REQUEUE_TIMES_MAX),
-    )
-    return [(device, lane, epoch, low, high) for low, high in held.missing(start, stop)]
 
 
 def open_store(

@@ -24,6 +24,7 @@ from protocol.messages import parse_heartbeat, parse_receipt
 from protocol.sqlite_file import gather, structure
 
 SESSION_SUM_BYTES = 8
+IDENTITY_BYTES = 8
 # Steps of SQLite between two looks at whether the gateway is about to end.
 _STEPS_MAX = 10_000
 
@@ -206,12 +207,24 @@ def _identity(connection: sqlite3.Connection) -> Iterator[Damage]:
         yield Damage("database", "", f"its application_id is {said}, not a gateway's ({APPLICATION_ID})")
 
 
+def _revoked(connection: sqlite3.Connection) -> Iterator[Damage]:
+    for (device,) in connection.execute("SELECT device FROM revoked"):
+        if not is_identity(device):
+            yield Damage("revoked", "", "it names no device")
+
+
+def is_identity(device: Any) -> bool:
+    """Return whether a value is the identity of a device."""
+    return isinstance(device, bytes) and len(device) == IDENTITY_BYTES
+
+
 # With the schema step that made what they look at.
 _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]], ...]], ...] = (
     ("0001_initial", (_segments, _lanes, _heartbeats, _health, _columns)),
     ("0002_down", (_down, _down_columns)),
     ("0003_sums", (_sessions,)),
     ("0004_identity", (_identity,)),
+    ("0005_revoked", (_revoked,)),
 )
 
 

@@ -208,6 +208,9 @@ def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     for row in read_rows(source, "health", "id, body, saved_ms", "id"):
         if store_check.is_health(row[1]):
             insert(target, "health", "id, body, saved_ms", row)
+    for row in read_rows(source, "revoked", "device", "device"):
+        if store_check.is_identity(row[0]):
+            insert(target, "revoked", "device", row)
     # Numbers that only spare traffic: taken where they are numbers at all.
     for table, columns in (
         ("lost", "device, lane, epoch, start, stop"),

@@ -29,6 +29,16 @@ def session_rows(connection: sqlite3.Connection, device: bytes | None) -> list[S
     return [SessionRow(*row) for row in rows]
 
 
+def revoked(connection: sqlite3.Connection) -> set[bytes]:
+    """Return the devices that the office called revoked."""
+    return {row[0] for row in connection.execute("SELECT device FROM revoked")}
+
+
+def add_revoked(connection: sqlite3.Connection, devices: list[bytes]) -> None:
+    """Keep that these devices are revoked."""
+    connection.executemany("INSERT OR IGNORE INTO revoked VALUES (?)", [(device,) for device in devices])
+
+
 def reserve(
     connection: sqlite3.Connection, device: bytes, context: bytes, count: int, *, first: Callable[[], int]
 ) -> int:

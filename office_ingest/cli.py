@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from office_ingest.govern.device_cli import device
 from office_ingest.govern.gaps_cli import gaps
 from office_ingest.options import CONFIG, JSON, SETTINGS_AND_JSON
 from protocol.diagnostic import FINDING, INTERRUPTED, OK, DiagnosticError, show
@@ -24,6 +25,7 @@ def office() -> None:
     """Run and look into the office."""
 
 
+office.add_command(device)
 office.add_command(gaps)
 
 

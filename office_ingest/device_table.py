@@ -31,7 +31,8 @@ def _held_cells(row: dict[str, Any], now_ms: int) -> tuple[str, ...]:
     # Newest epoch last, as the overview gives them.
     lanes = {lane["lane"]: lane for lane in row["lanes"]}
     held = (_held(lanes.get(name)) for name in ("critical", "routine"))
-    return (row["name"], _ago(row["last_heard_ms"], now_ms), *held, str(row["events"]), str(row["decisions"]))
+    heard = "revoked" if row["revoked_ms"] is not None else _ago(row["last_heard_ms"], now_ms)
+    return (row["name"], heard, *held, str(row["events"]), str(row["decisions"]))
 
 
 def _runs_cells(row: dict[str, Any]) -> tuple[str, ...]:

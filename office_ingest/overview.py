@@ -52,6 +52,7 @@ def _device(connection: sqlite3.Connection, device: bytes, name: str, site: str)
         "device": device.hex(),
         "name": name,
         "site": site,
+        "revoked_ms": count("SELECT max(revoked_ms) FROM revoked WHERE device = ?"),
         "last_heard_ms": count("SELECT max(received_ms) FROM heartbeats WHERE device = ?"),
         "lanes": _lanes(connection, device),
         **dict(zip(("segments", "events", "decisions", "duplicates"), tally, strict=True)),

@@ -233,6 +233,11 @@ CODES = {
         "A device is named by its name, or by the 16 hex digits of its identity.",
         "Run outstation office devices to see all.",
     ),
+    "office-revoked": Explanation(
+        "The device is revoked",
+        "Somebody revoked it before. That cannot be taken back, and once is enough.",
+        "Provision it anew under another identity if it is to be used again.",
+    ),
     "office-not-a-database": Explanation(
         "The file is not an office's database or keystore",
         "It is another file, was damaged at its very beginning, or was written by a newer version.",

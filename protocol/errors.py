@@ -33,6 +33,7 @@ FORWARD = 23  # a release too far above the floor
 VALIDITY = 24  # a release outside its time, or no trusted time to tell
 PART = 25  # a part that is not the one its manifest names
 SLOW = 26  # a release that did not arrive within its time
+REVOKED = 27  # a device that a person called revoked
 
 NAMES = {
     MALFORMED: "malformed",
@@ -61,6 +62,7 @@ NAMES = {
     VALIDITY: "validity",
     PART: "part",
     SLOW: "slow",
+    REVOKED: "revoked",
 }
 
 

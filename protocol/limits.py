@@ -43,6 +43,8 @@ uplink_wants_max = 1024
 # Wanted releases and waiting commands in one uplink answer: one for each heartbeat of a full request.
 uplink_releases_max = 256
 uplink_commands_max = 256
+# Revoked devices of one site, named with every answer.
+uplink_revoked_max = 1024
 # Settings that commands can change; a checkpoint carries them all.
 settings_max = 8
 # Highest number of a setting, and of a demand: one byte, most of them not yet given out.

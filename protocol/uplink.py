@@ -17,6 +17,7 @@ from protocol.limits import (
     uplink_heartbeats_max,
     uplink_receipts_max,
     uplink_releases_max,
+    uplink_revoked_max,
     uplink_segments_max,
     uplink_wants_max,
 )
@@ -40,6 +41,7 @@ class UplinkAnswer:
     heartbeat_outcomes: one for each heartbeat: HEARTBEAT_TAKEN, HEARTBEAT_SEEN or QUARANTINED + reject code.
     receipts, time_tokens: as sealed; each names its device. wants: (device, lane, epoch, start, stop), half-open.
     releases: (device, number) wanted, 0 for none; commands: as sealed, waiting; both of the devices of the heartbeats.
+    revoked: devices of the gateway's site that nobody serves any more; who was named once stays so.
     """
 
     __slots__ = (
@@ -50,6 +52,7 @@ class UplinkAnswer:
         "wants",
         "releases",
         "commands",
+        "revoked",
     )
 
     def __init__(
@@ -61,6 +64,7 @@ class UplinkAnswer:
         wants=(),
         releases=(),
         commands=(),
+        revoked=(),
     ):
         self.outcomes = list(outcomes)
         self.heartbeat_outcomes = list(heartbeat_outcomes)
@@ -69,6 +73,7 @@ class UplinkAnswer:
         self.wants = list(wants)
         self.releases = list(releases)
         self.commands = list(commands)
+        self.revoked = list(revoked)
 
 
 def encode_request(segments: list, heartbeats: list) -> bytes:
@@ -106,6 +111,8 @@ def encode_uplink_answer(answer: UplinkAnswer) -> bytes:
         items[5] = [list(entry) for entry in answer.releases]
     if answer.commands:
         items[6] = answer.commands
+    if answer.revoked:
+        items[8] = answer.revoked
     _check_answer(items)
     return dumps(items)
 
@@ -116,7 +123,9 @@ def parse_uplink_answer(raw: bytes) -> UplinkAnswer:
     _check_answer(items)
     wants = [tuple(want) for want in items[4]]
     releases = [tuple(entry) for entry in items.get(5, ())]
-    return UplinkAnswer(items[0], items[1], items[2], items[3], wants, releases, items.get(6, ()))
+    return UplinkAnswer(
+        items[0], items[1], items[2], items[3], wants, releases, items.get(6, ()), items.get(8, ())
+    )
 
 
 def _check_answer(items: dict) -> None:
@@ -138,6 +147,10 @@ def _check_answer(items: dict) -> None:
         _check_strings(items[6], uplink_commands_max, message_bytes_max, "commands")
         if not items[6]:
             raise ProtocolError(MALFORMED, "the commands of an uplink answer are an empty array")
+    if 8 in items:
+        _check_list(items[8], uplink_revoked_max, "revoked devices")
+        if not items[8] or not all([isinstance(device, bytes) and len(device) == 8 for device in items[8]]):
+            raise ProtocolError(MALFORMED, "the revoked of an uplink answer are not devices of 8 bytes")
 
 
 def _load_map(raw: bytes, keys: int, what: str) -> dict:

@@ -16,14 +16,28 @@ from typing import Any
 import cbor2
 
 from protocol.diagnostic import FINDING, OK
-from tools import vector_agent, vector_codec, vector_messages, vector_release, vector_segments
+from tools import (
+    vector_agent,
+    vector_codec,
+    vector_messages,
+    vector_release,
+    vector_revocation,
+    vector_segments,
+)
 
 FOLDER = Path(__file__).resolve().parent.parent / "protocol" / "vectors"
 
 
 def files() -> dict[str, dict[str, Any]]:
     """Return file name -> content of every file that this module owns."""
-    parts = (vector_codec, vector_segments, vector_messages, vector_release, vector_agent)
+    parts = (
+        vector_codec,
+        vector_segments,
+        vector_messages,
+        vector_release,
+        vector_agent,
+        vector_revocation,
+    )
     return {name: content for part in parts for name, content in part.files().items()}
 
 

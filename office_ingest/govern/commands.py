@@ -66,6 +66,8 @@ def give_command(
 
 
 def _check(store: SqliteStore, device: bytes, demand: list[int]) -> None:
+    if store.is_revoked(device):
+        raise CommandRefused("the device is revoked: nothing is said to it any more")
     if demand[0] == SET_SETTING:
         name, low, high = SETTINGS[demand[1]]
         if not low <= demand[2] <= high:

@@ -162,7 +162,7 @@ def halt(store: SqliteStore, number: int, author: str, now_ms: int) -> Rollout:
 
 
 def progress(store: SqliteStore, number: int) -> list[Progress]:
-    """Return how each device that a release is meant for stands to it, by site and name. Raises RolloutRefused."""
+    """Return how each device that a release is meant for stands to it, revoked ones left out, by site and name. Raises RolloutRefused."""
     held = Shelf(store).get(number)
     if held is None:
         raise RolloutRefused(f"there is no release {number}")
@@ -170,7 +170,7 @@ def progress(store: SqliteStore, number: int) -> list[Progress]:
     rows = store.connection.execute(
         "SELECT d.id, d.name, d.site, t.kind, t.cohort, t.hardware, t.schema, t.bundle, r.version, r.digest, r.received_ms"
         " FROM devices d JOIN device_traits t ON t.device = d.id LEFT JOIN reports r ON r.device = d.id"
-        " ORDER BY d.site, d.name, d.id"
+        " WHERE d.id NOT IN (SELECT device FROM revoked) ORDER BY d.site, d.name, d.id"
     ).fetchall()
     # Rows come oldest first: the newest step of each device stays.
     steps = dict(Downward(store).adoptions_of(number))

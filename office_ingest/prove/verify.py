@@ -433,7 +433,7 @@ def _check_evidence(connection: sqlite3.Connection, report: Report) -> None:
 def _check_references(connection: sqlite3.Connection, report: Report) -> None:
     for table in (
         *("segments", "heartbeats", "forks", "reports", "adoptions", "commands", "device_traits"),
-        "accepted_gaps",
+        *("accepted_gaps", "revoked"),
     ):
         strays = connection.execute(
             f"SELECT DISTINCT device FROM {table} WHERE device NOT IN (SELECT id FROM devices)"

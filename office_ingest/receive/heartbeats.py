@@ -16,7 +16,7 @@ from office_ingest.receive.lane import Lane
 from office_ingest.receive.lanes import Lanes
 from office_ingest.receive.takings import Takings
 from office_ingest.storage.interface import Arrival, Head, Store
-from protocol.errors import FAR_GENERATION, REPLAY, UNKNOWN_DEVICE, ProtocolError
+from protocol.errors import FAR_GENERATION, REPLAY, REVOKED, UNKNOWN_DEVICE, ProtocolError
 from protocol.keys import CRITICAL, LANE_NAMES, LANES, downlink_key, heartbeat_key
 from protocol.limits import generation_ahead_max
 from protocol.messages import Heartbeat, Message, TimeToken, parse_heartbeat, seal_time_token
@@ -52,6 +52,8 @@ class Heartbeats:
             if not self._store.has_device(heartbeat.device):
                 raise ProtocolError(UNKNOWN_DEVICE, f"device {heartbeat.device.hex()} is not registered")
             device = heartbeat.device
+            if self._store.is_revoked(device):
+                raise ProtocolError(REVOKED, f"device {device.hex()} is revoked")
             named[device] = None
             return self._known_device(message, arrival)
         except KeyUnknown as error:

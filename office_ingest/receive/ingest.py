@@ -35,6 +35,7 @@ from protocol.errors import (
     FAR_GENERATION,
     NAMES,
     PERIOD,
+    REVOKED,
     UNKNOWN_DEVICE,
     ProtocolError,
 )
@@ -112,6 +113,7 @@ class Ingest:
             raise
         self._reach("after_commit")
         self._reach("before_receipt")
+        answer.revoked = self._store.revoked_of_site(gateway)
         self._answer_devices(answer, named)
         if self._takings is not None:
             self._takings.answer(answer, gateway, list(beating), arrival.received_ms)
@@ -150,6 +152,8 @@ class Ingest:
             if not self._store.has_device(segment.header.device):
                 raise ProtocolError(UNKNOWN_DEVICE, f"device {segment.header.device.hex()} is not registered")
             device = segment.header.device
+            if self._store.is_revoked(device) and not self._is_held(segment):
+                raise ProtocolError(REVOKED, f"device {device.hex()} is revoked")
             named[device] = None
             return self._known_device(segment, arrival)
         except KeyUnknown as error:
@@ -159,6 +163,13 @@ class Ingest:
         except ProtocolError as error:
             self._store.add_quarantine(device, error.code, error.text, raw, arrival)
             return QUARANTINED + error.code
+
+    def _is_held(self, segment: Segment) -> bool:
+        """Say whether these very bytes were taken before; a gateway that tells them again must learn that it may forget them."""
+        header = segment.header
+        there = self._store.held((header.device, header.lane, header.epoch), [header.number])
+        is_row = header.number in there and there[header.number].digest == segment.digest
+        return is_row or self._store.has_fork(segment.digest, header.lane)
 
     def _known_device(self, segment: Segment, arrival: Arrival) -> int:
         header = segment.header

@@ -21,6 +21,7 @@ STATES = {
     "gap": ("gap", "▽", "warn"),
     "trial": ("on trial", "◐", "note"),
     "waiting": ("never heard", "○", "note"),
+    "revoked": ("revoked", "⊘", "note"),
     "ok": ("ok", "●", "good"),
 }
 
@@ -77,6 +78,7 @@ class FleetReader:
         self._findings: dict[bytes, list[str]] = {}
         self._gaps: dict[bytes, list[str]] = {}
         self._forks: dict[bytes, list[str]] = {}
+        self._revoked: set[bytes] = set()
         self._count_afresh()
 
     def look(self) -> Snapshot:
@@ -90,10 +92,11 @@ class FleetReader:
             ("findings", self._read_findings),
             ("gaps", self._read_gaps),
             ("forks", self._read_forks),
+            ("revoked", self._read_revoked),
         ):
             if table in changed:
                 touched |= read()
-        if changed & {"devices", "device_traits"}:
+        if changed & {"devices", "device_traits", "revoked"}:
             self._cast += 1
         if "devices" in changed:
             self._read_devices()
@@ -159,6 +162,11 @@ class FleetReader:
         self._forks = self._named("SELECT DISTINCT device, kind FROM forks ORDER BY device, kind")
         return _differing(before, self._forks)
 
+    def _read_revoked(self) -> set[bytes]:
+        before = self._revoked
+        self._revoked = {row[0] for row in self._connection.execute("SELECT device FROM revoked")}
+        return before ^ self._revoked
+
     def _named(self, sql: str) -> dict[bytes, list[str]]:
         found: dict[bytes, list[str]] = {}
         for device, name in self._connection.execute(sql):
@@ -191,6 +199,8 @@ class FleetReader:
         gaps = self._gaps.get(device, ())
         step = self._steps.get(device, (0, 0, None))[2]
         true_of = {
+            # Whatever else is open about it, nothing more comes of it.
+            "revoked": device in self._revoked,
             "fork": device in self._forks,
             "lost": "lost" in gaps,
             "silent": "silence" in kinds,

@@ -87,9 +87,10 @@ class Downward:
         return None if row is None else Traits(*row)
 
     def all_traits(self) -> list[tuple[bytes, Traits]]:
-        """Return every device that has traits, with them."""
+        """Return every device that has traits and is not revoked, with them."""
         rows = self._store.connection.execute(
             "SELECT device, kind, cohort, hardware, schema, bundle FROM device_traits"
+            " WHERE device NOT IN (SELECT device FROM revoked)"
         )
         return [(row[0], Traits(*row[1:])) for row in rows]
 

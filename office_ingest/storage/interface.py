@@ -107,6 +107,12 @@ class Store(Protocol):
     def has_fork(self, digest: bytes, lane: int) -> bool:
         """Say whether these bytes are kept as evidence about this lane."""
 
+    def is_revoked(self, device: bytes) -> bool:
+        """Say whether a person called the device revoked."""
+
+    def revoked_of_site(self, gateway: str) -> list[bytes]:
+        """Return the revoked devices of a gateway's site, those of the newest revocations first, at most uplink_revoked_max."""
+
     def add_fork(
         self, place: Place, number: int, contested: int, kind: str, raw: bytes, arrival: Arrival
     ) -> None:

@@ -46,6 +46,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("event_order", "answered_ms"),
     ),
     "accepted_gaps": ("device", "lane", "epoch", "start", "stop", "author", "accepted_ms"),
+    "revoked": ("device", "author", "reason", "revoked_ms"),
 }
 # What names a row to a person.
 KEYS: dict[str, tuple[str, ...]] = {
@@ -66,6 +67,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "adoptions": ("device", "epoch", "event_order"),
     "commands": ("device", "number"),
     "accepted_gaps": ("device", "lane", "epoch", "start"),
+    "revoked": ("device",),
 }
 
 

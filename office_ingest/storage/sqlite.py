@@ -24,7 +24,7 @@ from office_ingest.storage import accepted
 from office_ingest.storage.interface import Arrival, GapRow, Head, Held, HeldLane, Place, Tally
 from office_ingest.storage.rows import COLUMNS, KEYS, RowSums, put_statement, read_row_sum, row_digest
 from protocol import sqlite_file
-from protocol.limits import generation_segments
+from protocol.limits import generation_segments, uplink_revoked_max
 from protocol.messages import Heartbeat, Receipt
 from protocol.segment import Segment
 
@@ -147,6 +147,23 @@ class SqliteStore:
         """Say whether a device belongs to the site of a gateway."""
         sql = "SELECT 1 FROM devices d JOIN gateways g ON g.site = d.site WHERE d.id = ? AND g.id = ?"
         return self._one(sql, device, gateway) is not None
+
+    def revoke_device(self, device: bytes, author: str, reason: str, now_ms: int) -> None:
+        """Keep that a registered device is revoked, for good."""
+        self.put("revoked", device, author, reason, now_ms)
+
+    def is_revoked(self, device: bytes) -> bool:
+        """Say whether a person called the device revoked; a row that its disk changed still says so."""
+        return self._one("SELECT 1 FROM revoked WHERE device = ?", device) is not None
+
+    def revoked_of_site(self, gateway: str) -> list[bytes]:
+        """Return the revoked devices of a gateway's site, those of the newest revocations first, at most uplink_revoked_max."""
+        rows = self.connection.execute(
+            "SELECT r.device FROM revoked r JOIN devices d ON d.id = r.device JOIN gateways g ON g.site = d.site"
+            " WHERE g.id = ? ORDER BY r.revoked_ms DESC, r.device LIMIT ?",
+            (gateway, uplink_revoked_max),
+        )
+        return [row[0] for row in rows]
 
     def device_ids(self) -> list[bytes]:
         """Return the registered devices in order."""

@@ -55,7 +55,8 @@ def record_silence(watch: SilenceWatch, store: SqliteStore, now_ms: int) -> None
     Raises StoreUnavailable: the next call records what this one did not.
     """
     watch.said(store.devices_with_open_finding("silence"))
-    fallen, again = watch.check(store.device_ids())
+    # Nobody waits for a device that nobody serves any more.
+    fallen, again = watch.check([one for one in store.device_ids() if not store.is_revoked(one)])
     if not fallen and not again:
         return
     text = f"no heartbeat for {watch.limit_s:g} s"

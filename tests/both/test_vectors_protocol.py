@@ -229,3 +229,15 @@ def test_uplink_refuses_every_golden_bad_message():
     held = read_vectors("uplink")
     _refused(uplink.parse_request, held["request_reject"])
     _refused(uplink.parse_uplink_answer, held["answer_reject"])
+
+
+def test_revoked_devices_are_read_and_refused_as_the_vectors_say():
+    """One device, as many as there may be, and each way in which the list is none."""
+    held = read_vectors("revocation")
+    for vector in held["accept"]:
+        answer = uplink.UplinkAnswer(**vector["fields"])
+        assert uplink.encode_uplink_answer(answer) == bytes_of(vector), vector["name"]
+        assert uplink.parse_uplink_answer(bytes_of(vector)).revoked == vector["fields"]["revoked"], vector[
+            "name"
+        ]
+    _refused(uplink.parse_uplink_answer, held["reject"])

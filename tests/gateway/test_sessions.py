@@ -388,3 +388,38 @@ def test_open_contexts_outlast_a_store_that_was_opened_anew(bench):
 
     assert bench.store.reopened == 1
     assert bench.sessions.open(bench.ask(context)[0]).device == LINK.device
+
+
+def check_revoked_device_is_not_served(bench):
+    context = device_context()
+    bench.meet(context)
+    bench.sessions.revoke([LINK.device])
+    asyncio.run(bench.store.add_revoked([LINK.device]))
+    for id_context in (None, bytes(8)):
+        with pytest.raises(Refused, match="revoked") as refused:
+            bench.sessions.open(bench.ask(context if id_context is None else device_context(id_context))[0])
+        assert refused.value.code == coap.UNAUTHORIZED
+    bench.sessions.reload([])
+    bench.sessions.reload([LINK])
+    with pytest.raises(Refused, match="revoked"):
+        bench.sessions.open(bench.ask(context)[0])
+    bench.restart()
+    with pytest.raises(Refused, match="revoked"):
+        bench.sessions.open(bench.ask(device_context(sequence=100))[0])
+
+
+def test_revoked_device_is_served_no_more(bench):
+    """Its session ends at once, and neither a fresh ID Context, nor its link read again, nor a restart brings it back."""
+    check_revoked_device_is_not_served(bench)
+
+
+def test_echo_of_a_device_that_was_revoked_meanwhile_opens_nothing(bench):
+    """A device between challenge and Echo is refused too."""
+    context = device_context()
+    request, exchange = bench.ask(context)
+    with pytest.raises(Challenged) as challenged:
+        bench.sessions.open(request)
+    bench.sessions.revoke([LINK.device])
+
+    with pytest.raises(Refused, match="revoked"):
+        bench.sessions.open(bench.with_echo(context, challenged.value, exchange))

@@ -327,7 +327,11 @@ def check_device_that_left(folder):
     async def body(store, shelf):
         links = {device_id(1), device_id(2)}
         outbox = Outbox(
-            store, Downlink(), shelf, Health(), is_known=lambda device: device in links, lacks=lambda: None
+            *(store, Downlink(), shelf, Health()),
+            is_known=lambda device: device in links,
+            lacks=lambda: None,
+            is_revoked=lambda device: True,
+            revoke=lambda devices: None,
         )
         named = [(device_id(1), 7), (device_id(2), 8), (device_id(3), 7)]
         answer = encode_uplink_answer(UplinkAnswer(releases=named, commands=[command(1, device_id(2))]))

@@ -139,7 +139,12 @@ def test_store_says_that_it_is_one(tmp_path):
 
 def age(path, step):
     """Make a store what a gateway before a step left."""
-    edit(path, "PRAGMA application_id = 0", f"DELETE FROM migrations WHERE name >= '{step}'")
+    edit(
+        path,
+        "DROP TABLE revoked",
+        "PRAGMA application_id = 0",
+        f"DELETE FROM migrations WHERE name >= '{step}'",
+    )
     if step <= "0003":
         edit(path, "ALTER TABLE sessions DROP COLUMN sum")
 

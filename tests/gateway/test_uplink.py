@@ -41,6 +41,7 @@ class Bench:
         self.store = new_store(folder, clock=self.clock)
         self.downlink = Downlink()
         self.shelf = Shelf(StoreDown(self.store))
+        self.revoked = set()
         outbox = Outbox(
             self.store,
             self.downlink,
@@ -48,6 +49,8 @@ class Bench:
             self.health,
             is_known=lambda device: device == device_id(),
             lacks=lambda: None,
+            is_revoked=self.revoked.__contains__,
+            revoke=self.revoked.update,
         )
         self.requests = []
 
@@ -374,3 +377,21 @@ def test_quarantined_segment_is_sent_again_when_the_office_asks(site):
         await until(lambda: office.numbers(device.device) == [0], "the office has it")
 
     site(body)
+
+
+def test_revoked_devices_of_an_answer_are_kept_before_it_counts(tmp_path):
+    """Their sessions end at once, and the store knows them when the batch is settled; named again, nothing is written."""
+    other = bytes(8)
+
+    def office(segments, heartbeats):
+        return encode_uplink_answer(UplinkAnswer([0] * len(segments), revoked=[other]))
+
+    async def body(bench):
+        for number in (0, 1):
+            await bench.add(number)
+            assert await bench.uplink.step()
+
+        assert (bench.revoked, bench.store.revoked()) == ({other}, {other})
+        assert bench.health.counts["revoked"] == 1
+
+    run(tmp_path, body, office)

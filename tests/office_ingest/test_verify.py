@@ -89,6 +89,8 @@ def full(copy):
     ]
     ingest.take("gw-1", [raw, other, raw[:-1], *said], [cloned.heartbeat()])
     _accept_a_gap(store, ingest, cloned)
+    with store.transaction():
+        store.revoke_device(cloned.device, "somebody", "stolen", NOW_MS)
     store.close()
     keystore.close()
     return copy

@@ -10,7 +10,7 @@ import time
 
 from gateway import shelf as shelf_module
 from gateway import store as store_module
-from gateway import store_check, store_identity, store_repair, store_sessions
+from gateway import store_answer, store_check, store_identity, store_repair, store_sessions
 from gateway import store_down as store_down_module
 from gateway import uplink as uplink_module
 from gateway.delivery import Delivery
@@ -77,13 +77,13 @@ def drop_fork(patch):
 @fault
 def release_without_receipt(patch):
     """What the office calls stored is given up without a receipt over it."""
-    true_release = store_module._release
+    true_release = store_answer.release
 
     def release(connection):
         told = connection.execute("DELETE FROM segments WHERE outcome IS NOT NULL RETURNING id").fetchall()
         return len(told) + true_release(connection)
 
-    patch(store_module, "_release", release)
+    patch(store_answer, "release", release)
 
 
 @fault
@@ -396,15 +396,15 @@ def believe_an_agents_files(patch):
 @fault
 def wait_for_receipts_when_full(patch):
     """A full store keeps the bytes of what the office has stored until the receipt, which a gap may keep from coming."""
-    patch(store_module, "_give_up_told", lambda connection: 0)
+    patch(store_answer, "give_up_told", lambda connection: 0)
 
 
 @fault
 def give_up_what_nobody_has(patch):
     """A full store gives up bytes that the office has not told of."""
     patch(
-        store_module,
-        "_give_up_told",
+        store_answer,
+        "give_up_told",
         lambda connection: (
             connection.execute("UPDATE segments SET raw = NULL WHERE raw IS NOT NULL").rowcount
         ),

@@ -21,7 +21,7 @@ from agent.journal import Journal
 from agent.keystore import Keystore as DeviceKeystore
 from agent.recorder import Decider
 from agent.trial import Trial
-from gateway import store
+from gateway import store_answer
 from gateway.store import Batch, Store
 from office_ingest.errors import StoreUnavailable
 from office_ingest.receive.ingest import Ingest
@@ -145,7 +145,7 @@ def _small_store(world):
 
 def free_nothing(put):
     """Custody: keep what is receipted, too."""
-    put(store, "_release", lambda connection: 0)
+    put(store_answer, "release", lambda connection: 0)
 
 
 def receipt_what_failed(put):

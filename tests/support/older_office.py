@@ -10,3 +10,5 @@ def make_older(put, below):
     put(sqlite, "_steps", lambda: steps)
     put(accepted, "accepted_ranges", lambda connection, place: [])
     put(SqliteStore, "accepted_mark", lambda self: (0, 0))
+    put(SqliteStore, "is_revoked", lambda self, device: False)
+    put(SqliteStore, "revoked_of_site", lambda self, gateway: [])

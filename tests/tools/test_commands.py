@@ -28,6 +28,7 @@ SETTINGS = {
     "office repair": "office",
     "office gaps list": "office",
     "office gaps accept": "office",
+    "office device revoke": "office",
     "device run": "link",
     "device provision": "link",
     "provision gateway": "office",
@@ -53,6 +54,7 @@ SETTINGS = {
 WORDS = {
     "office explain": ["pump"],
     "office gaps accept": ["pump", "--author", "a", "--yes"],
+    "office device revoke": ["pump", "--author", "a", "--reason", "r", "--yes"],
     "device provision": ["rpi_pico_w", "--dry-run"],
     "provision gateway": ["--name", "g", "--site", "s", "--uplink", "https://h:1", "new"],
     "provision device": ["--name", "d", "--site", "s", "--gateway", "gw", "new"],
