@@ -20,13 +20,15 @@ from office_ingest import points
 from office_ingest.clock import SystemClock
 from office_ingest.config import Configuration
 from office_ingest.errors import StoreUnavailable, in_words
+from office_ingest.govern.people import People
 from office_ingest.govern.rollout import Rollouts
 from office_ingest.overview import devices_overview
-from office_ingest.receive.api import build_api
+from office_ingest.receive.api import build_api, limited_to_sites
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
+from office_ingest.show.asked import add_asked
 from office_ingest.show.service import PageService
 from office_ingest.storage.sqlite import SqliteStore, check_database, is_half_repaired
 from office_ingest.watch import damage
@@ -70,6 +72,7 @@ class Office:
             takings=Takings(self.store, patience=settings.rollout.patience_heartbeats),
             reach=self._reach,
         )
+        self.people = People(self.store, clock.wall_ms)
         rollouts = Rollouts(self.store)
         self.api = build_api(
             take=self.ingest.take,
@@ -79,8 +82,14 @@ class Office:
             devices=lambda gateway: devices_overview(self.store.connection, gateway=gateway),
             is_ready=self._is_ready,
             worker=self.worker,
+            enter=self.people.enter,
             reach=self._reach,
         )
+        add_asked(self.api, self.store.connection, self.in_worker, clock.wall_ms, limited_to_sites)
+
+    async def in_worker(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what call gives, run in the thread that everything of the office's files runs in."""
+        return await asyncio.get_running_loop().run_in_executor(self.worker, call, *arguments)
 
     def wall_ms(self) -> int:
         """Return the office's wall clock."""
@@ -181,7 +190,13 @@ async def _serve(office: Office, configuration: Configuration, say: Say) -> None
     listen = office.settings.listen
     page = None
     if office.settings.page.enabled:
-        page = PageService(configuration, api=office.api.openapi, wall_ms=office.wall_ms)
+        page = PageService(
+            configuration,
+            api=office.api.openapi,
+            wall_ms=office.wall_ms,
+            people=office.people,
+            worker=office.worker,
+        )
     page_address = await page.start() if page else None
     server = _Server(_uvicorn_config(office), lambda address: say(address, page_address))
     loop = asyncio.get_running_loop()

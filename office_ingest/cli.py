@@ -12,7 +12,18 @@ import click
 
 from office_ingest.govern.device_cli import device
 from office_ingest.govern.gaps_cli import gaps
+from office_ingest.govern.token_cli import acts, token
 from office_ingest.options import CONFIG, JSON, SETTINGS_AND_JSON
+from office_ingest.permissions import (
+    FOUND_OFFICE,
+    READ_DECISIONS,
+    READ_DEVICES,
+    READ_FINDINGS,
+    REPAIR_OFFICE,
+    RUN_OFFICE,
+    VERIFY_RECORDS,
+    needs,
+)
 from protocol.diagnostic import FINDING, INTERRUPTED, OK, DiagnosticError, show
 from protocol.report import emit
 
@@ -27,9 +38,12 @@ def office() -> None:
 
 office.add_command(device)
 office.add_command(gaps)
+office.add_command(token)
+office.add_command(acts)
 
 
 @office.command()
+@needs(FOUND_OFFICE, office=None)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--name", default="office", show_default=True, help="Name of the office.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -60,6 +74,7 @@ def init(folder: Path, name: str, host: str, port: int, page_port: int, as_json:
 
 
 @office.command()
+@needs(RUN_OFFICE, is_written_after=True)
 @CONFIG
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document when it is ready.")
 def serve(config: Path, as_json: bool) -> None:
@@ -89,6 +104,7 @@ def _say_ready_json(address: str, page: str | None) -> None:
 
 
 @office.command()
+@needs(READ_DEVICES)
 @SETTINGS_AND_JSON
 def devices(config: Path, as_json: bool) -> None:
     """Show each device.
@@ -107,6 +123,7 @@ def devices(config: Path, as_json: bool) -> None:
 
 
 @office.command()
+@needs(READ_FINDINGS)
 @CONFIG
 @click.option("--all", "cleared", is_flag=True, help="Also those that are over.")
 @JSON
@@ -132,6 +149,7 @@ def findings(config: Path, cleared: bool, as_json: bool) -> int:
 
 
 @office.command()
+@needs(REPAIR_OFFICE, is_written_after=True)
 @SETTINGS_AND_JSON
 def repair(config: Path, as_json: bool) -> int:
     """Make the database whole after its disk changed it.
@@ -160,6 +178,7 @@ def repair(config: Path, as_json: bool) -> int:
 
 
 @office.command()
+@needs(READ_DECISIONS)
 @click.argument("device")
 @click.argument("order", type=click.IntRange(0), required=False)
 @SETTINGS_AND_JSON
@@ -186,6 +205,7 @@ def explain(device: str, order: int | None, config: Path, as_json: bool) -> int:
 
 
 @click.command()
+@needs(VERIFY_RECORDS, office=None)
 @click.argument("database", type=click.Path(path_type=Path))
 @click.option("--keystore", type=click.Path(path_type=Path), help="Also check seals, bodies and decisions.")
 @JSON

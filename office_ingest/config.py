@@ -3,13 +3,16 @@
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
 from protocol.settings import read_settings
+
+# none: may do nothing. A test compares them with permissions.ROLES.
+Role = Literal["none", "viewer", "operator", "author", "approver", "auditor", "admin"]
 
 
 class OfficeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,11 +40,23 @@ class HeartbeatSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PageSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where people on this machine see the office. Loopback only: nobody is asked who he is. Port 0: any free one."""
+    """Where people see the office. On loopback nobody is asked who he is, unless trust_loopback is false; elsewhere by a token, over TLS.
+
+    names: what browsers may call it besides host, for instance the name of this machine. Port 0: any free one.
+    """
 
     enabled: bool = True
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    trust_loopback: bool = True
+    names: tuple[Annotated[str, Meta(min_length=1, max_length=253)], ...] = ()
+
+
+class PeopleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which role a user of this machine has on the command line. default: of whoever is not named in roles."""
+
+    default: Role = "admin"
+    roles: dict[Annotated[str, Meta(min_length=1, max_length=64)], Role] = {}
 
 
 class RolloutSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clock: ClockSection = ClockSection()
     rollout: RolloutSection = RolloutSection()
     page: PageSection = PageSection()
+    people: PeopleSection = PeopleSection()
 
 
 class Files(NamedTuple):

@@ -238,6 +238,17 @@ CODES = {
         "Somebody revoked it before. That cannot be taken back, and once is enough.",
         "Provision it anew under another identity if it is to be used again.",
     ),
+    "office-no-such-token": Explanation(
+        "No token has this identity",
+        "A token is named by the eight hex digits that outstation office token list shows first, not by the token itself.",
+        "Run outstation office token list.",
+    ),
+    "office-not-permitted": Explanation(
+        "Your role may not do this",
+        "The settings give each user of this machine a role, and a role has permissions; the message names the one that is missing. "
+        "The attempt was written down.",
+        "Ask somebody whose role may (docs/operating/permissions.md), or whoever owns office.toml to change [people].",
+    ),
     "office-not-a-database": Explanation(
         "The file is not an office's database or keystore",
         "It is another file, was damaged at its very beginning, or was written by a newer version.",
@@ -265,8 +276,8 @@ CODES = {
     ),
     "page-not-loopback": Explanation(
         "The office's page would be open to others",
-        "The page shows everything and asks nobody who he is, so it is served on this machine's loopback address only.",
-        "Set host under [page] to 127.0.0.1. From another machine use a tunnel: ssh -L 8080:127.0.0.1:8080 OFFICE.",
+        "Not raised any more: elsewhere than on loopback the page is served over TLS and asks for a token.",
+        "Make a token with outstation office token create, or set host under [page] to 127.0.0.1.",
     ),
     "provision-exists": Explanation(
         "Keys or settings would be written over",

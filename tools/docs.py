@@ -1,10 +1,11 @@
-"""Writes the pages of docs/ that follow from code: commands and error codes. A test compares them with the code.
+"""Writes the pages of docs/ that follow from code: commands, error codes, and the table of permissions in its page. A test compares them.
 
 python -m tools.docs
 """
 
 import click
 
+from office_ingest.permissions import PERMISSIONS, ROLES
 from protocol.codes import CODES
 from protocol.diagnostic import DiagnosticError
 from tools.cli import COMMANDS, load, outstation
@@ -30,6 +31,9 @@ start file: `eval "$(_OUTSTATION_COMPLETE=bash_source outstation)"` (or `zsh_sou
 | 130 | interrupted |
 """
 
+_PERMISSIONS = "operating/permissions.md"
+_TABLE_BEGINS = "<!-- written by python -m tools.docs -->"
+_TABLE_ENDS = "<!-- end -->"
 _ERRORS_HEAD = """# Error codes
 
 Written from `protocol/codes.py` by `python -m tools.docs`. `outstation explain CODE` prints the same.
@@ -38,7 +42,48 @@ Written from `protocol/codes.py` by `python -m tools.docs`. `outstation explain 
 
 def pages() -> dict[str, str]:
     """Return path below docs/ -> text of each page that is written from code."""
-    return {"commands.md": commands_page(), "errors/README.md": errors_page()}
+    permissions = (ROOT / "docs" / _PERMISSIONS).read_text(encoding="utf-8")
+    return {
+        "commands.md": commands_page(),
+        "errors/README.md": errors_page(),
+        _PERMISSIONS: permissions_page(permissions),
+    }
+
+
+def permissions_page(text: str) -> str:
+    """Return docs/operating/permissions.md with the table as the code has it between its two marks."""
+    before, _, rest = text.partition(_TABLE_BEGINS)
+    after = rest.partition(_TABLE_ENDS)[2]
+    lines = [f"| permission | {' | '.join(ROLES)} | commands |", f"|---|{'---|' * len(ROLES)}---|"]
+    commands = _commands_by_permission()
+    for one in PERMISSIONS:
+        marks = " | ".join("yes" if one in held else "" for held in ROLES.values())
+        named = ", ".join(f"`{words}`" for words in commands.get(one.words(), []))
+        lines.append(f"| {one.words()} | {marks} | {named} |")
+    return f"{before}{_TABLE_BEGINS}\n{chr(10).join(lines)}\n{_TABLE_ENDS}{after}"
+
+
+def _commands_by_permission() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in sorted(COMMANDS):
+        try:
+            command = load(name)
+        except DiagnosticError:
+            continue
+        for words, inner in _leaves(command, name):
+            for permission in getattr(inner.callback, "permissions", ()):
+                found.setdefault(permission.words(), []).append(words)
+    return found
+
+
+def _leaves(command: click.Command, words: str) -> list[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        return [(words, command)]
+    return [
+        leaf
+        for name in sorted(command.commands)
+        for leaf in _leaves(command.commands[name], f"{words} {name}")
+    ]
 
 
 def commands_page() -> str:

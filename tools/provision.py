@@ -19,6 +19,7 @@ from typing import Self
 
 import click
 
+from office_ingest.permissions import PROVISION_DEVICES, PROVISION_GATEWAYS, needs
 from protocol import keys
 from protocol.cbor import dumps
 from protocol.diagnostic import TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
@@ -361,6 +362,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 
 
 @provision.command("gateway")
+@needs(PROVISION_GATEWAYS, office="office_config")
 @_OFFICE
 @click.option("--name", required=True, help="Name of the gateway.")
 @click.option("--site", required=True, help="Name of the site.")
@@ -418,6 +420,7 @@ def _check_uplink(uplink: str) -> None:
 
 
 @provision.command("device")
+@needs(PROVISION_DEVICES, office="office_config")
 @_OFFICE
 @click.option(
     "--gateway", "gateway_folder", type=_FOLDER, required=True, help="Folder of the site's gateway."
@@ -477,6 +480,7 @@ def provision_device_command(
 
 
 @provision.command("roots")
+@needs(PROVISION_DEVICES, office="office_config")
 @_OFFICE
 @_JSON
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))

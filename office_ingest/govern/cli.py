@@ -11,6 +11,14 @@ import click
 from office_ingest.govern.opening import device_called, now_ms, open_shelf, open_store
 from office_ingest.govern.rollout_cli import halt, roll_out, status
 from office_ingest.options import FILE, KEY, NUMBER, RELEASED_BY, SETTINGS_AND_JSON, TARGET
+from office_ingest.permissions import (
+    BUILD_RELEASES,
+    MAKE_KEYS,
+    READ_RELEASES,
+    ROLL_OUT_RELEASES,
+    SIGN_RELEASES,
+    needs,
+)
 from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
 
@@ -25,6 +33,7 @@ def release() -> None:
 
 
 @release.command("init-key")
+@needs(MAKE_KEYS)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @SETTINGS_AND_JSON
 def init_key(folder: Path, config: Path, as_json: bool) -> None:
@@ -45,6 +54,7 @@ def init_key(folder: Path, config: Path, as_json: bool) -> None:
 
 
 @release.command()
+@needs(MAKE_KEYS)
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @SETTINGS_AND_JSON
 def succeed(folder: Path, config: Path, as_json: bool) -> None:
@@ -70,6 +80,7 @@ def succeed(folder: Path, config: Path, as_json: bool) -> None:
 
 
 @release.command()
+@needs(BUILD_RELEASES)
 @click.option("--rules", type=FILE, required=True, help="The compiled bundle.")
 @click.option("--source", type=FILE, help="What a person wrote; its digest is kept. The bundle if left out.")
 @RELEASED_BY
@@ -122,6 +133,7 @@ def build(config: Path, as_json: bool, **asked: Any) -> None:
 
 
 @release.command()
+@needs(SIGN_RELEASES)
 @NUMBER
 @KEY
 @SETTINGS_AND_JSON
@@ -145,6 +157,7 @@ def sign(number: int, key: Path, config: Path, as_json: bool) -> None:
 
 
 @release.command()
+@needs(BUILD_RELEASES, SIGN_RELEASES, ROLL_OUT_RELEASES)
 @click.argument("policy", type=FILE)
 @KEY
 @RELEASED_BY
@@ -186,6 +199,7 @@ def publish(policy: Path, key: Path, author: str, config: Path, as_json: bool, *
 
 
 @release.command()
+@needs(BUILD_RELEASES)
 @NUMBER
 @click.option("--author", required=True, help="Who takes it back.")
 @SETTINGS_AND_JSON
@@ -205,6 +219,7 @@ def revert(number: int, author: str, config: Path, as_json: bool) -> None:
 
 
 @release.command("list")
+@needs(READ_RELEASES)
 @SETTINGS_AND_JSON
 def list_releases(config: Path, as_json: bool) -> None:
     """Show every release, the newest first."""
@@ -220,6 +235,7 @@ def list_releases(config: Path, as_json: bool) -> None:
 
 
 @release.command()
+@needs(READ_RELEASES)
 @NUMBER
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write what devices get to a file."

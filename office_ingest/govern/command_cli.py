@@ -15,6 +15,7 @@ from office_ingest.govern.opening import (
     user_name,
 )
 from office_ingest.options import SETTINGS_AND_JSON, said_by, together
+from office_ingest.permissions import GIVE_COMMANDS, READ_COMMANDS, needs
 from protocol.command import DONE, REPORT, SET_ACTUATOR, SET_SETTING, SETTINGS
 from protocol.diagnostic import FINDING, OK, TRY_AGAIN, Diagnostic, DiagnosticError
 from protocol.report import emit
@@ -71,6 +72,7 @@ class BelowZero(click.Command):
 
 
 @command.command("set", cls=BelowZero)
+@needs(GIVE_COMMANDS)
 @_DEVICE
 @click.argument("action", type=click.IntRange(0))
 @click.argument("value", type=int)
@@ -84,6 +86,7 @@ def set_actuator(action: int, value: int, **asked: Any) -> int:
 
 
 @command.command()
+@needs(GIVE_COMMANDS)
 @_DEVICE
 @click.argument("name", type=click.Choice([name for name, _, _ in SETTINGS]))
 @click.argument("value", type=int)
@@ -94,6 +97,7 @@ def setting(name: str, value: int, **asked: Any) -> int:
 
 
 @command.command()
+@needs(GIVE_COMMANDS)
 @_DEVICE
 @_ORDER
 def report(**asked: Any) -> int:
@@ -102,6 +106,7 @@ def report(**asked: Any) -> int:
 
 
 @command.command("list")
+@needs(READ_COMMANDS)
 @_DEVICE
 @SETTINGS_AND_JSON
 def list_commands(device: str, config: Path, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import click
 
 from office_ingest.govern.opening import device_called, now_ms, open_store
 from office_ingest.options import SETTINGS_AND_JSON
+from office_ingest.permissions import REVOKE_DEVICES, needs
 from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
 from protocol.report import emit
 
@@ -18,6 +19,7 @@ def device() -> None:
 
 
 @device.command()
+@needs(REVOKE_DEVICES)
 @click.argument("name", metavar="DEVICE")
 @click.option("--author", required=True, help="Who says so.")
 @click.option("--reason", required=True, help="Why; it stays on record.")

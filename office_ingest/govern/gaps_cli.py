@@ -8,6 +8,7 @@ import click
 
 from office_ingest.govern.opening import device_called, now_ms, open_keystore, open_store
 from office_ingest.options import SETTINGS_AND_JSON
+from office_ingest.permissions import ACCEPT_GAPS, READ_FINDINGS, needs
 from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
 from protocol.keys import LANE_NAMES
 from protocol.report import emit
@@ -23,6 +24,7 @@ def gaps() -> None:
 
 
 @gaps.command("list")
+@needs(READ_FINDINGS)
 @SETTINGS_AND_JSON
 def list_gaps(config: Path, as_json: bool) -> int:
     """Show the segments that are known to exist and not held.
@@ -56,6 +58,7 @@ def _line(row: dict[str, Any], at_ms: int) -> str:
 
 
 @gaps.command()
+@needs(ACCEPT_GAPS)
 @click.argument("device")
 @click.option("--lane", type=click.Choice(LANE_NAMES), help="Of this lane alone.")
 @click.option("--epoch", type=click.IntRange(0), help="Of this epoch alone.")

@@ -7,6 +7,7 @@ import click
 
 from office_ingest.govern.opening import now_ms, open_store, user_name
 from office_ingest.options import NUMBER, SETTINGS_AND_JSON, said_by, together
+from office_ingest.permissions import READ_RELEASES, ROLL_OUT_RELEASES, needs
 from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
 from protocol.report import emit
 
@@ -18,6 +19,7 @@ _CHANGE = together(NUMBER, said_by("Who says so"), SETTINGS_AND_JSON)
 
 
 @click.command("roll-out")
+@needs(ROLL_OUT_RELEASES)
 @_CHANGE
 def roll_out(number: int, author: str | None, config: Path, as_json: bool) -> None:
     """Want the signed release NUMBER on every device that it is for.
@@ -32,6 +34,7 @@ def roll_out(number: int, author: str | None, config: Path, as_json: bool) -> No
 
 
 @click.command()
+@needs(ROLL_OUT_RELEASES)
 @_CHANGE
 def halt(number: int, author: str | None, config: Path, as_json: bool) -> None:
     """Stop the rollout of release NUMBER.
@@ -58,6 +61,7 @@ def _change(change: Any, number: int, author: str | None, config: Path, as_json:
 
 
 @click.command()
+@needs(READ_RELEASES)
 @NUMBER
 @SETTINGS_AND_JSON
 def status(number: int, config: Path, as_json: bool) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
@@ -20,6 +20,9 @@ from starlette.requests import ClientDisconnect
 
 from office_ingest import VERSION
 from office_ingest.errors import StoreUnavailable
+from office_ingest.govern.people import NotPermitted
+from office_ingest.govern.tokens import TokenRefused
+from office_ingest.permissions import DECLARES, GATEWAY, OPEN, Permission
 from office_ingest.points import Reach, pass_by
 from protocol.errors import TOO_LARGE, ProtocolError
 from protocol.limits import message_bytes_max, segment_bytes_max, uplink_heartbeats_max, uplink_segments_max
@@ -38,7 +41,9 @@ OCTETS = "application/octet-stream"
 
 Take = Callable[[str, list[bytes], list[bytes]], UplinkAnswer]
 TOKENS = {"type": "http", "scheme": "bearer"}
-_TOKEN_WORDS: dict[str, Any] = {"security": [{"bearer": []}]}
+_OF_GATEWAYS: dict[str, Any] = {"security": [{"bearer": []}], DECLARES: GATEWAY}
+_OPEN: dict[str, Any] = {DECLARES: OPEN}
+Enter = Callable[[str, tuple[Permission, ...]], Any]
 
 
 class Problem(Exception):
@@ -71,23 +76,28 @@ def build_api(
     devices: Callable[[str], list[dict[str, Any]]],
     is_ready: Callable[[], bool],
     worker: Executor,
+    enter: Enter,
     reach: Reach = pass_by,
 ) -> FastAPI:
-    """Return the office's HTTP interface. Every callable but is_ready takes the gateway first; all run in worker, of one thread."""
+    """Return the office's HTTP interface. Every callable but is_ready and enter takes the gateway first; all run in worker, of one thread.
+
+    enter(token, permissions): who asks, on routes for people. A route that declares nothing answers nobody.
+    """
     api = FastAPI(
         title="Outstation office",
         version=VERSION,
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        dependencies=[Depends(_door(enter, worker))],
     )
 
     async def in_worker(call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(worker, call, *arguments)
 
     async def gateway(request: Request) -> str:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        known = await in_worker(gateway_of, token.strip()) if scheme.lower() == "bearer" else None
+        token = bearer(request)
+        known = None if token is None else await in_worker(gateway_of, token)
         if known is None:
             detail = "send Authorization: Bearer with the token from provisioning"
             raise Problem(401, "No gateway with this token", detail, {"WWW-Authenticate": "Bearer"})
@@ -104,7 +114,7 @@ def build_api(
         after = BackgroundTask(reach, "after_receipt")
         return Response(encode_uplink_answer(answer), 200, media_type=CBOR, background=after)
 
-    @api.get("/v1/devices")
+    @api.get("/v1/devices", openapi_extra=_OF_GATEWAYS)
     async def list_devices(request: Request) -> JSONResponse:
         """Return what the office knows of each device of the gateway's site."""
         name = await gateway(request)
@@ -116,15 +126,47 @@ def build_api(
     return api
 
 
+def bearer(request: Request) -> str | None:
+    """Return the token of a request, or None if it shows none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _door(enter: Enter, worker: Executor) -> Callable[[Request], Awaitable[None]]:
+    """Return what every request passes before its route: who asks, and whether that may ask it."""
+
+    async def door(request: Request) -> None:
+        said = (getattr(request.scope["route"], "openapi_extra", None) or {}).get(DECLARES)
+        if said in (OPEN, GATEWAY):
+            # A gateway's identity is looked at by the route itself.
+            return
+        if not said:
+            raise Problem(403, "Not permitted", "this route declares no permission, so it answers nobody")
+        token = bearer(request)
+        if token is None:
+            detail = "send Authorization: Bearer with a token of outstation office token create"
+            raise Problem(401, "No token", detail, {"WWW-Authenticate": "Bearer"})
+        permissions = tuple(Permission(*one) for one in said)
+        loop = asyncio.get_running_loop()
+        request.state.person = await loop.run_in_executor(worker, enter, token, permissions)
+
+    return door
+
+
+def limited_to_sites(what: str) -> Problem:
+    """Return the answer to a token of some sites that asks for what belongs to none."""
+    return Problem(403, "Not permitted", f"this token is limited to sites, and {what} belong to no site")
+
+
 def _serve_health(
     api: FastAPI, in_worker: Callable[..., Awaitable[Any]], is_ready: Callable[[], bool]
 ) -> None:
-    @api.get("/healthz")
+    @api.get("/healthz", openapi_extra=_OPEN)
     async def healthz() -> dict[str, str]:
         """Say that the process runs."""
         return {"status": "alive"}
 
-    @api.get("/readyz")
+    @api.get("/readyz", openapi_extra=_OPEN)
     async def readyz() -> dict[str, str]:
         """Say that the database can be used."""
         if not await in_worker(is_ready):
@@ -139,7 +181,7 @@ def _serve_releases(
     release_for: Callable[[str, int], bytes | None],
     part_for: Callable[[str, bytes], bytes | None],
 ) -> None:
-    @api.get("/v1/releases/{number}", openapi_extra=_TOKEN_WORDS, response_class=Response)
+    @api.get("/v1/releases/{number}", openapi_extra=_OF_GATEWAYS, response_class=Response)
     async def release(request: Request, number: str) -> Response:
         """Return a release, manifest and signatures, that was rolled out to a device of the gateway's site."""
         name = await gateway(request)
@@ -148,7 +190,7 @@ def _serve_releases(
         wanted = int(number) if is_number else 0
         return _bytes(await in_worker(release_for, name, wanted), f"release {number[:64]}", CBOR)
 
-    @api.get("/v1/parts/{digest}", openapi_extra=_TOKEN_WORDS, response_class=Response)
+    @api.get("/v1/parts/{digest}", openapi_extra=_OF_GATEWAYS, response_class=Response)
     async def part(request: Request, digest: str) -> Response:
         """Return a part of such a release by its SHA-256 in hex."""
         name = await gateway(request)
@@ -169,6 +211,19 @@ def _answer_errors(api: FastAPI) -> None:
     @api.exception_handler(Problem)
     async def problem(_request: Request, error: Problem) -> JSONResponse:
         return error.response()
+
+    @api.exception_handler(TokenRefused)
+    async def refused(_request: Request, error: TokenRefused) -> JSONResponse:
+        # RFC 6750 section 3.1.
+        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        return Problem(401, "The token is not good", str(error), challenge).response()
+
+    @api.exception_handler(NotPermitted)
+    async def not_permitted(_request: Request, error: NotPermitted) -> JSONResponse:
+        challenge = {
+            "WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{error.missing.words()}"'
+        }
+        return Problem(403, "Not permitted", str(error), challenge).response()
 
     @api.exception_handler(StoreUnavailable)
     async def unavailable(_request: Request, error: StoreUnavailable) -> JSONResponse:
@@ -224,7 +279,7 @@ def _uplink_words() -> dict[str, Any]:
     }
     return {
         "requestBody": {"required": True, "content": cbor, "description": "uplink_request of wire.cddl"},
-        "security": [{"bearer": []}],
+        **_OF_GATEWAYS,
         "responses": {
             "200": {"description": "uplink_answer of wire.cddl, after the commit", "content": cbor},
             **{status: {"description": words, "content": problem} for status, words in refused.items()},

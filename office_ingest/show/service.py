@@ -1,18 +1,21 @@
-"""Serves the page beside the office: a listener of its own, on this machine only, that the data never waits for."""
+"""Serves the page beside the office: a listener of its own that the data never waits for. Elsewhere than on loopback: over TLS, by token."""
 
 import asyncio
 import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from typing import Any
 
 import uvicorn
 
 from office_ingest.config import Configuration
+from office_ingest.govern.people import People
+from office_ingest.show.login import Login
 from office_ingest.show.reading_room import ReadingRoom
-from office_ingest.show.site import Site
-from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError, show
+from office_ingest.show.site import Site, page_needs
+from protocol.diagnostic import Diagnostic, show
 
 
 class _Server(uvicorn.Server):
@@ -24,17 +27,38 @@ class _Server(uvicorn.Server):
 
 
 class PageService:
-    """The page of one office, from start() to stop(). api: the office's OpenAPI document; wall_ms: its clock."""
+    """The page of one office, from start() to stop(). api: the office's OpenAPI document; wall_ms: its clock; people, worker: the office's."""
 
     def __init__(
-        self, configuration: Configuration, *, api: Callable[[], dict[str, Any]], wall_ms: Callable[[], int]
+        self,
+        configuration: Configuration,
+        *,
+        api: Callable[[], dict[str, Any]],
+        wall_ms: Callable[[], int],
+        people: People,
+        worker: Executor,
     ):
         settings, files = configuration
         self._settings = settings.page
-        check_loopback(self._settings.host)
+        self._files = files
+        self._is_secure = not is_loopback(self._settings.host)
         self._room = ReadingRoom(files.database, files.keystore)
         host = settings.page.host
-        self._site = Site(self._room, name=settings.office.name, host=host, api=api, wall_ms=wall_ms)
+        login = None
+        if self._is_secure or not settings.page.trust_loopback:
+            login = Login(
+                self._room, people, worker, wall_ms=wall_ms, needs=page_needs, is_secure=self._is_secure
+            )
+        names = settings.page.names
+        self._site = Site(
+            self._room,
+            name=settings.office.name,
+            host=host,
+            api=api,
+            wall_ms=wall_ms,
+            login=login,
+            names=names,
+        )
         self._server: _Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -50,7 +74,14 @@ class PageService:
             show([_cannot_listen(host, port, error)])
             return None
         config = uvicorn.Config(
-            self._site.app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+            self._site.app,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+            # A token must not cross a network that others read.
+            ssl_certfile=self._files.certificate if self._is_secure else None,
+            ssl_keyfile=self._files.key if self._is_secure else None,
         )
         self._server = _Server(config)
         self._tasks = [
@@ -58,7 +89,7 @@ class PageService:
             asyncio.create_task(self._site.hub.run()),
         ]
         shown = f"[{host}]" if ":" in host else host
-        return f"http://{shown}:{listening.getsockname()[1]}"
+        return f"{'https' if self._is_secure else 'http'}://{shown}:{listening.getsockname()[1]}"
 
     async def stop(self) -> None:
         """End every stream, then the listener, then close what was read from."""
@@ -71,16 +102,12 @@ class PageService:
         self._room.close()
 
 
-def check_loopback(host: str) -> None:
-    """Return if a host is this machine's loopback. Raises DiagnosticError (exit 4)."""
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine's loopback, which nobody else can reach."""
     try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        message = f"page.host is {host}, which others can reach, and the page asks nobody who he is"
-        fix = "set it to 127.0.0.1; from elsewhere: ssh -L 8080:127.0.0.1:8080 THIS-MACHINE"
-        raise DiagnosticError(Diagnostic("page-not-loopback", message, fix=fix), NOT_ALLOWED)
+        return False
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> Diagnostic:

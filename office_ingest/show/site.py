@@ -7,6 +7,7 @@
     /releases, /releases/N    releases, and how far one has come
     /docs                what machines may ask
     /live                changes of a page, as server-sent events
+    /login, /logout      only where the page asks who looks at it (`login`)
 
 Source: RFC 9110; the WHATWG's server-sent events; Content Security Policy Level 3.
 """
@@ -27,9 +28,11 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from office_ingest.permissions import READ_DECISIONS, READ_DEVICES, READ_FINDINGS, READ_RELEASES, Permission
 from office_ingest.show import views
 from office_ingest.show.guarding import Guarding
 from office_ingest.show.live import VIEWERS_MAX, Hub
+from office_ingest.show.login import Asking, Login
 from office_ingest.show.paper import Paper
 from office_ingest.show.reading_room import ReadingRoom
 
@@ -46,10 +49,34 @@ PAGES: dict[str, tuple[str, View]] = {
     "/releases/{number}": ("release", views.release),
     "/docs": ("docs", views.docs),
 }
+# What each page needs of who looks at it, where it asks; a page that is not here answers nobody then.
+NEEDS: dict[str, tuple[Permission, ...]] = {
+    "fleet": (READ_DEVICES,),
+    "device": (READ_DEVICES,),
+    "explain": (READ_DECISIONS,),
+    "findings": (READ_FINDINGS,),
+    "releases": (READ_RELEASES,),
+    "release": (READ_RELEASES,),
+    "docs": (READ_DEVICES,),
+    # It streams whichever page is named: all that any page needs.
+    "live": (READ_DEVICES, READ_DECISIONS, READ_FINDINGS, READ_RELEASES),
+}
+
+
+def page_needs(path: str) -> tuple[Permission, ...]:
+    """Return the permissions that an address needs, () where it declares none."""
+    if path == "/live":
+        return NEEDS["live"]
+    names = [name for pattern, (name, _) in PAGES.items() if _match(pattern, path) is not None]
+    # What is no page is not found, which anybody may be told who may see the first one.
+    return NEEDS.get(names[0], ()) if names else NEEDS["fleet"]
 
 
 class Site:
-    """The page of one office. name: the office's; host: where it listens; api: its OpenAPI document, for /docs; wall_ms: for people only."""
+    """The page of one office. name: the office's; host: where it listens; api: its OpenAPI document, for /docs; wall_ms: for people only.
+
+    login: who may look, None for everybody (on loopback); names: what browsers may call it besides.
+    """
 
     def __init__(
         self,
@@ -59,6 +86,8 @@ class Site:
         host: str,
         api: Callable[[], dict[str, Any]],
         wall_ms: Callable[[], int],
+        login: Login | None = None,
+        names: tuple[str, ...] = (),
     ):
         self._room = room
         self._wall_ms = wall_ms
@@ -74,12 +103,21 @@ class Site:
             Route("/healthz", _healthz, methods=["GET"]),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ]
+        guards = [Middleware(Guarding)]
+        if login is not None:
+            login.write = lambda page, shown: self._paper.write(page, shown, "/", "")
+            routes += [
+                Route("/login", login.login, methods=["GET", "POST"]),
+                Route("/logout", login.logout, methods=["POST"]),
+            ]
         # A name that an attacker points at this address must not make a browser of this machine read the page for him.
-        names = ["127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host]
-        hosts = Middleware(TrustedHostMiddleware, allowed_hosts=names)
+        called = ["127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host, *names]
+        guards.append(Middleware(TrustedHostMiddleware, allowed_hosts=called))
+        if login is not None:
+            guards.append(Middleware(Asking, login=login))
         self.app = Starlette(
             routes=routes,
-            middleware=[Middleware(Guarding), hosts],
+            middleware=guards,
             exception_handlers={404: self._missing},
         )
         self._router = self.app.router

@@ -60,11 +60,10 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) ->
     found at all.
     """
     kinds = {row[1]: row[2] for row in target.execute(f"PRAGMA table_info({table})")}
-    names = list(kinds)
     source.execute(f"SELECT 1 FROM {table} LIMIT 0")
     for order in ("ASC", "DESC"):
         for row in readable(source, f"SELECT rowid, * FROM {table} ORDER BY rowid {order}"):
-            _keep_row(target, table, names, row)
+            _keep_row(target, table, kinds, row)
     there = [quoted(name) for name in columns_of(source, table)]
     for rowid in lacking(target, table, "rowid", _indexed(source, table), PROBES_MAX):
         whole = _one(source, f"SELECT rowid, * FROM {table} WHERE rowid = {rowid:d}")
@@ -72,7 +71,7 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) ->
             source, table, dict(zip(there, kinds.values(), strict=False)), rowid
         )
         if found is not None:
-            _keep_row(target, table, names, found)
+            _keep_row(target, table, kinds, found)
 
 
 def _indexed(source: sqlite3.Connection, table: str) -> Iterator[int]:
@@ -99,9 +98,19 @@ def _column_by_column(
     return (rowid, *values)
 
 
-def _keep_row(target: sqlite3.Connection, table: str, names: list[str], row: tuple[Any, ...]) -> None:
-    # Columns are strict: what is of another kind now is damaged for certain, and can be kept in no table.
-    with contextlib.suppress(sqlite3.IntegrityError):
-        if not insert(target, table, ", ".join(["rowid", *names]), row):
-            # Another row has this rowid: one of the two is wrong, and neither matters.
-            insert(target, table, ", ".join(names), row[1:])
+def _keep_row(target: sqlite3.Connection, table: str, kinds: dict[str, str], row: tuple[Any, ...]) -> None:
+    # Columns are strict: what is of another kind now is damaged for certain, and can be kept in no table. The rest of its row can,
+    # a segment's sealed bytes among it; the row's digest tells that it is not whole.
+    for values in (row, (row[0], *map(_of_kind, row[1:], kinds.values()))):
+        with contextlib.suppress(sqlite3.IntegrityError):
+            if not insert(target, table, ", ".join(["rowid", *kinds]), values):
+                # Another row has this rowid: one of the two is wrong, and neither matters.
+                insert(target, table, ", ".join(kinds), values[1:])
+            return
+
+
+_PYTHON = {"BLOB": bytes, "TEXT": str, "INTEGER": int, "INT": int}
+
+
+def _of_kind(value: Any, kind: str) -> Any:
+    return value if isinstance(value, _PYTHON.get(kind, object)) else _EMPTY.get(kind)

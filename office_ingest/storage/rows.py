@@ -47,6 +47,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "accepted_gaps": ("device", "lane", "epoch", "start", "stop", "author", "accepted_ms"),
     "revoked": ("device", "author", "reason", "revoked_ms"),
+    "tokens": (
+        *("id", "label", "role", "token_hash", "sites", "made_by", "made_ms", "expires_ms", "revoked_ms"),
+        "used_ms",
+    ),
+    "acts": ("number", "at_ms", "who", "role", "way", "verb", "resource", "about", "outcome"),
 }
 # What names a row to a person.
 KEYS: dict[str, tuple[str, ...]] = {
@@ -68,6 +73,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "commands": ("device", "number"),
     "accepted_gaps": ("device", "lane", "epoch", "start"),
     "revoked": ("device",),
+    "tokens": ("id",),
+    "acts": ("number",),
 }
 
 

@@ -34,11 +34,11 @@ def _with_page(test, *arguments):
 
 def _refuses_others(_folder):
     # The name that the test imported is the real one; what the service calls is asked here.
-    kept, test_site.check_loopback = test_site.check_loopback, service.check_loopback
+    kept, test_site.is_loopback = test_site.is_loopback, service.is_loopback
     try:
-        test_site.test_an_address_that_others_reach_is_refused("0.0.0.0")
+        test_site.test_an_address_that_others_reach_is_not_this_machines_own("0.0.0.0")
     finally:
-        test_site.check_loopback = kept
+        test_site.is_loopback = kept
 
 
 def _keeps_up(folder):

@@ -35,6 +35,7 @@ def call(desk):
             devices=lambda gateway: devices_overview(desk.store.connection, gateway=gateway),
             is_ready=lambda: True,
             worker=worker,
+            enter=lambda token, permissions: None,
         )
 
     async def send(api, method, path, content, headers):

@@ -6,12 +6,16 @@ import sqlite3
 
 import pytest
 
+from office_ingest.govern.acts import COMMAND_LINE, Acts
+from office_ingest.govern.acts import DONE as ACT_DONE
 from office_ingest.govern.commands import give_command
 from office_ingest.govern.release import Request, build_release, sign_release
 from office_ingest.govern.rollout import roll_out
 from office_ingest.govern.shelf import Shelf
 from office_ingest.govern.signer import OpenSigner, make_key
+from office_ingest.govern.tokens import Tokens
 from office_ingest.overview import open_read_only
+from office_ingest.permissions import BUILD_RELEASES
 from office_ingest.prove.verify import verify_database
 from office_ingest.receive.acceptance import acceptable
 from office_ingest.receive.ingest import Ingest
@@ -91,9 +95,20 @@ def full(copy):
     _accept_a_gap(store, ingest, cloned)
     with store.transaction():
         store.revoke_device(cloned.device, "somebody", "stolen", NOW_MS)
+    _say_who(store)
     store.close()
     keystore.close()
     return copy
+
+
+def _say_who(store):
+    """Make a token and write down that somebody did; who changes the file drops first what keeps acts as they are."""
+    tokens = Tokens(store)
+    _, made = tokens.create(label="a", role="viewer", sites=["site-1"], made_by="b", now_ms=NOW_MS, days=1)
+    tokens.note_use(made.id, NOW_MS)
+    tokens.revoke(made.id, NOW_MS)
+    Acts(store).add(made.person(), COMMAND_LINE, BUILD_RELEASES, ACT_DONE, NOW_MS, "number=1")
+    store.connection.executescript("DROP TRIGGER acts_stay; DROP TRIGGER acts_remain;")
 
 
 def _accept_a_gap(store, ingest, device):

@@ -29,6 +29,10 @@ SETTINGS = {
     "office gaps list": "office",
     "office gaps accept": "office",
     "office device revoke": "office",
+    "office token create": "office",
+    "office token list": "office",
+    "office token revoke": "office",
+    "office acts": "office",
     "device run": "link",
     "device provision": "link",
     "provision gateway": "office",
@@ -53,6 +57,8 @@ SETTINGS = {
 # What stands before --config where a command needs more.
 WORDS = {
     "office explain": ["pump"],
+    "office token create": ["--label", "a", "--role", "viewer"],
+    "office token revoke": ["12345678"],
     "office gaps accept": ["pump", "--author", "a", "--yes"],
     "office device revoke": ["pump", "--author", "a", "--reason", "r", "--yes"],
     "device provision": ["rpi_pico_w", "--dry-run"],

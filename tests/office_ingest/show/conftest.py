@@ -17,8 +17,8 @@ DEVICES = 120
 class Page:
     """fleet: what is in the office; room: where the page reads."""
 
-    def __init__(self, folder):
-        self.fleet = make_office(folder, devices=DEVICES, now_ms=NOW_MS)
+    def __init__(self, folder, devices=DEVICES):
+        self.fleet = make_office(folder, devices=devices, now_ms=NOW_MS)
         self.room = ReadingRoom(folder / "office.db", folder / "keystore.db")
         self.site = Site(
             self.room,
