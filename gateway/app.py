@@ -24,6 +24,7 @@ from gateway.errors import StoreFailed, StoreFull
 from gateway.fetcher import Fetcher
 from gateway.health import Health
 from gateway.links import udp
+from gateway.links.ble import BleLink, Radio
 from gateway.links.serial import SerialLink
 from gateway.links.server import CoapServer
 from gateway.links.site import Site
@@ -49,6 +50,7 @@ class Gateway:
     """One running gateway. clock, rng, point, connection and office are handed in; see run_gateway for the real ones.
 
     office: post(), get() and close() as `uplink.Office` has them; None: the one of the settings, over HTTPS.
+    radio: as `links.ble.Radio`; None: this machine's.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Gateway:
         point: KillPoint,
         connection: Callable[[str], sqlite3.Connection] = connect,
         office: Any = None,
+        radio: Radio | None = None,
     ):
         settings, files, links, _ = configuration
         self._configuration = configuration
@@ -107,10 +110,47 @@ class Gateway:
         self._saved = ""
         self._counted = (0, 0)
         self._tasks: list[asyncio.Task[None]] = []
+        self._make_links(radio)
+
+    def _make_links(self, radio: Radio | None) -> None:
         self.link: udp.UdpLink | None = None
-        ports = [(entry.port, entry.baud) for entry in settings.serial]
+        ports = [(entry.port, entry.baud) for entry in self._configuration.settings.serial]
         self.serial = SerialLink(ports, self.health, lambda said: show([said]))
-        self._wired: CoapServer | None = None
+        self.ble = self._ble_link(radio)
+        # Of the links beside UDP.
+        self._servers: list[CoapServer] = []
+
+    def _ble_link(self, radio: Radio | None) -> BleLink | None:
+        ble = self._configuration.settings.ble
+        if ble is None:
+            return None
+        return BleLink(
+            radio or Radio(ble.adapter),
+            self.health,
+            lambda said: show([said]),
+            clock=self._clock,
+            connections=ble.connections,
+            turn_s=ble.turn_s,
+        )
+
+    def _start_links(self) -> None:
+        """Let whatever else the settings name carry datagrams too."""
+        if self._configuration.settings.serial:
+            self.serial.start(self._serve_over(self.serial.send))
+        if self.ble is not None:
+            self.ble.start(self._serve_over(self.ble.send))
+
+    def _serve_over(self, send: Callable[[str, bytes], None]) -> Callable[[str, bytes], None]:
+        server = CoapServer(self.site, send)
+        self._servers.append(server)
+        return server.feed
+
+    async def _close_links(self) -> None:
+        await self.serial.close()
+        if self.ble is not None:
+            await self.ble.close()
+        for server in self._servers:
+            await server.close()
 
     def _backoff(self, rng: random.Random) -> Backoff:
         uplink = self._configuration.settings.uplink
@@ -121,9 +161,7 @@ class Gateway:
         await self.load()
         listen = self._configuration.settings.listen
         self.link = await udp.listen(self.site, listen.host, listen.port)
-        if self._configuration.settings.serial:
-            self._wired = CoapServer(self.site, self.serial.send)
-            self.serial.start(self._wired.feed)
+        self._start_links()
         self.begin()
         return self.link
 
@@ -140,6 +178,8 @@ class Gateway:
             self.serial.wait(),
         )
         self._tasks = [asyncio.create_task(one) for one in work]
+        if self.ble is not None:
+            self._tasks.append(asyncio.create_task(self.ble.wait()))
 
     def reload_links(self) -> None:
         """Read links.toml again; if it has mistakes they are said and the devices stay as they were."""
@@ -157,9 +197,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Stop taking requests, finish what waits for the disk, and close everything."""
-        await self.serial.close()
-        if self._wired is not None:
-            await self._wired.close()
+        await self._close_links()
         if self.link is not None:
             await self.link.close()
         self._scrub.end()
@@ -188,6 +226,8 @@ class Gateway:
         self.health.down = self.shelf.document()
         self._count_store()
         self.serial.count()
+        if self.ble is not None:
+            self.ble.count()
         body = self.health.body()
         if body == self._saved:
             return

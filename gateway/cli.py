@@ -208,6 +208,7 @@ def read_status(config: Path) -> dict[str, Any]:
         "counts": health.get("counts", {}),
         "down": health.get("down", {}),
         "serial": _serial(settings, health),
+        "ble": _ble(settings, health),
         "devices": list(per_device.values()),
         "findings": _findings(lanes, uplink, health),
     }
@@ -221,6 +222,14 @@ def _serial(settings: Any, health: dict[str, Any]) -> list[dict[str, Any]]:
         or {"port": entry.port, "baud": entry.baud, "state": "never ran", "reason": ""}
         for entry in settings.serial
     ]
+
+
+def _ble(settings: Any, health: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what the gateway said of its radio last, None where it has none."""
+    if settings.ble is None:
+        return None
+    said: dict[str, Any] = health.get("links", {}).get("ble") or {"state": "never ran", "reason": ""}
+    return said
 
 
 def _findings(lanes: list[dict[str, Any]], uplink: dict[str, Any], health: dict[str, Any]) -> list[str]:
@@ -238,8 +247,11 @@ def _findings(lanes: list[dict[str, Any]], uplink: dict[str, Any], health: dict[
     if uplink["state"] in ("refused", "confused"):
         found.append(f"the office is {uplink['state']}: {uplink.get('reason', '')}")
     if health.get("running"):
-        said = [finding(line) for line in health.get("links", {}).values()]
+        links = health.get("links", {})
+        said = [finding(line) for name, line in links.items() if name != "ble"]
         found += [diagnostic.message for diagnostic in said if diagnostic is not None]
+        if links.get("ble", {}).get("state") == "away":
+            found.append(f"the Bluetooth adapter cannot be used: {links['ble']['reason']}")
     return found
 
 
@@ -253,6 +265,7 @@ def _status_text(document: dict[str, Any]) -> str:
         f"store   {store['used_bytes']} of {store['bytes_max']} bytes",
         f"down    {_down_text(document['down'])}",
         *(f"serial  {_line_text(line)}" for line in document["serial"]),
+        *([] if document["ble"] is None else [f"ble     {_ble_text(document['ble'])}"]),
         "",
     ]
     # Epoch with its lane, so that a line fits 80 columns.
@@ -277,6 +290,12 @@ def _line_text(line: dict[str, Any]) -> str:
     if line["reason"]:
         return f"{what} ({line['reason']})"
     return f"{what}, {line['frames']} frames, {line['spoiled']} spoiled" if "frames" in line else what
+
+
+def _ble_text(ble: dict[str, Any]) -> str:
+    if "connected" not in ble or ble["state"] == "away":
+        return ble["state"] + (f" ({ble['reason']})" if ble["reason"] else "")
+    return f"{ble['state']}, {ble['connected']} of {ble['connections']} connections, {ble['waiting']} devices wait"
 
 
 def _down_text(down: dict[str, Any]) -> str:

@@ -47,6 +47,14 @@ class SerialSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 115200
 
 
+class BleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Devices that are reached over BLE. The section alone, empty, switches it on."""
+
+    adapter: Annotated[str, Meta(pattern=r"^(hci[0-9]{1,2})?$", description="name of the adapter")] = ""
+    connections: Annotated[int, Meta(ge=1, le=32)] = 4
+    turn_s: Annotated[float, Meta(ge=5, le=3600)] = 20.0
+
+
 class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the gateway reaches the office."""
 
@@ -77,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: ListenSection = ListenSection()
     store: StoreSection = StoreSection()
     serial: Annotated[list[SerialSection], Meta(max_length=64)] = []
+    ble: BleSection | None = None
 
 
 class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

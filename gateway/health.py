@@ -33,6 +33,10 @@ COUNTERS = {
     "serial_unsent": "answers that found no room on a serial line, or no line",
     "serial_losses": "times a serial port went away",
     "revoked": "devices that the office called revoked: nobody serves them any more",
+    "ble_frames": "datagrams that came over BLE",
+    "ble_spoiled": "frames over BLE that were not whole, or not ours",
+    "ble_unsent": "answers that found no room in a BLE connection, or no connection",
+    "ble_losses": "times the Bluetooth adapter went away",
     "scrubs": "times the whole store was read through while the gateway ran",
 }
 

@@ -31,6 +31,12 @@ CODES = {
         "Another process listens there, the address is not one of this machine, or the port needs more rights.",
         "Stop the other process, or change host and port under [listen].",
     ),
+    "ble-away": Explanation(
+        "The Bluetooth adapter cannot be used",
+        "There is no such adapter now, it is switched off, BlueZ's service does not run, or this user may not use it (on Debian the group "
+        "bluetooth). The gateway tries again every half minute at the latest, and devices record on meanwhile.",
+        "Plug the adapter in, switch it on, start the service, or mend adapter under [ble] and restart.",
+    ),
     "board-ambiguous": Explanation(
         "Several boards are connected",
         "More than one serial port belongs to a board of this kind, or to the bridge that such a board carries.",
@@ -193,8 +199,8 @@ CODES = {
     ),
     "links-missing": Explanation(
         "What moves bytes over a kind of link is not installed",
-        "The settings name a serial port, and pyserial is not there: it comes with the extra links.",
-        "Run pip install 'outstation[links]', or take the ports out of the settings.",
+        "The settings name a serial port, and pyserial is not there, or BLE, and bleak is not: both come with the extra links.",
+        "Run pip install 'outstation[links]', or take [[serial]] or [ble] out of the settings.",
     ),
     "micropython-missing": Explanation(
         "MicroPython is not here",

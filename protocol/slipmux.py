@@ -78,6 +78,12 @@ class FrameReader:
                 whole.append(frame)
             start = end + 1
 
+    def abandon(self) -> None:
+        """Drop the frame that has begun: its rest will not come, what comes next is of another stream."""
+        self.dropped += bool(self._raw) or self._is_too_long
+        self._raw = bytearray()
+        self._is_too_long = False
+
     def _take(self, part: bytes) -> None:
         if len(self._raw) + len(part) > _RAW_BYTES_MAX:
             # The rest of it is not kept, so that nobody can fill our memory.

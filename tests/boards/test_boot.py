@@ -144,6 +144,19 @@ def test_sensors_of_board_toml_are_those_of_the_schema(toml, words, tmp_path):
     assert not (board.root / "recording.csv").exists()
 
 
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_board_with_bluetooth_as_its_link_advertises_what_it_has_to_say(name, tmp_path):
+    """No network is named and none is joined; the first heartbeat waits for a gateway that connects."""
+    config = make_config(tmp_path / "site", 'link = "ble"\n')
+    board = FakeBoard(name, tmp_path / "board")
+    board.provision(config, tmp_path / "programs")
+    said = board.hear("fake: advertises")
+
+    assert "runs, boot 1" in said
+    assert "fake: advertises 21 bytes" in said
+    assert "fake: joins" not in said
+
+
 def test_settings_of_a_board_hold_nothing_of_this_machine(config):
     """Paths and faults of a process stay here; the network goes with it."""
     setup = plan_setup(config, SILICON["rpi_pico_w"], False)

@@ -100,3 +100,24 @@ def test_text_arrives_beside_datagrams_and_other_kinds_are_counted():
 
     assert reader.feed(encode_text("boot 7") + ip + encode_frame(b"x")) == [(TEXT, b"boot 7"), (COAP, b"x")]
     assert (reader.dropped, reader.foreign) == (0, 1)
+
+
+def test_abandoned_half_is_never_joined_with_what_comes_after_it():
+    frame = encode_frame(b"one and the same")
+    for length in range(2, len(frame)):
+        reader = FrameReader()
+        assert reader.feed(frame[:length]) == []
+        reader.abandon()
+        assert reader.feed(frame[length:]) == []
+        assert reader.feed(encode_frame(b"next")) == [(COAP, b"next")]
+
+
+def test_abandoning_counts_a_frame_only_where_one_had_begun():
+    reader = FrameReader()
+    reader.feed(encode_frame(b"whole"))
+    reader.abandon()
+    assert reader.dropped == 0
+
+    reader.feed(b"x" * 5000)
+    reader.abandon()
+    assert reader.dropped == 1

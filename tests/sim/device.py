@@ -39,45 +39,6 @@ class Sensor:
         return [None if self._chance.random() < 0.02 else flow, 200 + self._chance.randrange(-5, 5)]
 
 
-class DeviceLink:
-    """What one boot of the agent sends and hears through."""
-
-    def __init__(self, device, gateway):
-        self._device = device
-        self._gateway = gateway
-        self._queue = []
-        self._waiter = None
-        self.is_dead = False
-
-    def send(self, datagram):
-        if not self.is_dead:
-            self._device.world.network.up(self._device, self._gateway, bytes(datagram))
-
-    async def recv(self, timeout_ms):
-        if not self._queue:
-            loop = asyncio.get_running_loop()
-            self._waiter = loop.create_future()
-            alarm = loop.call_later(timeout_ms / 1000, self._wake)
-            try:
-                await self._waiter
-            finally:
-                alarm.cancel()
-                self._waiter = None
-        return self._queue.pop(0) if self._queue else None
-
-    def put(self, datagram):
-        if not self.is_dead:
-            self._queue.append(datagram)
-            self._wake()
-
-    def _wake(self):
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def close(self):
-        self._queue.clear()
-
-
 def state_of(agent):
     """Return what must survive a boot."""
     is_on_trial = agent._cell.release[1] >= 0
@@ -159,7 +120,7 @@ class SimDevice:
             operations, mode = self.cut
             self.cut = None
             self.flash.cut_after(operations, mode, seed=self.random.randrange(1, 1 << 30))
-        self.link = DeviceLink(self, self.gateway)
+        self.link = self.world.network.open_link(self, self.gateway)
         self.agent = Agent(Config(self._settings()), self._board())
         self.world.watch.booted(self)
         await self.agent.run()

@@ -58,6 +58,7 @@ class SimGateway(Host):
         if self.starts == 1:
             self.empty_bytes = (self.disk.folder / "gateway.db").stat().st_size
         self._tasks = [asyncio.ensure_future(self._serve())]
+        self.world.network.begin(self)
 
     def _configuration(self):
         folder = self.disk.folder
@@ -111,6 +112,7 @@ class SimGateway(Host):
             os.close(store._guard)
         self.app = None
         self.server = None
+        self.world.network.end(self)
         for task in self._tasks:
             task.cancel()
 

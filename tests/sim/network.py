@@ -24,6 +24,45 @@ class Weather:
         self.attack = attack
 
 
+class DeviceLink:
+    """What one boot of the agent sends and hears through."""
+
+    def __init__(self, device, gateway):
+        self._device = device
+        self._gateway = gateway
+        self._queue = []
+        self._waiter = None
+        self.is_dead = False
+
+    def send(self, datagram):
+        if not self.is_dead:
+            self._device.world.network.up(self._device, self._gateway, bytes(datagram))
+
+    async def recv(self, timeout_ms):
+        if not self._queue:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            alarm = loop.call_later(timeout_ms / 1000, self._wake)
+            try:
+                await self._waiter
+            finally:
+                alarm.cancel()
+                self._waiter = None
+        return self._queue.pop(0) if self._queue else None
+
+    def put(self, datagram):
+        if not self.is_dead:
+            self._queue.append(datagram)
+            self._wake()
+
+    def _wake(self):
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def close(self):
+        self._queue.clear()
+
+
 class Network:
     """Carries datagrams between devices and gateways, and requests to the office. parted: names of who is cut off."""
 
@@ -35,6 +74,16 @@ class Network:
         self._overheard = deque(maxlen=_OVERHEARD_MAX)
         self._nonces = {}
         self._repeatable = set()
+
+    def open_link(self, device, gateway):
+        """Return what one boot of a device sends and hears through."""
+        return DeviceLink(device, gateway)
+
+    def begin(self, gateway):
+        """A gateway's process has started; it has what it needs of the network."""
+
+    def end(self, gateway):
+        """A gateway's process is gone."""
 
     # ---- datagrams
 

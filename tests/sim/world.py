@@ -49,7 +49,7 @@ class Result(NamedTuple):
 class World:
     """Everything of one run, by name."""
 
-    def __init__(self, seed, folder, days, devices, kinds, pace=Pace()):  # noqa: B008 - it cannot change
+    def __init__(self, seed, folder, days, devices, kinds, pace=Pace(), network=Network):  # noqa: B008 - it cannot change
         self.seed = seed
         self.pace = pace
         self.days = days
@@ -60,7 +60,7 @@ class World:
         self._folders = 0
         self.is_over = False
         self.identities = [identity(number) for number in range(devices)]
-        self.network = Network(self, random.Random(f"network {seed}"))
+        self.network = network(self, random.Random(f"network {seed}"))
         self.watch = Watch(self)
         # Some sites have a gateway whose disk holds an hour of what its devices say.
         self.gateways = [
@@ -315,11 +315,12 @@ def _quiet(_loop, context):
         raise RuntimeError(f"a task of the simulation failed: {context.get('message')}") from error
 
 
-def run(seed, days=2.0, devices=5, kinds=KINDS, within=None, pace=Pace()):  # noqa: B008 - it cannot change
-    """Run one world and return its Result. within: called with the world before it runs, for tests that plant a fault."""
+def run(seed, days=2.0, devices=5, kinds=KINDS, within=None, pace=Pace(), network=Network):  # noqa: B008 - it cannot change
+    """Run one world and return its Result. within: called with the world before it runs, for tests that plant a fault. network: what is
+    between devices and gateways."""
     root = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="outstation-sim-", dir=root) as folder:
-        world = World(seed, Path(folder), days, devices, kinds, pace)
+        world = World(seed, Path(folder), days, devices, kinds, pace, network)
         if within is not None:
             within(world)
         loop = SimLoop(world.time)

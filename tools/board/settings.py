@@ -24,7 +24,7 @@ class WifiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file board.toml; docs/operating/boards.md explains each key."""
 
-    link: Literal["wifi", "serial"] = "wifi"
+    link: Literal["wifi", "serial", "ble"] = "wifi"
     sensors: Annotated[list[Sensor], Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: ["recording"]
     )
@@ -42,7 +42,7 @@ def board_items(config: Path, board: SiliconBoard, items: dict[str, Any]) -> dic
     settings = read_settings(path, BoardSettings) if path.is_file() else BoardSettings()
     found = []
     if settings.link == "wifi" and settings.wifi is None:
-        fix = f'write it there: [wifi] with ssid = "..." and key = "...", or link = "serial"; then chmod 600 {FILE}'
+        fix = f'write it there: [wifi] with ssid = "..." and key = "...", or link = "serial" or "ble"; then chmod 600 {FILE}'
         found.append(_wrong("a board with Wi-Fi needs a network", path, fix))
     if "recording" in settings.sensors and settings.sensors != ["recording"]:
         fix = "name the sensors, or the recording alone"

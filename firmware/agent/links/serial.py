@@ -69,9 +69,12 @@ class SerialLink:
             piece = self._uart.read(_READ_BYTES)
             if not piece:
                 return
-            for kind, content in self._reader.feed(piece):
-                if kind == COAP:
-                    self._waiting.append(content)
-            while len(self._waiting) > _WAITING_MAX:
-                self._waiting.pop(0)
-                self._overrun += 1
+            self._take(piece)
+
+    def _take(self, piece: bytes) -> None:
+        for kind, content in self._reader.feed(piece):
+            if kind == COAP:
+                self._waiting.append(content)
+        while len(self._waiting) > _WAITING_MAX:
+            self._waiting.pop(0)
+            self._overrun += 1

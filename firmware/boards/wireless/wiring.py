@@ -68,9 +68,16 @@ def build_sensor(names: list, channels: int, recording: str, offset: int):
 
 
 def build_link(items: dict):
-    """Return the way to the gateway: the network, or the UART of the pin map."""
-    if items.get("board", {}).get("link", "wifi") == "wifi":
+    """Return the way to the gateway: the network, Bluetooth, or the UART of the pin map."""
+    link = items.get("board", {}).get("link", "wifi")
+    if link == "wifi":
         return UdpLink(items["link"]["host"], items["link"]["port"])
+    if link == "ble":
+        import bluetooth
+
+        from agent.links.ble import BleLink, BleStream
+
+        return BleLink(BleStream(bluetooth.BLE(), bluetooth.UUID, time.ticks_ms, time.ticks_diff))
     tx, rx = machine.Pin(board_pins.LINE_TX), machine.Pin(board_pins.LINE_RX)
     line = machine.UART(board_pins.LINE, _LINE_BAUD, tx=tx, rx=rx, timeout=0, rxbuf=_LINE_BUFFER_BYTES)
     return SerialLink(line)
