@@ -1,4 +1,4 @@
-"""One boot of a device as a process of MicroPython's unix port: a file is the flash, a recording the sensor, UDP the link.
+"""One boot of a device as a process of MicroPython's unix port: a file is the flash, a recording the sensor, UDP or a tty the link.
 
 unix_main.py starts it, and says which agent it imports here.
 """
@@ -132,14 +132,23 @@ def _starve(cause: ResetCause):
     return starve
 
 
+def _link(items: dict):
+    if items.get("serial"):
+        from unix_line import UnixLine
+
+        from agent.links.serial import SerialLink
+
+        return SerialLink(UnixLine(items["serial"], items["baud"]))
+    return UdpLink(items["host"], items["port"])
+
+
 def build_board(items: dict, flash, cause: ResetCause, agents=None) -> Board:
     """Return the board that this machine is, from the items of device.json. agents: unix_main.Agents, None: there is no room for any."""
     schema = _read(items["schema"])
     sensor = Recording(items["recording"], len(read_schema(schema)), items.get("recording_offset", 0))
-    link = UdpLink(items["link"]["host"], items["link"]["port"])
     board = Board(
         flash,
-        link,
+        _link(items["link"]),
         sensor,
         lambda action, value: None,
         time.ticks_ms,

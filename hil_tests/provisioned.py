@@ -37,3 +37,9 @@ def lay_out_folder(folder: Path) -> None:
             "device", "test site", journal_sectors=SECTORS, recording=recording, more=TIMING, port=port
         )
         provision_device(office, folder / "gateway", folder / "device", device)
+
+
+def use_port(gateway_folder: Path, port: Path | str) -> None:
+    """Let a gateway serve a serial port too."""
+    config = gateway_folder / "gateway.toml"
+    config.write_text(f'{config.read_text()}\n[[serial]]\nport = "{port}"\n')

@@ -22,10 +22,13 @@ class Qemu:
 
     elf: the image. flash: a flash file of 16 MiB, which outlives the process as real flash outlives power.
     instructions_shift: with it, time is counted in instructions, 2**shift ns each, and does not depend on the host.
+    line_port: with it, the data line is a TCP port of this machine, for a gateway's socket://127.0.0.1:PORT, and `line` hears nothing.
     console, line: Streams.
     """
 
-    def __init__(self, elf: Path, flash: Path, instructions_shift: int | None = None):
+    def __init__(
+        self, elf: Path, flash: Path, instructions_shift: int | None = None, line_port: int | None = None
+    ):
         self._read_to = 0
         self.console, self.line, self._monitor = Stream(), Stream(), Stream()
         ends = {"console": self.console.end, "line": self.line.end, "monitor": self._monitor.end}
@@ -35,7 +38,10 @@ class Qemu:
             *("-kernel", str(elf), "-display", "none", "-semihosting-config", "enable=on,target=native"),
         ]
         for name, end in ends.items():
-            words += ["-chardev", f"socket,id={name},fd={end.fileno()}"]
+            where = f"fd={end.fileno()}"
+            if name == "line" and line_port is not None:
+                where = f"host=127.0.0.1,port={line_port},server=on,wait=off"
+            words += ["-chardev", f"socket,id={name},{where}"]
         words += ["-serial", "chardev:console", "-serial", "chardev:line", "-mon", "chardev=monitor"]
         if instructions_shift is not None:
             words += ["-icount", f"shift={instructions_shift},sleep=off"]

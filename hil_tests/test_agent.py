@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+import socket
 from functools import partial
 
 import pytest
 
 from agent.rooms import ROOMS_SECTORS
-from hil_tests.bridge import Bridge
+from gateway.store_view import StoreView
+from hil_tests.provisioned import use_port
 from hil_tests.qemu import BoardSilent, Qemu
 from office_ingest.govern.rollout import progress
 from office_ingest.storage.downward import Downward
@@ -16,6 +18,7 @@ from protocol.adoption import CONFIRMED, STAGED, TRIAL
 from tests.site import test_agent as desk_site
 from tests.site.harness import JOURNAL_SECTORS, lay_out, proved, stop_all, until
 from tools.image.flashfile import make_flash, read_window
+from tools.site import free_port
 
 WINDOW_SECTORS = 4 + JOURNAL_SECTORS + 32
 ROOMS_OFFSET = 12 << 20
@@ -32,10 +35,13 @@ def is_kept(store, number):
 def test_agent_of_a_release_runs_on_the_board_and_is_kept(image, tmp_path, figures):
     """The image's own agent fetches it; what it recorded since is whole, proved by the office and carried on on a desk."""
 
+    port = free_port(socket.SOCK_STREAM)
+
     async def live():
         site = await lay_out(
             tmp_path, 1, samples_per_s=2, ack_timeout_ms=1000, sections=desk_site.SECTIONS, key=True
         )
+        use_port(site.gateway_folder, f"socket://127.0.0.1:{port}")
         settings = tmp_path / "device-1" / "device.toml"
         settings.write_text("agents = true\n" + settings.read_text())
         store = SqliteStore.open(site.office_folder / "office.db")
@@ -59,7 +65,7 @@ def test_agent_of_a_release_runs_on_the_board_and_is_kept(image, tmp_path, figur
         flash = tmp_path / "flash.bin"
         desk = tmp_path / "device-1"
         make_flash(desk / "device.toml", flash, random.Random(11).randbytes(32))
-        with Qemu(image.elf, flash) as board, Bridge(board.line, site.link.address) as bridge:
+        with Qemu(image.elf, flash, line_port=port) as board:
             board.wait_for("runs, boot 1,")
             assert SAID not in board.said
             try:
@@ -67,7 +73,6 @@ def test_agent_of_a_release_runs_on_the_board_and_is_kept(image, tmp_path, figur
             except AssertionError as error:
                 raise BoardSilent(f"{error}: {board.tail()}") from None
             assert SAID in board.said
-            figures["datagrams_for_an_agent"] = bridge.carried
         with Qemu(image.elf, flash) as board:
             board.wait_for(SAID)
             heap = board.wait_for(r"runs, boot \d+, (\d+) bytes of heap free")
@@ -78,6 +83,8 @@ def test_agent_of_a_release_runs_on_the_board_and_is_kept(image, tmp_path, figur
 
     site, steps = asyncio.run(live())
     proved(site, "python -m pytest hil_tests/test_agent.py")
+    with StoreView(site.gateway_folder / "gateway.db") as view:
+        figures["datagrams_for_an_agent"] = view.health()["counts"]["serial_frames"]
 
     assert steps == [STAGED, TRIAL, CONFIRMED]
     assert SAID in (site.logs / "device-1.log").read_text()

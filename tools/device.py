@@ -6,6 +6,7 @@ link.toml beside it. Exit codes are the agent's: 0 stopped in order, 70 power cu
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,10 +31,20 @@ Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 
 
 class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the gateway is."""
+    """Where the gateway is: an address, or a serial line of this machine."""
 
-    host: Annotated[str, Meta(min_length=1, max_length=253, description="address of the gateway")]
+    host: Annotated[str, Meta(min_length=1, max_length=253, description="address of the gateway")] | None = (
+        None
+    )
     port: Annotated[int, Meta(ge=1, le=65535)] = 5683
+    serial: (
+        Annotated[str, Meta(pattern="^/.", max_length=255, description="path of a serial port")] | None
+    ) = None
+    baud: Literal[9600, 57600, 115200, 230400, 460800, 500000, 576000, 921600, 1000000, 1152000] = 115200
+
+    def __post_init__(self) -> None:
+        if (self.host is None) == (self.serial is None):
+            raise ValueError("link has either host or serial, the gateway's address or a serial port to it")
 
 
 class FaultSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -265,6 +276,9 @@ def run(config: Path, as_json: bool) -> None:
         device = json.loads(items.read_text())["device"]
         emit("outstation.device-run", 1, {"device": device, "settings": str(config), "process": os.getpid()})
     sys.stdout.flush()
+    if json.loads(items.read_text())["link"]["serial"]:
+        # MicroPython opens a tty as its controlling one where it has none; pulled out, that would end the device.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # In place of this process: signals and exit codes are then the agent's own.
     os.execve(command[0], command, micropython_environment())  # noqa: S606 -- no shell, on purpose
 

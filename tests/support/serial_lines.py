@@ -85,8 +85,14 @@ class Wire:
     """Joins two plugs: what one is sent the other brings, through up (from the first) and down. Run it as a task."""
 
     def __init__(self, first, second, up=clean, down=clean):
+        self._ends = first, second
         self._ways = ((first, second, up), (second, first, down))
         self.carried = 0
+
+    def calm(self):
+        """Change nothing from now on."""
+        first, second = self._ends
+        self._ways = ((first, second, clean), (second, first, clean))
 
     async def run(self):
         """Carry until cancelled."""

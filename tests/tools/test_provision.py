@@ -5,7 +5,7 @@ import json
 import pytest
 
 from office_ingest.founding import found_office
-from protocol.diagnostic import NOT_ALLOWED, OK, USAGE
+from protocol.diagnostic import NOT_ALLOWED, OK, USAGE, DiagnosticError
 from tools.cli import run
 from tools.device import read_device
 
@@ -130,3 +130,26 @@ def test_office_whose_keystore_is_open_to_others_is_not_added_to(site, office, t
 
     assert (code, "chmod 600" in said) == (NOT_ALLOWED, True)
     assert not (tmp_path / "device").exists()
+
+
+@pytest.mark.parametrize(
+    ("link", "is_right"),
+    [
+        ('serial = "/dev/ttyS0"', True),
+        ('serial = "/dev/ttyS0"\nbaud = 9600', True),
+        ('serial = "/dev/ttyS0"\nhost = "gateway.lan"', False),
+        ("port = 5683", False),
+        ('serial = "ttyS0"', False),
+        ('serial = "/dev/ttyS0"\nbaud = 115000', False),
+    ],
+)
+def test_device_has_an_address_or_a_serial_port(site, tmp_path, link, is_right):
+    """Either, not both; and a rate that the port can be set to."""
+    site("device", folder=tmp_path / "d")
+    config = tmp_path / "d" / "device.toml"
+    config.write_text(config.read_text().partition("[link]")[0] + f"[link]\n{link}\n")
+    if is_right:
+        assert read_device(config)["link"]["serial"] == "/dev/ttyS0"
+    else:
+        with pytest.raises(DiagnosticError, match="link"):
+            read_device(config)

@@ -32,6 +32,7 @@ _NO_CUT = 0xFFFFFFFF
 _SEED_BYTES = 32
 # Of a device on a desk alone: paths of this machine, faults and points of its process.
 _DESK_ITEMS = ("flash", "schema", "bundle", "recording", "record_log", "fault", "points", "stop_after_ms")
+_DESK_LINK_ITEMS = ("serial", "baud")
 
 
 def control_page(seed: bytes) -> bytes:
@@ -60,6 +61,7 @@ def write_flash(path: Path, window: bytes, files: dict[str, bytes], seed: bytes 
 def device_files(items: dict[str, Any]) -> dict[str, bytes]:
     """Return the settings of a device, as read_device gives them, as the files that its board reads."""
     kept = {name: value for name, value in items.items() if name not in _DESK_ITEMS}
+    kept["link"] = {name: value for name, value in items["link"].items() if name not in _DESK_LINK_ITEMS}
     return {
         "device.json": json.dumps(kept).encode(),
         **{

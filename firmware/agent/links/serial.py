@@ -3,14 +3,10 @@
 A datagram that is spoiled on the way is lost, as it would be in the air: the CoAP client repeats it.
 """
 
-import asyncio
-
+from agent.links import look_again
 from protocol._const import const
 from protocol.slipmux import COAP, FrameReader, encode_frame
 
-# Between two looks at the line; it grows while nothing comes. Only an exchange under way looks at all.
-_LOOK_MS_MIN = const(1)
-_LOOK_MS_MAX = const(16)
 _READ_BYTES = const(256)
 # Frames that wait to be asked for: one request is outstanding, what is older answers nothing any more.
 _WAITING_MAX = const(4)
@@ -43,26 +39,21 @@ class SerialLink:
         self.sent_bytes += len(datagram)
 
     async def recv(self, timeout_ms: int):
-        """Return the next datagram, or None after timeout_ms. Looks again and again, as links/udp.py does and for its reason."""
-        waited_ms = 0
-        look_ms = _LOOK_MS_MIN
-        while True:
-            self._look()
-            if self._waiting:
-                datagram = self._waiting.pop(0)
-                self.received_bytes += len(datagram)
-                return datagram
-            if waited_ms >= timeout_ms:
-                return None
-            pause_ms = min(look_ms, timeout_ms - waited_ms)
-            await asyncio.sleep(pause_ms / 1000)
-            waited_ms += pause_ms
-            look_ms = min(2 * look_ms, _LOOK_MS_MAX)
+        """Return the next datagram, or None after timeout_ms."""
+        return await look_again(self._next, timeout_ms)
 
     def close(self) -> None:
         """Forget what has come and was not asked for. The line stays ours: it has no other user."""
         self._look()
         self._waiting = []
+
+    def _next(self):
+        self._look()
+        if not self._waiting:
+            return None
+        datagram = self._waiting.pop(0)
+        self.received_bytes += len(datagram)
+        return datagram
 
     def _look(self) -> None:
         while True:

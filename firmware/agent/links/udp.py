@@ -8,12 +8,12 @@ import asyncio
 import socket
 from errno import EAGAIN
 
+from agent.links import look_again
 from protocol._const import const
 from protocol.coap import datagram_bytes_max
 
-# Between two looks at the socket; it grows while nothing comes. Only an exchange under way looks at all.
-_LOOK_MS_MIN = const(1)
-_LOOK_MS_MAX = const(16)
+# Nobody listens on the port: waiting a little keeps a loop around recv() from spinning.
+_REFUSED_MS = const(50)
 
 
 class UdpLink:
@@ -44,36 +44,29 @@ class UdpLink:
         self.sent_bytes += len(datagram)
 
     async def recv(self, timeout_ms: int):
-        """Return the next datagram, or None: after timeout_ms, or earlier when the system reports an error.
-
-        It looks again and again instead of waiting in the event loop: asyncio.wait_for of MicroPython runs what it waits for
-        in a task that swallows every exception when the time is up at that moment, and with it the interrupt that stops a device.
-        """
-        waited_ms = 0
-        look_ms = _LOOK_MS_MIN
-        while True:
-            try:
-                datagram = self._open().recv(_READ_BYTES)
-                self.received_bytes += len(datagram)
-                return datagram
-            except OSError as error:
-                if error.errno != EAGAIN:
-                    # Nobody listens on the port. Waiting a little keeps a loop around this call from spinning.
-                    self._fail()
-                    await asyncio.sleep(min(timeout_ms, 50) / 1000)
-                    return None
-            if waited_ms >= timeout_ms:
-                return None
-            pause_ms = min(look_ms, timeout_ms - waited_ms)
-            await asyncio.sleep(pause_ms / 1000)
-            waited_ms += pause_ms
-            look_ms = min(2 * look_ms, _LOOK_MS_MAX)
+        """Return the next datagram, or None: after timeout_ms, or earlier when the system reports an error."""
+        datagram = await look_again(self._look, timeout_ms)
+        if datagram == b"":
+            await asyncio.sleep(min(timeout_ms, _REFUSED_MS) / 1000)
+            return None
+        return datagram
 
     def close(self) -> None:
         """Give the socket back; the next datagram opens another."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _look(self):
+        try:
+            datagram = self._open().recv(_READ_BYTES)
+        except OSError as error:
+            if error.errno == EAGAIN:
+                return None
+            self._fail()
+            return b""
+        self.received_bytes += len(datagram)
+        return datagram
 
     def _open(self):
         if self._socket is None:
