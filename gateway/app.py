@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.clock import SystemClock
 from gateway.collector import Collector
-from gateway.config import Configuration, read_configuration, read_links
+from gateway.config import Configuration, Files, read_configuration, read_links
 from gateway.delivery import Delivery
 from gateway.downlink import Downlink
 from gateway.errors import StoreFailed, StoreFull
@@ -30,6 +30,7 @@ from gateway.links.server import CoapServer
 from gateway.links.site import Site
 from gateway.outbox import Outbox
 from gateway.points import VARIABLE, KillPoint, read_kill_point
+from gateway.renewal import Renewal
 from gateway.scrub import Scrub
 from gateway.sessions import Sessions
 from gateway.shelf import Shelf
@@ -69,6 +70,7 @@ class Gateway:
         self._clock = clock
         self._office = office or _office_of(configuration)
         self.health = Health()
+        self._renewal = self._renewal_of(files, rng)
         self.store = open_store(
             files.database,
             bytes_max=settings.store.bytes_max,
@@ -156,6 +158,23 @@ class Gateway:
         uplink = self._configuration.settings.uplink
         return Backoff(least_s=uplink.retry_min_s, most_s=uplink.retry_max_s, rng=rng)
 
+    def _renewal_of(self, files: Files, rng: random.Random) -> Renewal | None:
+        if not files.identity.exists() or not isinstance(self._office, Office):
+            return None
+        renewal = Renewal(
+            files.identity,
+            files.ca,
+            ask=self._office.ask,
+            probe=self._office.probe,
+            reload=self._office.reload,
+            backoff=self._backoff(rng),
+            clock=self._clock,
+            rng=rng,
+            health=self.health,
+        )
+        self._office.announced = renewal.announced
+        return renewal
+
     async def start(self) -> udp.UdpLink:
         """Bind the socket, start the uplink and return the link. Raises DiagnosticError."""
         await self.load()
@@ -173,10 +192,9 @@ class Gateway:
 
     def begin(self) -> None:
         """Start all that goes on by itself."""
-        work = (
-            *(self.uplink.run(), self.fetcher.run(), self._keep_health(), self._scrub.run()),
-            self.serial.wait(),
-        )
+        work = [self.uplink.run(), self.fetcher.run(), self._keep_health(), self._scrub.run(), self.serial.wait()]
+        if self._renewal is not None:
+            work.append(self._renewal.run())
         self._tasks = [asyncio.create_task(one) for one in work]
         if self.ble is not None:
             self._tasks.append(asyncio.create_task(self.ble.wait()))
@@ -240,8 +258,9 @@ class Gateway:
 
 def _office_of(configuration: Configuration) -> Office:
     uplink = configuration.settings.uplink
-    ca, token = configuration.files.ca, configuration.token
-    return Office(uplink.url, ca=ca, token=token, timeout_s=uplink.timeout_s)
+    files, token = configuration.files, configuration.token
+    identity = files.identity if files.identity.exists() else None
+    return Office(uplink.url, ca=files.ca, token=token, identity=identity, timeout_s=uplink.timeout_s)
 
 
 async def serve(configuration: Configuration, say: Callable[[str], None], point: KillPoint) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from gateway.enrol_cli import enrol
 from protocol.diagnostic import FINDING, INTERRUPTED, OK, USAGE, Diagnostic, DiagnosticError, show
 from protocol.report import emit
 
@@ -20,6 +21,8 @@ DEVICES_SCHEMA = "outstation.gateway-devices"
 GAPS_SCHEMA = "outstation.gateway-gaps"
 CHECK_SCHEMA = "outstation.gateway-check"
 VERSION = 1
+# It is renewed when a third of its life is left: at a sixth somebody should look.
+_CERTIFICATE_LEFT = 1 / 6
 
 _config = click.option(
     "--config",
@@ -35,6 +38,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def gateway() -> None:
     """Run and look into a site's gateway."""
+
+
+gateway.add_command(enrol)
 
 
 @gateway.command()
@@ -209,8 +215,9 @@ def read_status(config: Path) -> dict[str, Any]:
         "down": health.get("down", {}),
         "serial": _serial(settings, health),
         "ble": _ble(settings, health),
+        "identity": health.get("identity", {}),
         "devices": list(per_device.values()),
-        "findings": _findings(lanes, uplink, health),
+        "findings": _findings(lanes, uplink, health) + _certificate_findings(health, now_ms),
     }
 
 
@@ -253,6 +260,17 @@ def _findings(lanes: list[dict[str, Any]], uplink: dict[str, Any], health: dict[
         if links.get("ble", {}).get("state") == "away":
             found.append(f"the Bluetooth adapter cannot be used: {links['ble']['reason']}")
     return found
+
+
+def _certificate_findings(health: dict[str, Any], now_ms: int) -> list[str]:
+    said = health.get("identity", {})
+    if not said:
+        return []
+    left_ms, life_ms = said["until_ms"] - now_ms, said["until_ms"] - said["starts_ms"]
+    if left_ms >= life_ms * _CERTIFICATE_LEFT:
+        return []
+    when = f"ends in {_ago(left_ms / 1000)}" if left_ms > 0 else "has ended"
+    return [f"the gateway's certificate {when} and was not renewed"]
 
 
 def _status_text(document: dict[str, Any]) -> str:

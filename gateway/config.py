@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from gateway.identity import require_identity
 from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
 from protocol.limits import uplink_segments_max
 from protocol.settings import read_settings
@@ -61,6 +62,7 @@ class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: Annotated[str, Meta(pattern=r"^https://[^/\s?#@]+/?$", description="address of the office")]
     ca: Path | None = None
     token: Path | None = None
+    identity: Path | None = None
     batch_segments: Annotated[int, Meta(ge=1, le=uplink_segments_max)] = 256
     retry_min_s: Annotated[float, Meta(ge=0.05, le=3600)] = 0.5
     retry_max_s: Annotated[float, Meta(ge=0.05, le=86400)] = 60.0
@@ -117,10 +119,11 @@ class Files(NamedTuple):
     links: Path
     ca: Path
     token: Path
+    identity: Path
 
 
 class Configuration(NamedTuple):
-    """All that the gateway is told: settings, files, devices and its token for the office."""
+    """All that the gateway is told: settings, files, devices and its token for the office, empty where it shows a certificate."""
 
     settings: Settings
     files: Files
@@ -139,7 +142,11 @@ def read_configuration(path: Path) -> Configuration:
     except DiagnosticError as error:
         mistakes += error.diagnostics
     try:
-        token = _read_token(files.token)
+        if files.identity.exists():
+            refuse_if_open_to_others(files.identity)
+            require_identity(files.identity, settings.gateway.name)
+        else:
+            token = _read_token(files.token)
     except DiagnosticError as error:
         mistakes += error.diagnostics
     if not files.ca.is_file():
@@ -161,6 +168,7 @@ def read_gateway(path: Path) -> tuple[Settings, Files]:
         settings.gateway.links or folder / "links.toml",
         settings.uplink.ca or folder / "office-ca.pem",
         settings.uplink.token or folder / "token",
+        settings.uplink.identity or folder / "identity.pem",
     )
     return settings, files
 

@@ -25,6 +25,9 @@ COUNTERS = {
     "blocks_sent": "blocks of releases and parts sent to devices",
     "commands_sent": "commands handed to devices",
     "not_for_device": "requests for a release that is not for that device, or not here",
+    "renewals": "times the certificate was renewed",
+    "renewal_failures": "attempts to renew the certificate that failed",
+    "authorities_taken": "times the office's certificate authorities were replaced by its newer ones",
     "store_reopened": "times the store was opened again after a failure of the disk",
     "store_repaired": "times the store was damaged and made whole from what verified",
     "serial_frames": "datagrams that came over serial lines",
@@ -53,6 +56,7 @@ class Health:
         self.store_fault = ""
         self.down: dict[str, object] = {}
         self.links: dict[str, dict[str, Any]] = {}
+        self.identity: dict[str, int] = {}
         self.is_running = True
 
     def count(self, name: str, by: int = 1) -> None:
@@ -74,6 +78,7 @@ class Health:
             "store_fault": self.store_fault,
             "down": dict(self.down),
             "links": dict(self.links),
+            "identity": dict(self.identity),
             "counts": dict(self.counts),
         }
 

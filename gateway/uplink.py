@@ -7,6 +7,7 @@ Source: SPEC.md section 7; RFC 9457; RFC 9110 section 10.2.3 (Retry-After).
 """
 
 import asyncio
+import json
 import logging
 import random
 import ssl
@@ -28,9 +29,11 @@ from gateway.errors import (
     StoreFull,
 )
 from gateway.health import Health
+from gateway.identity import mark_of
 from gateway.outbox import Outbox
 from gateway.store import Batch
-from protocol.diagnostic import Diagnostic, DiagnosticError
+from protocol.diagnostic import Diagnostic, DiagnosticError, printable
+from protocol.enrolment import AUTHORITIES_HEADER
 from protocol.uplink import encode_request
 
 _log = logging.getLogger("gateway.uplink")
@@ -39,6 +42,15 @@ PATH = "/v1/uplink"
 CONTENT_TYPE = "application/cbor"
 # 512 outcomes, 1,536 receipts, 256 tokens, 1,024 wants, 256 releases and 256 commands stay well below.
 ANSWER_BYTES_MAX = 1 << 20
+_GOOD = (httpx.codes.OK, httpx.codes.CREATED)
+_DETAIL_CHARACTERS_MAX = 300
+# What OpenSSL calls the office's word about our certificate.
+_ALERTS = {
+    "ALERT_UNKNOWN_CA": "the office does not trust the authority of this gateway's certificate: enrol it again",
+    "ALERT_CERTIFICATE_REQUIRED": "the office asks for a certificate: enrol this gateway",
+    "ALERT_BAD_CERTIFICATE": "the office takes this gateway's certificate for damaged: enrol it again",
+    "ALERT_UNSUPPORTED_CERTIFICATE": "this gateway's certificate is for another purpose: enrol it again",
+}
 # Doubling ends here; the longest wait is set by retry_max_s.
 DOUBLINGS_MAX = 16
 
@@ -151,20 +163,46 @@ class Uplink:
 
 
 class Office:
-    """The office's HTTPS end: TLS against its own certificate authority alone, a bearer token, bounded answers."""
+    """The office's HTTPS end: TLS against its own certificate authority alone, a certificate or a token of ours, bounded answers.
 
-    def __init__(self, url: str, *, ca: Path, token: str, timeout_s: float):
+    identity: file with our key and certificate; while it is there, no token is sent. mark: of the authorities that we trust.
+    announced: told which authorities the office wants to be trusted.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ca: Path,
+        token: str = "",
+        identity: Path | None = None,
+        timeout_s: float,
+        announced: Callable[[str], None] = lambda mark: None,
+    ):
+        self._url = url.rstrip("/")
+        self._ca = ca
+        self._token = token
+        self._identity = identity
         self._timeout_s = timeout_s
-        self._client = httpx.AsyncClient(
-            base_url=url.rstrip("/"),
-            verify=_trust(ca),
-            headers={
-                "Authorization": f"Bearer {token}",
-                "Content-Type": CONTENT_TYPE,
-                "Accept": f"{CONTENT_TYPE}, application/octet-stream",
-                "Accept-Encoding": "identity",
-            },
-            timeout=timeout_s,
+        self.announced = announced
+        self._busy: dict[httpx.AsyncClient, int] = {}
+        self._client = self._new_client(identity)
+
+    def _new_client(self, identity: Path | None) -> httpx.AsyncClient:
+        headers = {
+            "Content-Type": CONTENT_TYPE,
+            "Accept": f"{CONTENT_TYPE}, application/octet-stream, application/json",
+            "Accept-Encoding": "identity",
+        }
+        if identity is None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        else:
+            headers[AUTHORITIES_HEADER] = mark_of(self._ca)
+        return httpx.AsyncClient(
+            base_url=self._url,
+            verify=_trust(self._ca, identity),
+            headers=headers,
+            timeout=self._timeout_s,
             # A proxy of the environment would see the token.
             trust_env=False,
             follow_redirects=False,
@@ -172,24 +210,55 @@ class Office:
 
     async def post(self, body: bytes) -> bytes:
         """Return the body of the office's answer to one uplink request. Raises an OfficeError that says what to do."""
-        return await self._ask("POST", PATH, ANSWER_BYTES_MAX, body)
+        return await self.ask("POST", PATH, ANSWER_BYTES_MAX, body)
 
     async def get(self, path: str, bytes_max: int) -> bytes:
         """Return a body of the office, of at most bytes_max bytes. Raises an OfficeError that says what to do."""
-        return await self._ask("GET", path, bytes_max, b"")
+        return await self.ask("GET", path, bytes_max, b"")
 
-    async def _ask(self, method: str, path: str, bytes_max: int, body: bytes) -> bytes:
+    async def probe(self, identity: Path, path: str) -> bytes:
+        """Return what the office answers to another identity, on a connection of its own. Raises OfficeError."""
+        client = self._new_client(identity)
+        try:
+            return await self._ask(client, "GET", path, ANSWER_BYTES_MAX, b"")
+        finally:
+            await client.aclose()
+
+    async def reload(self) -> None:
+        """Show the identity, and trust the authorities, that are on disk now. Requests on their way end as they began."""
+        old, self._client = self._client, self._new_client(self._identity)
+        if not self._busy.get(old):
+            await old.aclose()
+
+    async def ask(self, method: str, path: str, bytes_max: int, body: bytes) -> bytes:
+        """Return the body of one answer. Raises an OfficeError that says what to do."""
+        client = self._client
+        self._busy[client] = self._busy.get(client, 0) + 1
+        try:
+            return await self._ask(client, method, path, bytes_max, body)
+        finally:
+            self._busy[client] -= 1
+            if not self._busy[client]:
+                del self._busy[client]
+                if client is not self._client:
+                    await client.aclose()
+
+    async def _ask(
+        self, client: httpx.AsyncClient, method: str, path: str, bytes_max: int, body: bytes
+    ) -> bytes:
         try:
             # httpx limits each read; an office that drips bytes is stopped here.
             async with asyncio.timeout(self._timeout_s):
-                async with self._client.stream(method, path, content=body) as response:
+                async with client.stream(method, path, content=body) as response:
                     raw = await _read(response, bytes_max)
         except TimeoutError:
             raise OfficeUnreachable(f"no answer within {self._timeout_s} s") from None
         except (httpx.HTTPError, ssl.SSLError) as error:
-            raise OfficeUnreachable(str(error) or type(error).__name__) from None
-        if response.status_code != httpx.codes.OK:
-            raise _refusal(response)
+            raise _no_answer(str(error) or type(error).__name__) from None
+        if response.status_code not in _GOOD:
+            raise _refusal(response, raw)
+        if mark := response.headers.get(AUTHORITIES_HEADER, ""):
+            self.announced(mark)
         return raw
 
     async def close(self) -> None:
@@ -197,7 +266,7 @@ class Office:
         await self._client.aclose()
 
 
-def _trust(ca: Path) -> ssl.SSLContext:
+def _trust(ca: Path, identity: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -211,6 +280,13 @@ def _trust(ca: Path) -> ssl.SSLContext:
                 fix="it must be a certificate in PEM; provision the gateway again",
             )
         ) from None
+    if identity is not None:
+        try:
+            context.load_cert_chain(identity)
+        except (ssl.SSLError, OSError) as error:
+            message = f"the gateway's own certificate cannot be read: {error}"
+            fix = "enrol the gateway again: outstation gateway enrol"
+            raise DiagnosticError(Diagnostic("gateway-identity", message, str(identity), fix=fix)) from None
     return context
 
 
@@ -223,9 +299,17 @@ async def _read(response: httpx.Response, bytes_max: int) -> bytes:
     return bytes(raw)
 
 
-def _refusal(response: httpx.Response) -> OfficeError:
+def _no_answer(text: str) -> OfficeError:
+    """Return what a connection that broke means. An alert is the office's word about our certificate, before any HTTP."""
+    for alert, words in _ALERTS.items():
+        if alert in text.upper().replace(" ", "_"):
+            return OfficeRefused(words)
+    return OfficeUnreachable(text)
+
+
+def _refusal(response: httpx.Response, raw: bytes = b"") -> OfficeError:
     status = response.status_code
-    text = f"the office answered {status} {response.reason_phrase}"
+    text = f"the office answered {status} {response.reason_phrase}{_detail(response, raw)}"
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return OfficeRefused(text)
     if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
@@ -233,6 +317,17 @@ def _refusal(response: httpx.Response) -> OfficeError:
     if status in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS):
         return OfficeBusy(text, _seconds(response.headers.get("Retry-After")))
     return OfficeConfused(text)
+
+
+def _detail(response: httpx.Response, raw: bytes) -> str:
+    """Return what a problem (RFC 9457) says of this case, to be shown to a person."""
+    if response.headers.get("Content-Type", "").split(";")[0] != "application/problem+json":
+        return ""
+    try:
+        detail = json.loads(raw)["detail"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return f": {printable(detail[:_DETAIL_CHARACTERS_MAX])}" if isinstance(detail, str) else ""
 
 
 def _seconds(text: str | None) -> float | None:

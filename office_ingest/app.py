@@ -17,27 +17,36 @@ from typing import IO, Any
 import uvicorn
 
 from office_ingest import points
+from office_ingest.certificates import pem
 from office_ingest.clock import SystemClock
 from office_ingest.config import Configuration
 from office_ingest.errors import StoreUnavailable, in_words
+from office_ingest.govern.enrolment import Enrolment
 from office_ingest.govern.people import People
 from office_ingest.govern.rollout import Rollouts
 from office_ingest.overview import devices_overview
 from office_ingest.receive.api import build_api, limited_to_sites
+from office_ingest.receive.attempts import Attempts
+from office_ingest.receive.enrolment_api import Identities
+from office_ingest.receive.identity import Recogniser
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
+from office_ingest.receive.listener import Listener, company_authorities, open_authority
+from office_ingest.receive.peer import PeerProtocol, ask_for_certificates
 from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
 from office_ingest.show.asked import add_asked
 from office_ingest.show.service import PageService
 from office_ingest.storage.sqlite import SqliteStore, check_database, is_half_repaired
-from office_ingest.watch import damage
+from office_ingest.watch import certificates, damage
 from office_ingest.watch.silence import SilenceWatch, record_silence
 from protocol import sqlite_file
 from protocol.diagnostic import TRY_AGAIN, UNREACHABLE, Diagnostic, DiagnosticError
 
 # Silence is looked for this often within the expected interval.
 _CHECKS_PER_INTERVAL = 2
+# A certificate that a command or a person replaced is served after so long.
+_LISTENER_INTERVAL_S = 1.0
 
 
 class Office:
@@ -56,6 +65,8 @@ class Office:
             sqlite_file.finish(files.database, clock.wall_ms())
             self.store = SqliteStore.open(files.database)
             self.keystore = Keystore.open(files.keystore)
+            self.authorities, self.authority = open_authority(files, clock.wall_ms())
+        self.company = company_authorities(configuration)
         self.watch = SilenceWatch(
             interval_s=settings.heartbeat.interval_s,
             grace_s=settings.heartbeat.grace_s,
@@ -76,7 +87,7 @@ class Office:
         rollouts = Rollouts(self.store)
         self.api = build_api(
             take=self.ingest.take,
-            gateway_of=Registry(self.store).gateway_of,
+            identities=self._identities(),
             release_for=rollouts.release_for,
             part_for=rollouts.part_for,
             devices=lambda gateway: devices_overview(self.store.connection, gateway=gateway),
@@ -90,6 +101,45 @@ class Office:
     async def in_worker(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Return what call gives, run in the thread that everything of the office's files runs in."""
         return await asyncio.get_running_loop().run_in_executor(self.worker, call, *arguments)
+
+    def _identities(self) -> Identities:
+        gateways, registry, wall_ms = self.settings.gateways, Registry(self.store), self._clock.wall_ms
+        enrolment = Enrolment(
+            self.authorities, self.authority, registry, wall_ms=wall_ms, days=gateways.certificate_days
+        )
+        recogniser = Recogniser(
+            self.authorities,
+            self.authority,
+            registry,
+            wall_ms=wall_ms,
+            company=self.company,
+            tokens=gateways.bearer_tokens,
+        )
+        return Identities(
+            recogniser.caller,
+            enrolment.enrol,
+            enrolment.renew,
+            lambda: pem(self.authority.trusted()),
+            Attempts(self._clock.monotonic),
+        )
+
+    def check_certificates(self) -> None:
+        """Make the server's certificate anew where it is time, and say which others end."""
+        self.authority.mend_server(self.wall_ms())
+        self.authority.renew_server(self.wall_ms())
+        certificates.record_certificates(self.store, self.authorities, self.authority, self.wall_ms())
+
+    async def watch_certificates(self, listener: Listener) -> None:
+        """Check again and again, and let the listener take up what changed, until cancelled."""
+        checked_s = -certificates.INTERVAL_S
+        while True:
+            # What the disk cannot give is said by the uplink.
+            with contextlib.suppress(sqlite3.Error, OSError, StoreUnavailable):
+                if self._clock.monotonic() - checked_s >= certificates.INTERVAL_S:
+                    checked_s = self._clock.monotonic()
+                    await asyncio.get_running_loop().run_in_executor(self.worker, self.check_certificates)
+                await asyncio.get_running_loop().run_in_executor(self.worker, listener.refresh)
+            await asyncio.sleep(_LISTENER_INTERVAL_S)
 
     def wall_ms(self) -> int:
         """Return the office's wall clock."""
@@ -134,6 +184,7 @@ class Office:
         self.worker.shutdown(wait=True)
         self.store.close()
         self.keystore.close()
+        self.authorities.close()
         self._lock.close()
 
 
@@ -198,11 +249,15 @@ async def _serve(office: Office, configuration: Configuration, say: Say) -> None
             worker=office.worker,
         )
     page_address = await page.start() if page else None
-    server = _Server(_uvicorn_config(office), lambda address: say(address, page_address))
+    config = _uvicorn_config(office)
+    assert config.ssl is not None
+    listener = Listener(config.ssl, office.authority, office.company)
+    server = _Server(config, lambda address: say(address, page_address))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask_to_stop, server)
-    watches = [asyncio.create_task(watch) for watch in (office.watch_silence(), office.watch_damage())]
+    work = (office.watch_silence(), office.watch_damage(), office.watch_certificates(listener))
+    watches = [asyncio.create_task(one) for one in work]
     try:
         await server.serve(sockets=[_listening(listen.host, listen.port)])
     finally:
@@ -228,16 +283,18 @@ def _uvicorn_config(office: Office) -> uvicorn.Config:
             ssl_certfile=office.files.certificate,
             ssl_keyfile=office.files.key,
             lifespan="off",
+            http=PeerProtocol,
             **options,
         )
         config.load()
+        assert config.ssl is not None
+        ask_for_certificates(config.ssl, pem([*office.authority.known(), *office.company]))
     except (ssl.SSLError, OSError) as error:
         message = f"the certificate or its key cannot be used: {error}"
         diagnostic = Diagnostic(
             "office-tls", message, str(office.files.certificate), fix="outstation office init makes both"
         )
         raise DiagnosticError([diagnostic]) from None
-    config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2  # type: ignore[union-attr]
     return config
 
 

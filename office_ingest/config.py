@@ -32,6 +32,16 @@ class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: Path | None = None
 
 
+class GatewaysSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How gateways prove who they are. authorities: PEM of the company's own, beside this office's; bearer_tokens: those of before."""
+
+    authority: Path | None = None
+    authorities: Path | None = None
+    bearer_tokens: bool = True
+    certificate_days: Annotated[float, Meta(ge=0.01, le=825)] = 90.0
+    invitation_minutes: Annotated[float, Meta(ge=1, le=1440)] = 30.0
+
+
 class HeartbeatSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a device counts as silent: no heartbeat for two intervals and the grace."""
 
@@ -76,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     office: OfficeSection
     listen: ListenSection = ListenSection()
+    gateways: GatewaysSection = GatewaysSection()
     heartbeat: HeartbeatSection = HeartbeatSection()
     clock: ClockSection = ClockSection()
     rollout: RolloutSection = RolloutSection()
@@ -90,6 +101,7 @@ class Files(NamedTuple):
     keystore: Path
     certificate: Path
     key: Path
+    authority: Path
 
 
 class Configuration(NamedTuple):
@@ -108,6 +120,7 @@ def read_office(path: Path) -> Configuration:
         settings.office.keystore or folder / "keystore.db",
         settings.listen.certificate or folder / "tls" / "office.pem",
         settings.listen.key or folder / "tls" / "office.key",
+        settings.gateways.authority or folder / "authority.db",
     )
     return Configuration(settings, files)
 
@@ -122,7 +135,7 @@ def check_files(files: Files) -> None:
             fix="outstation office init DIR makes all of them",
         )
         for what, path in zip(
-            ("the database", "the keystore", "the certificate", "its key"), files, strict=True
+            ("the database", "the keystore", "the certificate", "its key"), files[:4], strict=True
         )
         if not path.is_file()
     ]
@@ -135,8 +148,8 @@ def check_files(files: Files) -> None:
             str(path),
             fix=f"chmod 600 {path}",
         )
-        for path in (files.keystore, files.key)
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+        for path in (files.keystore, files.key, files.authority)
+        if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     ]
     exposed += [
         Diagnostic(
@@ -145,8 +158,8 @@ def check_files(files: Files) -> None:
             str(path),
             fix="give this user the right, or run as the user that owns the office",
         )
-        for path in (files.database, files.keystore)
-        if not os.access(path, os.R_OK | os.W_OK)
+        for path in (files.database, files.keystore, files.authority)
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK)
     ]
     if exposed:
         raise DiagnosticError(exposed, NOT_ALLOWED)

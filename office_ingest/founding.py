@@ -1,10 +1,11 @@
-"""Makes the folder of a new office: settings, TLS, an empty database and an empty keystore."""
+"""Makes the folder of a new office: settings, its authority, TLS, an empty database and an empty keystore."""
 
 import json
 from pathlib import Path
 
-from office_ingest.certificates import make_certificates
+from office_ingest.govern.authority import Authority, Paths
 from office_ingest.receive.keystore import Keystore
+from office_ingest.storage.authority import AuthorityStore
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.diagnostic import Diagnostic, DiagnosticError
 
@@ -20,6 +21,11 @@ host = {host}
 port = {port}
 certificate = "tls/office.pem"
 key = "tls/office.key"
+
+[gateways]
+# Certificates come from this office's authority; authorities = "company.pem" trusts those of the company as well.
+bearer_tokens = true
+certificate_days = 90.0
 
 [heartbeat]
 # Silence is a finding after two intervals and the grace.
@@ -49,7 +55,7 @@ def found_office(
     The certificate names 127.0.0.1, localhost and host. Raises DiagnosticError if any of its files is there already.
     """
     settings = folder / "office.toml"
-    names = ("office.toml", "office.db", "keystore.db", "tls/office.key")
+    names = ("office.toml", "office.db", "keystore.db", "authority.db", "tls/office.key")
     there = [folder / at for at in names if (folder / at).exists()]
     if there:
         fix = "name another folder; an office is never made over another"
@@ -58,7 +64,10 @@ def found_office(
         )
     folder.mkdir(parents=True, exist_ok=True)
     hosts = list(dict.fromkeys(["127.0.0.1", "localhost", host]))
-    make_certificates(folder / "tls", hosts=hosts, now_ms=now_ms)
+    tls = folder / "tls"
+    authority = AuthorityStore.create(folder / "authority.db")
+    Authority(authority, Paths(tls / "ca.pem", tls / "office.pem", tls / "office.key")).found(hosts, now_ms)
+    authority.close()
     SqliteStore.create(folder / "office.db").close()
     Keystore.create(folder / "keystore.db").close()
     written = _SETTINGS.format(

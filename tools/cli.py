@@ -52,6 +52,7 @@ COMMANDS = {
     "provision": Lazy("tools.provision:provision", "Give a device or a gateway its identity and keys."),
     "release": Lazy("office_ingest.govern.cli:release", "Build, sign, roll out and watch releases."),
     "rules": Lazy("tools.rules:rules", "Write rules: check, test, compile and explain policies."),
+    "site": Lazy("office_ingest.govern.site_cli:site", "Make and list sites."),
     "verify": Lazy("office_ingest.cli:verify", "Check an office database without trusting the service."),
 }
 

@@ -20,16 +20,21 @@ from starlette.requests import ClientDisconnect
 
 from office_ingest import VERSION
 from office_ingest.errors import StoreUnavailable
+from office_ingest.govern.enrolment import Refused
 from office_ingest.govern.people import NotPermitted
 from office_ingest.govern.tokens import TokenRefused
 from office_ingest.permissions import DECLARES, GATEWAY, OPEN, Permission
 from office_ingest.points import Reach, pass_by
+from office_ingest.receive.enrolment_api import Identities, serve_enrolment
+from office_ingest.receive.identity import Caller
+from office_ingest.receive.peer import certificate_of
+from office_ingest.receive.problem import PROBLEM, Problem, refusal
+from protocol.enrolment import AUTHORITIES_HEADER
 from protocol.errors import TOO_LARGE, ProtocolError
 from protocol.limits import message_bytes_max, segment_bytes_max, uplink_heartbeats_max, uplink_segments_max
 from protocol.uplink import UplinkAnswer, encode_uplink_answer, parse_request
 
 CBOR = "application/cbor"
-PROBLEM = "application/problem+json"
 # Each string has at most three bytes of head, the map and its arrays nine; the rest is for keys that a newer gateway may add.
 REQUEST_BYTES_MAX = (
     uplink_segments_max * (segment_bytes_max + 3) + uplink_heartbeats_max * (message_bytes_max + 3) + 4096
@@ -37,6 +42,7 @@ REQUEST_BYTES_MAX = (
 RETRY_AFTER_S = 2
 # of the largest number of a release, 2**32 - 1
 _NUMBER_DIGITS = 10
+_MARK_CHARACTERS_MAX = 64
 OCTETS = "application/octet-stream"
 
 Take = Callable[[str, list[bytes], list[bytes]], UplinkAnswer]
@@ -46,31 +52,10 @@ _OPEN: dict[str, Any] = {DECLARES: OPEN}
 Enter = Callable[[str, tuple[Permission, ...]], Any]
 
 
-class Problem(Exception):
-    """An answer that says what is wrong. title: a short sentence, always the same for a status; detail: this case."""
-
-    def __init__(self, status: int, title: str, detail: str = "", headers: dict[str, str] | None = None):
-        super().__init__(detail or title)
-        self.status = status
-        self.title = title
-        self.detail = detail
-        self.headers = headers or {}
-
-    def response(self) -> JSONResponse:
-        """Return the problem as RFC 9457 has it."""
-        body = {
-            "type": "about:blank",
-            "title": self.title,
-            "status": self.status,
-            "detail": self.detail or self.title,
-        }
-        return JSONResponse(body, self.status, self.headers, PROBLEM)
-
-
 def build_api(
     *,
     take: Take,
-    gateway_of: Callable[[str], str | None],
+    identities: Identities,
     release_for: Callable[[str, int], bytes | None],
     part_for: Callable[[str, bytes], bytes | None],
     devices: Callable[[str], list[dict[str, Any]]],
@@ -95,24 +80,27 @@ def build_api(
     async def in_worker(call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(worker, call, *arguments)
 
+    async def caller(request: Request) -> Caller:
+        trusts = request.headers.get(AUTHORITIES_HEADER, "")[:_MARK_CHARACTERS_MAX] or None
+        try:
+            return await in_worker(identities.caller, certificate_of(request.scope), bearer(request), trusts)
+        except Refused as error:
+            raise refusal(error) from None
+
     async def gateway(request: Request) -> str:
-        token = bearer(request)
-        known = None if token is None else await in_worker(gateway_of, token)
-        if known is None:
-            detail = "send Authorization: Bearer with the token from provisioning"
-            raise Problem(401, "No gateway with this token", detail, {"WWW-Authenticate": "Bearer"})
-        return known
+        return (await caller(request)).gateway
 
     @api.post("/v1/uplink", openapi_extra=_uplink_words(), response_class=Response)
     async def uplink(request: Request) -> Response:
         """Take segments and heartbeats; answer after they are committed."""
-        name = await gateway(request)
+        known = await caller(request)
         if request.headers.get("content-type", "").split(";")[0].strip().lower() != CBOR:
             raise Problem(415, "Not CBOR", f"the body of an uplink is {CBOR}")
         segments, heartbeats = _parse(await _read(request))
-        answer = await in_worker(take, name, segments, heartbeats)
+        answer = await in_worker(take, known.gateway, segments, heartbeats)
         after = BackgroundTask(reach, "after_receipt")
-        return Response(encode_uplink_answer(answer), 200, media_type=CBOR, background=after)
+        told = {AUTHORITIES_HEADER: known.mark} if known.mark else None
+        return Response(encode_uplink_answer(answer), 200, told, CBOR, after)
 
     @api.get("/v1/devices", openapi_extra=_OF_GATEWAYS)
     async def list_devices(request: Request) -> JSONResponse:
@@ -122,6 +110,7 @@ def build_api(
 
     _serve_health(api, in_worker, is_ready)
     _serve_releases(api, gateway, in_worker, release_for, part_for)
+    serve_enrolment(api, caller, in_worker, identities)
     _answer_errors(api)
     return api
 
@@ -273,6 +262,7 @@ def _uplink_words() -> dict[str, Any]:
     refused = {
         "400": "not an uplink request",
         "401": "unknown gateway",
+        "403": "its certificate is not taken",
         "413": "too large",
         "415": "not CBOR",
         "503": "try again",

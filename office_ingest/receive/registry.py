@@ -1,6 +1,7 @@
 """Sites, gateways, devices and what their rules are written in. Provisioning writes it; ingest only reads."""
 
 import hashlib
+import secrets
 
 from office_ingest.storage.downward import Downward, Traits
 from office_ingest.storage.sqlite import SqliteStore
@@ -31,6 +32,34 @@ class Registry:
         with self._store.transaction():
             self._store.put_gateway(gateway, name, site, token_hash(token), now_ms)
 
+    def add_certified_gateway(self, gateway: str, *, site: str, now_ms: int) -> None:
+        """Register a gateway that shows a certificate. The token of one that is there already stays good until end_token()."""
+        if self.has_gateway(gateway):
+            return
+        with self._store.transaction():
+            self._store.put_gateway(gateway, gateway, site, _no_token(), now_ms)
+
+    def end_token(self, gateway: str) -> None:
+        """Let a gateway's token be nobody's. Nothing happens if there is no such gateway."""
+        row = self._store.gateway_row(gateway)
+        if row is not None:
+            with self._store.transaction():
+                name, site, added_ms = row
+                self._store.put_gateway(gateway, name, site, _no_token(), added_ms)
+
+    def site_of_gateway(self, gateway: str) -> str | None:
+        """Return the site of a registered gateway, or None."""
+        row = self._store.gateway_row(gateway)
+        return None if row is None else row[1]
+
+    def devices_of_site(self, site: str) -> list[bytes]:
+        """Return the devices that are registered at a site, in order."""
+        return self._store.devices_of_site(site)
+
+    def sites(self) -> set[str]:
+        """Return the sites of which a device or a gateway is registered."""
+        return self._store.sites()
+
     def add_bundle(self, body: bytes) -> bytes:
         """Keep a bundle's bytes, so that decisions under it can be replayed; return its digest."""
         with self._store.transaction():
@@ -52,6 +81,11 @@ class Registry:
     def gateway_of(self, token: str) -> str | None:
         """Return the identity of the gateway with this token, or None."""
         return self._store.gateway_of(token_hash(token))
+
+
+def _no_token() -> bytes:
+    # A digest of nothing: no token has it.
+    return secrets.token_bytes(32)
 
 
 def token_hash(token: str) -> bytes:

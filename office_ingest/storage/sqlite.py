@@ -182,6 +182,20 @@ class SqliteStore:
         """Register a gateway, or change it."""
         self.put("gateways", gateway, name, site, token_hash, added_ms)
 
+    def gateway_row(self, gateway: str) -> tuple[str, str, int] | None:
+        """Return (name, site, when added in milliseconds) of a registered gateway, or None."""
+        return self._one("SELECT name, site, added_ms FROM gateways WHERE id = ?", gateway)
+
+    def devices_of_site(self, site: str) -> list[bytes]:
+        """Return the devices of a site in order."""
+        rows = self.connection.execute("SELECT id FROM devices WHERE site = ? ORDER BY id", (site,))
+        return [row[0] for row in rows]
+
+    def sites(self) -> set[str]:
+        """Return the sites that devices and gateways are of."""
+        rows = self.connection.execute("SELECT site FROM devices UNION SELECT site FROM gateways")
+        return {row[0] for row in rows}
+
     def has_name(self, table: str, name: str) -> bool:
         """Say whether "devices" or "gateways" holds a row of this name."""
         assert table in ("devices", "gateways")

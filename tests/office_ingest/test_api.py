@@ -15,6 +15,7 @@ from protocol.manifest import DEVICES, parse_release
 from protocol.uplink import encode_request, parse_uplink_answer
 from tests.office_ingest.test_takings import digest_of, make_fleet, newer, publish
 from tests.support.device_model import DeviceModel
+from tests.support.identity_desk import IdentityDesk
 from tests.support.office_desk import TOKEN
 
 CBOR = {"Content-Type": "application/cbor", "Authorization": f"Bearer {TOKEN}"}
@@ -24,12 +25,13 @@ CBOR = {"Content-Type": "application/cbor", "Authorization": f"Bearer {TOKEN}"}
 def call(desk):
     """Send one request to the office's API: call(method, path, content, headers)."""
     worker = ThreadPoolExecutor(1)
+    identity = IdentityDesk(desk)
     rollouts = Rollouts(desk.store)
 
     def make(take):
         return build_api(
             take=take,
-            gateway_of=desk.registry.gateway_of,
+            identities=identity.identities(),
             release_for=rollouts.release_for,
             part_for=rollouts.part_for,
             devices=lambda gateway: devices_overview(desk.store.connection, gateway=gateway),
@@ -50,6 +52,7 @@ def call(desk):
 
     yield call
     worker.shutdown()
+    identity.close()
 
 
 def _check_problem(response, status):

@@ -67,7 +67,15 @@ def test_init_makes_an_office_that_is_complete_and_only_once(capsys, tmp_path):
     assert USAGE == code
     assert "office-exists" in said
     names = {path.name for path in (tmp_path / "new").rglob("*") if path.is_file()}
-    assert {"office.toml", "office.db", "keystore.db", "ca.pem", "office.pem", "office.key"} == names
+    assert {
+        "office.toml",
+        "office.db",
+        "keystore.db",
+        "authority.db",
+        "ca.pem",
+        "office.pem",
+        "office.key",
+    } == names
 
 
 def test_devices_are_shown_at_a_glance(capsys, office):

@@ -69,7 +69,12 @@ class SimGateway(Host):
             ),
             store=StoreSection(bytes_max=self.bytes_max),
         )
-        files = Files(*(folder / name for name in ("gateway.db", "links.toml", "office-ca.pem", "token")))
+        files = Files(
+            *(
+                folder / name
+                for name in ("gateway.db", "links.toml", "office-ca.pem", "token", "identity.pem")
+            )
+        )
         links = [
             Link(device.identity.device, device.identity.kid, device.identity.secrets[self.site_name])
             for device in self.world.devices

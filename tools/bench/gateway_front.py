@@ -88,7 +88,9 @@ async def running_gateway(folder: Path, devices: list[bytes]) -> AsyncIterator[i
     settings = Settings(
         gateway=GatewaySection(site="bench", name="bench"), uplink=uplink, listen=ListenSection(port=0)
     )
-    files = Files(folder / DATABASE, folder / "links.toml", authority, folder / "token")
+    files = Files(
+        folder / DATABASE, folder / "links.toml", authority, folder / "token", folder / "identity.pem"
+    )
     links = [Link(device, kid_of(number), secret_of(number)) for number, device in enumerate(devices)]
     gateway = Gateway(
         Configuration(settings, files, links, "no token"),

@@ -1,0 +1,89 @@
+"""Says ahead of time which certificate ends and was not renewed, and which link secrets a revoked gateway knew.
+
+Everything here follows from the authority and the files, so that a finding ends by itself once its reason does.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from office_ingest.certificates import milliseconds
+from office_ingest.govern.authority import Authority
+from office_ingest.storage.authority import GONE, AuthorityStore
+from office_ingest.storage.sqlite import SqliteStore
+
+CERTIFICATE, LINK_SECRET = "certificate", "link-secret"
+INTERVAL_S = 60.0
+# Gateways renew when a third is left: at a sixth something is wrong.
+LEFT = 1 / 6
+LEFT_MS_MAX = 90 * 86_400_000
+
+Place = tuple[bytes, str, str]
+
+
+def record_certificates(
+    store: SqliteStore, authorities: AuthorityStore, authority: Authority, now_ms: int
+) -> None:
+    """Bring the findings about certificates and link secrets up to date. Raises StoreUnavailable: the next call records it."""
+    found = dict(_found(authorities, authority, now_ms))
+    known = {
+        (device, kind, place)
+        for kind in (CERTIFICATE, LINK_SECRET)
+        for device in store.devices_with_open_finding(kind)
+        for place in store.open_places(device, kind)
+    }
+    if known == set(found):
+        return
+    with store.transaction():
+        for key in sorted(set(found) - known):
+            store.add_finding(*key, found[key], now_ms)
+        for key in sorted(known - set(found)):
+            store.clear_finding(*key, now_ms)
+
+
+def ends_soon(starts_ms: int, ends_ms: int, now_ms: int) -> bool:
+    """Return whether so little is left that somebody should look."""
+    return ends_ms - now_ms < min(LEFT * (ends_ms - starts_ms), LEFT_MS_MAX)
+
+
+def _found(authorities: AuthorityStore, authority: Authority, now_ms: int) -> Iterator[tuple[Place, str]]:
+    for what, starts_ms, ends_ms, act in _certificates(authorities, authority):
+        if ends_soon(starts_ms, ends_ms, now_ms):
+            words = "has ended" if ends_ms <= now_ms else "ends"
+            day = datetime.fromtimestamp(ends_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+            yield (b"", CERTIFICATE, what), f"its certificate {words} on {day} UTC: {act}"
+    for device, gateway, _ in authorities.link_secrets():
+        text = f"gateway {gateway}, which was revoked, knew its link secret: give it another one"
+        yield (device, LINK_SECRET, gateway), text
+
+
+def _certificates(authorities: AuthorityStore, authority: Authority) -> Iterator[tuple[str, int, int, str]]:
+    for row in authority.rows():
+        if row.state != GONE:
+            yield f"authority {row.number}", *_life(row.certificate), "outstation office ca rotate"
+    server = _server(authority.paths.certificate)
+    if server is not None:
+        yield "server", *_life_of(server), "renew it, or outstation office ca rotate"
+    for gateway in authorities.gateways():
+        held = authorities.certificates(gateway.name)
+        if gateway.revoked_ms is None and held:
+            newest = max(held, key=lambda row: row.until_ms)
+            act = "see outstation gateway status there, or enrol it again"
+            yield f"gateway {gateway.name}", newest.not_before_ms, newest.until_ms, act
+
+
+def _server(path: Path) -> x509.Certificate | None:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _life(raw: bytes) -> tuple[int, int]:
+    return _life_of(x509.load_der_x509_certificate(raw))
+
+
+def _life_of(certificate: x509.Certificate) -> tuple[int, int]:
+    return milliseconds(certificate.not_valid_before_utc), milliseconds(certificate.not_valid_after_utc)
