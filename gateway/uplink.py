@@ -51,6 +51,9 @@ _ALERTS = {
     "ALERT_BAD_CERTIFICATE": "the office takes this gateway's certificate for damaged: enrol it again",
     "ALERT_UNSUPPORTED_CERTIFICATE": "this gateway's certificate is for another purpose: enrol it again",
 }
+_CLOSED = (
+    "If that goes on, the office does not trust the authority of this gateway's certificate: enrol it again."
+)
 # Doubling ends here; the longest wait is set by retry_max_s.
 DOUBLINGS_MAX = 16
 
@@ -254,7 +257,9 @@ class Office:
         except TimeoutError:
             raise OfficeUnreachable(f"no answer within {self._timeout_s} s") from None
         except (httpx.HTTPError, ssl.SSLError) as error:
-            raise _no_answer(str(error) or type(error).__name__) from None
+            raise _no_answer(
+                str(error) or type(error).__name__, is_certified=self._identity is not None
+            ) from None
         if response.status_code not in _GOOD:
             raise _refusal(response, raw)
         if mark := response.headers.get(AUTHORITIES_HEADER, ""):
@@ -299,12 +304,14 @@ async def _read(response: httpx.Response, bytes_max: int) -> bytes:
     return bytes(raw)
 
 
-def _no_answer(text: str) -> OfficeError:
+def _no_answer(text: str, *, is_certified: bool) -> OfficeError:
     """Return what a connection that broke means. An alert is the office's word about our certificate, before any HTTP."""
     for alert, words in _ALERTS.items():
         if alert in text.upper().replace(" ", "_"):
             return OfficeRefused(words)
-    return OfficeUnreachable(text)
+    # So it looks where the office's TLS ends the handshake and the alert is lost on the way; or where the office just ended.
+    hint = f" {_CLOSED}" if is_certified and "without sending a response" in text else ""
+    return OfficeUnreachable(text + hint)
 
 
 def _refusal(response: httpx.Response, raw: bytes = b"") -> OfficeError:

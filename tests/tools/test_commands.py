@@ -26,6 +26,13 @@ SETTINGS = {
     "office findings": "office",
     "office explain": "office",
     "office repair": "office",
+    "office gateway invite": "office",
+    "office gateway list": "office",
+    "office gateway revoke": "office",
+    "office ca status": "office",
+    "office ca rotate": "office",
+    "site create": "office",
+    "site list": "office",
     "office gaps list": "office",
     "office gaps accept": "office",
     "office device revoke": "office",
@@ -54,11 +61,16 @@ SETTINGS = {
     "command report": "office",
     "command list": "office",
 }
+# Its --office is an address.
+WITHOUT_SETTINGS = {"gateway enrol"}
 # What stands before --config where a command needs more.
 WORDS = {
     "office explain": ["pump"],
     "office token create": ["--label", "a", "--role", "viewer"],
     "office token revoke": ["12345678"],
+    "office gateway invite": ["gate", "--site", "north"],
+    "office gateway revoke": ["gate"],
+    "site create": ["north"],
     "office gaps accept": ["pump", "--author", "a", "--yes"],
     "office device revoke": ["pump", "--author", "a", "--reason", "r", "--yes"],
     "device provision": ["rpi_pico_w", "--dry-run"],
@@ -173,7 +185,7 @@ def test_every_command_with_settings_is_in_the_table():
         if any({"--config", "--office"} & set(option.opts) for option in COMMANDS[name].params)
     }
 
-    assert with_settings == set(SETTINGS)
+    assert with_settings - WITHOUT_SETTINGS == set(SETTINGS)
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
