@@ -70,7 +70,6 @@ class Gateway:
         self._clock = clock
         self._office = office or _office_of(configuration)
         self.health = Health()
-        self._renewal = self._renewal_of(files, rng)
         self.store = open_store(
             files.database,
             bytes_max=settings.store.bytes_max,
@@ -158,7 +157,7 @@ class Gateway:
         uplink = self._configuration.settings.uplink
         return Backoff(least_s=uplink.retry_min_s, most_s=uplink.retry_max_s, rng=rng)
 
-    def _renewal_of(self, files: Files, rng: random.Random) -> Renewal | None:
+    def _renewal_of(self, files: Files) -> Renewal | None:
         if not files.identity.exists() or not isinstance(self._office, Office):
             return None
         renewal = Renewal(
@@ -167,9 +166,9 @@ class Gateway:
             ask=self._office.ask,
             probe=self._office.probe,
             reload=self._office.reload,
-            backoff=self._backoff(rng),
+            backoff=self._backoff(self._rng),
             clock=self._clock,
-            rng=rng,
+            rng=self._rng,
             health=self.health,
         )
         self._office.announced = renewal.announced
@@ -192,9 +191,16 @@ class Gateway:
 
     def begin(self) -> None:
         """Start all that goes on by itself."""
-        work = [self.uplink.run(), self.fetcher.run(), self._keep_health(), self._scrub.run(), self.serial.wait()]
-        if self._renewal is not None:
-            work.append(self._renewal.run())
+        work = [
+            self.uplink.run(),
+            self.fetcher.run(),
+            self._keep_health(),
+            self._scrub.run(),
+            self.serial.wait(),
+        ]
+        renewal = self._renewal_of(self._configuration.files)
+        if renewal is not None:
+            work.append(renewal.run())
         self._tasks = [asyncio.create_task(one) for one in work]
         if self.ble is not None:
             self._tasks.append(asyncio.create_task(self.ble.wait()))

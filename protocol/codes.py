@@ -6,6 +6,8 @@ docs/errors/README.md is written from this table (`python -m tools.docs`), and a
 
 from typing import NamedTuple
 
+from protocol.codes_identity import IDENTITY_CODES
+
 
 class Explanation(NamedTuple):
     """title: the mistake in a few words. why: how it comes about. act: what to do."""
@@ -16,6 +18,7 @@ class Explanation(NamedTuple):
 
 
 CODES = {
+    **{code: Explanation(*row) for code, row in IDENTITY_CODES.items()},
     "agent-archive": Explanation(
         "The archive of an agent is damaged, or something else",
         "A release takes an agent from a file that holds an index and the compiled files that it names; this one does not, or a file is not the one of the index.",
@@ -166,31 +169,6 @@ CODES = {
         "A flash image is whole sectors of 4,096 bytes: two of the cell, two of keys, then at least four of the journal.",
         "Name the flash.bin of a device.",
     ),
-    "gateway-code": Explanation(
-        "The code of an invitation was not written as it was made",
-        "A code has 55 characters and a check of its own; a character is wrong or missing. Nothing was sent.",
-        "Copy it whole, as outstation office gateway invite printed it.",
-    ),
-    "gateway-identity": Explanation(
-        "A gateway's key and certificate do not fit",
-        "The file does not hold a private key and the certificate of that key, or the certificate names another gateway, or another authority made it.",
-        "Enrol the gateway again: outstation office gateway invite, then outstation gateway enrol.",
-    ),
-    "gateway-not-enrolled": Explanation(
-        "The office did not make this machine a gateway",
-        "The code is over, was used by another machine, is not this office's, or its gateway was revoked; the message says which.",
-        "Ask for a new code: outstation office gateway invite. If somebody else used it, revoke the gateway first.",
-    ),
-    "gateway-other-office": Explanation(
-        "Somebody else than the code's office answers",
-        "The code names the office's certificate authority, and what answers at the address does not show it: a wrong address, another office, or a proxy that ends TLS. The code was not sent.",
-        "Check the address. If it is right, tell who runs the office.",
-    ),
-    "gateway-unreachable": Explanation(
-        "The office cannot be reached to enrol",
-        "No connection, or a certificate that is not for this address.",
-        "Check the address, and that the office runs and has this name or address in its certificate; then try again with the same code.",
-    ),
     "image-board": Explanation(
         "An image was asked for a board that we do not have",
         "Each board has a folder under firmware/boards.",
@@ -243,46 +221,16 @@ CODES = {
         "The folder holds files of an office. Making another over it would destroy keys without which nothing held can be verified.",
         "Name another folder, or move the old one away.",
     ),
-    "office-gateway-revoked": Explanation(
-        "A gateway was revoked, for good",
-        "Who was revoked never comes back under the same name: what was brought under it before stays its own.",
-        "Give the new machine a new name.",
-    ),
-    "office-gateway-way": Explanation(
-        "A gateway's certificate comes from somewhere else",
-        "A gateway has its certificates either from this office or from the company's authority.",
-        "Give the new one another name.",
-    ),
-    "office-gateways-behind": Explanation(
-        "A step would lock gateways out",
-        "They do not trust the new authority yet, or have a certificate of the old one; each changes over with its next exchanges.",
-        "Wait until outstation office ca status names none. With --anyway they must be enrolled again by hand.",
-    ),
     "office-listen": Explanation(
         "The office cannot listen on its address",
         "Another process has the port, this user may not use it, or the address is not one of this machine.",
         "Change [listen] in office.toml, or end the other process.",
-    ),
-    "office-no-authority": Explanation(
-        "The office has no authority that can issue",
-        "No certificate authority with a key is kept, or none is known that vouches for the server's certificate.",
-        "outstation office ca rotate makes one; beside a certificate of the company's put its authority as ca.pem.",
-    ),
-    "office-no-gateway": Explanation(
-        "There is no gateway of this name",
-        "Neither a token nor a certificate was ever given to it.",
-        "outstation office gateway list shows them.",
     ),
     "office-no-pruned-gap": Explanation(
         "There is no gap that a person may accept",
         "Only what the device says that it has no longer can be accepted: its newest heartbeat keeps numbers from a higher one on. "
         "Of all else the device, or a gateway on its way, may still have the segments, and a receipt would let the gateway forget them.",
         "See outstation office gaps list. Wait until the gaps are filled, or until they are shown as open, pruned.",
-    ),
-    "office-no-site": Explanation(
-        "The office knows no such site",
-        "A site is known once somebody made it, or once a device or a gateway is of it.",
-        "outstation site create makes it; check how the name is written.",
     ),
     "office-no-such-decision": Explanation(
         "No decision was taken at this order",

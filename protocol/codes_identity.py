@@ -1,0 +1,59 @@
+"""Hosts only: the diagnostic codes of gateways' identity; codes.py takes them into its table. (title, why, act) as Explanation has them."""
+
+IDENTITY_CODES = {
+    "gateway-code": (
+        "The code of an invitation was not written as it was made",
+        "A code has 55 characters and a check of its own; a character is wrong or missing. Nothing was sent.",
+        "Copy it whole, as outstation office gateway invite printed it.",
+    ),
+    "gateway-identity": (
+        "A gateway's key and certificate do not fit",
+        "The file does not hold a private key and the certificate of that key, or the certificate names another gateway, or another authority made it.",
+        "Enrol the gateway again: outstation office gateway invite, then outstation gateway enrol.",
+    ),
+    "gateway-not-enrolled": (
+        "The office did not make this machine a gateway",
+        "The code is over, was used by another machine, is not this office's, or its gateway was revoked; the message says which.",
+        "Ask for a new code: outstation office gateway invite. If somebody else used it, revoke the gateway first.",
+    ),
+    "gateway-other-office": (
+        "Somebody else than the code's office answers",
+        "The code names the office's certificate authority, and what answers at the address does not show it: a wrong address, another office, or a proxy that ends TLS. The code was not sent.",
+        "Check the address. If it is right, tell who runs the office.",
+    ),
+    "gateway-unreachable": (
+        "The office cannot be reached to enrol",
+        "No connection, or a certificate that is not for this address.",
+        "Check the address, and that the office runs and has this name or address in its certificate; then try again with the same code.",
+    ),
+    "office-gateway-revoked": (
+        "A gateway was revoked, for good",
+        "Who was revoked never comes back under the same name: what was brought under it before stays its own.",
+        "Give the new machine a new name.",
+    ),
+    "office-gateway-way": (
+        "A gateway's certificate comes from somewhere else",
+        "A gateway has its certificates either from this office or from the company's authority.",
+        "Give the new one another name.",
+    ),
+    "office-gateways-behind": (
+        "A step would lock gateways out",
+        "They do not trust the new authority yet, or have a certificate of the old one; each changes over with its next exchanges.",
+        "Wait until outstation office ca status names none. With --anyway they must be enrolled again by hand.",
+    ),
+    "office-no-authority": (
+        "The office has no authority that can issue",
+        "No certificate authority with a key is kept, or none is known that vouches for the server's certificate.",
+        "outstation office ca rotate makes one; beside a certificate of the company's put its authority as ca.pem.",
+    ),
+    "office-no-gateway": (
+        "There is no gateway of this name",
+        "Neither a token nor a certificate was ever given to it.",
+        "outstation office gateway list shows them.",
+    ),
+    "office-no-site": (
+        "The office knows no such site",
+        "A site is known once somebody made it, or once a device or a gateway is of it.",
+        "outstation site create makes it; check how the name is written.",
+    ),
+}
