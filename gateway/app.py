@@ -69,7 +69,7 @@ class Gateway:
         self._configuration = configuration
         self._clock = clock
         self._office = office or _office_of(configuration)
-        self.health = Health()
+        self.health, self._rng = Health(), rng
         self.store = open_store(
             files.database,
             bytes_max=settings.store.bytes_max,
