@@ -12,8 +12,8 @@ import click
 
 from office_ingest.govern.device_cli import device
 from office_ingest.govern.gaps_cli import gaps
-from office_ingest.govern.token_cli import acts, token
 from office_ingest.govern.gateway_cli import ca, gateway
+from office_ingest.govern.token_cli import acts, token
 from office_ingest.options import CONFIG, JSON, SETTINGS_AND_JSON
 from office_ingest.permissions import (
     FOUND_OFFICE,

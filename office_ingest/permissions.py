@@ -49,6 +49,8 @@ FOUND_OFFICE = Permission("found", "office")
 REPAIR_OFFICE = Permission("repair", "office")
 PROVISION_GATEWAYS = Permission("provision", "gateways")
 PROVISION_DEVICES = Permission("provision", "devices")
+REVOKE_GATEWAYS = Permission("revoke", "gateways")
+ROTATE_AUTHORITY = Permission("rotate", "authority")
 REVOKE_DEVICES = Permission("revoke", "devices")
 GRANT_VIEWS = Permission("grant", "views")
 ERASE_PERIODS = Permission("erase", "periods")
@@ -59,7 +61,8 @@ _VIEWER = frozenset((READ_DEVICES, READ_FINDINGS, READ_DECISIONS, READ_RELEASES,
 PERMISSIONS = tuple(value for value in list(globals().values()) if isinstance(value, Permission))
 ROLES: dict[str, frozenset[Permission]] = {
     "viewer": _VIEWER,
-    "operator": _VIEWER | {RUN_OFFICE, ACCEPT_GAPS, GIVE_COMMANDS, ROLL_OUT_RELEASES, REVOKE_DEVICES},
+    "operator": _VIEWER
+    | {RUN_OFFICE, ACCEPT_GAPS, GIVE_COMMANDS, ROLL_OUT_RELEASES, REVOKE_GATEWAYS, REVOKE_DEVICES},
     "author": _VIEWER | {BUILD_RELEASES},
     "approver": _VIEWER | {SIGN_RELEASES, APPROVE_RELEASES, MAKE_KEYS},
     "auditor": _VIEWER | {READ_ACTS, READ_TOKENS, VERIFY_RECORDS},

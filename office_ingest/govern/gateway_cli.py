@@ -11,6 +11,13 @@ import click
 
 from office_ingest.clock import SystemClock
 from office_ingest.options import CONFIG, JSON, SETTINGS_AND_JSON, said_by
+from office_ingest.permissions import (
+    PROVISION_GATEWAYS,
+    READ_DEVICES,
+    REVOKE_GATEWAYS,
+    ROTATE_AUTHORITY,
+    needs,
+)
 from protocol.diagnostic import FINDING, OK
 from protocol.report import emit
 
@@ -63,6 +70,7 @@ def gateway() -> None:
 
 
 @gateway.command()
+@needs(PROVISION_GATEWAYS)
 @_NAME
 @click.option("--site", required=True, help="Name of the site.")
 @click.option(
@@ -107,6 +115,7 @@ def invite(
 
 
 @gateway.command("list")
+@needs(READ_DEVICES)
 @SETTINGS_AND_JSON
 def list_gateways(config: Path, as_json: bool) -> int:
     """Show who may be a gateway.
@@ -124,6 +133,7 @@ def list_gateways(config: Path, as_json: bool) -> int:
 
 
 @gateway.command()
+@needs(REVOKE_GATEWAYS)
 @_NAME
 @click.option("--reason", default="", help="Why.")
 @said_by("Who revokes it")
@@ -205,6 +215,7 @@ def ca() -> None:
 
 
 @ca.command()
+@needs(READ_DEVICES)
 @SETTINGS_AND_JSON
 def status(config: Path, as_json: bool) -> None:
     """Show the authorities, the server's certificate, and which gateways are not ready for the next step."""
@@ -231,6 +242,7 @@ def status(config: Path, as_json: bool) -> None:
 
 
 @ca.command()
+@needs(ROTATE_AUTHORITY)
 @click.option(
     "--anyway", is_flag=True, help="Also where gateways are not ready: they are then enrolled again by hand."
 )

@@ -8,6 +8,7 @@ import click
 
 from office_ingest.clock import SystemClock
 from office_ingest.options import SETTINGS_AND_JSON, said_by
+from office_ingest.permissions import PROVISION_GATEWAYS, READ_DEVICES, needs
 from protocol.diagnostic import Diagnostic, DiagnosticError
 from protocol.report import emit
 
@@ -20,6 +21,7 @@ def site() -> None:
 
 
 @site.command()
+@needs(PROVISION_GATEWAYS)
 @click.argument("name")
 @said_by("Who makes it")
 @SETTINGS_AND_JSON
@@ -47,6 +49,7 @@ def create(name: str, author: str | None, config: Path, as_json: bool) -> None:
 
 
 @site.command("list")
+@needs(READ_DEVICES)
 @SETTINGS_AND_JSON
 def list_sites(config: Path, as_json: bool) -> None:
     """Show the sites that the office knows."""

@@ -98,9 +98,8 @@ def build_api(
             raise Problem(415, "Not CBOR", f"the body of an uplink is {CBOR}")
         segments, heartbeats = _parse(await _read(request))
         answer = await in_worker(take, known.gateway, segments, heartbeats)
-        after = BackgroundTask(reach, "after_receipt")
         told = {AUTHORITIES_HEADER: known.mark} if known.mark else None
-        return Response(encode_uplink_answer(answer), 200, told, CBOR, after)
+        return Response(encode_uplink_answer(answer), 200, told, CBOR, BackgroundTask(reach, "after_receipt"))
 
     @api.get("/v1/devices", openapi_extra=_OF_GATEWAYS)
     async def list_devices(request: Request) -> JSONResponse:

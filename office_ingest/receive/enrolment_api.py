@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from office_ingest.govern.enrolment import Issued, Refused
+from office_ingest.permissions import DECLARES, GATEWAY, OPEN
 from office_ingest.receive.attempts import Attempts
 from office_ingest.receive.identity import Caller
 from office_ingest.receive.problem import Problem, refusal
@@ -51,12 +52,12 @@ def serve_enrolment(
     """Add the calls to an office's interface."""
     attempts = identities.attempts
 
-    @api.get(AUTHORITIES_PATH)
+    @api.get(AUTHORITIES_PATH, openapi_extra={DECLARES: OPEN})
     async def list_authorities() -> JSONResponse:
         """Return the certificate authorities of this office in PEM: what nobody needs to hide."""
         return JSONResponse({"authorities": await in_worker(identities.authorities)})
 
-    @api.post(ENROLMENTS_PATH, status_code=201)
+    @api.post(ENROLMENTS_PATH, status_code=201, openapi_extra={DECLARES: OPEN})
     async def enrol_gateway(request: Request) -> JSONResponse:
         """Give the machine that has a code, and a key of its own, the certificate of the gateway that it was made for."""
         address = request.client.host if request.client else ""
@@ -75,7 +76,7 @@ def serve_enrolment(
             raise
         return JSONResponse(issued._asdict(), 201)
 
-    @api.post(RENEWALS_PATH, status_code=201)
+    @api.post(RENEWALS_PATH, status_code=201, openapi_extra={DECLARES: GATEWAY})
     async def renew_certificate(request: Request) -> JSONResponse:
         """Give a gateway that shows its certificate the next one, for another key."""
         known = await caller(request)
@@ -90,7 +91,7 @@ def serve_enrolment(
             raise refusal(error) from None
         return JSONResponse(issued._asdict(), 201)
 
-    @api.get(IDENTITY_PATH)
+    @api.get(IDENTITY_PATH, openapi_extra={DECLARES: GATEWAY})
     async def identity(request: Request) -> JSONResponse:
         """Say as which gateway the caller is known."""
         known = await caller(request)

@@ -17,6 +17,7 @@ from office_ingest.receive.api import build_api, limited_to_sites
 from office_ingest.show.asked import add_asked
 from tests.office_ingest.test_permissions import MAY
 from tests.support.device_model import DeviceModel
+from tests.support.identity_desk import IdentityDesk
 from tests.support.office_desk import TOKEN
 
 # FastAPI's own document, which says what may be asked and nothing else.
@@ -30,10 +31,11 @@ class Asked:
         self.desk = desk
         self.worker = ThreadPoolExecutor(1)
         self.people = People(desk.store, desk.wall_ms)
+        self.identity = IdentityDesk(desk)
         rollouts = Rollouts(desk.store)
         self.api = build_api(
             take=desk.ingest.take,
-            gateway_of=desk.registry.gateway_of,
+            identities=self.identity.identities(),
             release_for=rollouts.release_for,
             part_for=rollouts.part_for,
             devices=lambda gateway: devices_overview(desk.store.connection, gateway=gateway),

@@ -39,6 +39,8 @@ MAY = {
     "repair office": "admin",
     "provision gateways": "admin",
     "provision devices": "admin",
+    "revoke gateways": "operator admin",
+    "rotate authority": "admin",
     "revoke devices": "operator admin",
     "grant views": "admin",
     "erase periods": "admin",
