@@ -14,6 +14,7 @@ from protocol.limits import cbor_depth_max
 _FALSE = 0xF4
 _TRUE = 0xF5
 _NULL = 0xF6
+_ABOVE_ALL = 1 << 64
 
 
 class Simple:
@@ -68,12 +69,35 @@ def _head(out: bytearray, major: int, n: int) -> None:
 
 
 def _encode(out: bytearray, value) -> None:
-    if value is None:
+    # What there is most of comes first, and a head of one byte is written here: half of all items end in these lines.
+    kind = type(value)
+    if kind is int:
+        if 0 <= value < 24:
+            out.append(value)
+        elif value >= 0:
+            _head(out, 0x00, value)
+        else:
+            _head(out, 0x20, -1 - value)
+    elif kind is bytes:
+        _head(out, 0x40, len(value))
+        out.extend(value)
+    elif kind is list or kind is tuple:
+        _head(out, 0x80, len(value))
+        for item in value:
+            _encode(out, item)
+    elif value is None:
         out.append(_NULL)
-    elif value is True or value is False:
+    elif kind is dict:
+        _encode_map(out, value)
+    else:
+        _encode_rarer(out, value)
+
+
+def _encode_rarer(out: bytearray, value) -> None:
+    if value is True or value is False:
         out.append(_TRUE if value else _FALSE)
     elif isinstance(value, int):
-        _head(out, 0x00, value) if value >= 0 else _head(out, 0x20, -1 - value)
+        _encode(out, int(value))
     elif isinstance(value, (bytes, bytearray, memoryview)):
         _head(out, 0x40, len(value))
         out.extend(value)
@@ -82,9 +106,7 @@ def _encode(out: bytearray, value) -> None:
         _head(out, 0x60, len(text))
         out.extend(text)
     elif isinstance(value, (list, tuple)):
-        _head(out, 0x80, len(value))
-        for item in value:
-            _encode(out, item)
+        _encode(out, list(value))
     elif isinstance(value, dict):
         _encode_map(out, value)
     elif isinstance(value, Simple):
@@ -95,11 +117,19 @@ def _encode(out: bytearray, value) -> None:
 
 def _encode_map(out: bytearray, value: dict) -> None:
     _head(out, 0xA0, len(value))
-    keyed = [(dumps(key), value[key]) for key in value]
-    keyed.sort(key=lambda pair: pair[0])
-    for key, item in keyed:
-        out.extend(key)
-        _encode(out, item)
+    for key in _in_order(value):
+        _encode(out, key)
+        _encode(out, value[key])
+
+
+def _in_order(value: dict):
+    """Return the keys as their encodings rise; most maps are written down that way."""
+    before = -1
+    for key in value:
+        if type(key) is not int or key <= before:
+            return sorted(value, key=dumps)
+        before = key
+    return value
 
 
 def _encode_simple(out: bytearray, n: int) -> None:
@@ -150,29 +180,45 @@ def read_head(data: bytes, at: int):
 
 
 def _decode(data, at: int, depth: int):
-    major, n, end = read_head(data, at)
+    # The heads of one and two bytes are read here: nearly all are.
+    first = data[at] if at < len(data) else 31
+    major = first >> 5
+    n = first & 31
+    end = at + 1
+    if n == 24 and end < len(data) and data[end] > 31:
+        n = data[end]
+        end += 1
+    elif n >= 24:
+        major, n, end = read_head(data, at)
     if major == 0:
         return n, end
-    if major == 1:
-        return -1 - n, end
-    if major == 2 or major == 3:
-        return _string(data, major, n, end)
+    if major == 2:
+        stop = end + n
+        if stop > len(data):
+            raise _cut_off(n, end)
+        return bytes(data[end:stop]), stop
     if major == 4:
         return _array(data, n, end, depth)
     if major == 5:
         return _map(data, n, end, depth)
     if major == 7:
         return _simple(data, at, n, end)
+    if major == 1:
+        return -1 - n, end
+    if major == 3:
+        return _text(data, n, end)
     raise ProtocolError(MALFORMED, "tag at byte {}: tags are not allowed".format(at))
 
 
-def _string(data, major: int, n: int, at: int):
+def _cut_off(n: int, at: int):
+    return ProtocolError(MALFORMED, "string of {} bytes cut off at byte {}".format(n, at))
+
+
+def _text(data, n: int, at: int):
     end = at + n
     if end > len(data):
-        raise ProtocolError(MALFORMED, "string of {} bytes cut off at byte {}".format(n, at))
+        raise _cut_off(n, at)
     piece = bytes(data[at:end])
-    if major == 2:
-        return piece, end
     try:
         text = piece.decode()
     except UnicodeError:
@@ -196,40 +242,49 @@ def _is_strict(text) -> bool:
     return True
 
 
-def _room(data, n: int, at: int, depth: int) -> None:
+def _no_room(data, n: int, at: int, depth: int):
     if depth <= 0:
-        raise ProtocolError(TOO_LARGE, "nested deeper than allowed at byte {}".format(at))
-    if n > len(data) - at:
-        raise ProtocolError(
-            MALFORMED, "{} items announced at byte {}, {} bytes left".format(n, at, len(data) - at)
-        )
+        return ProtocolError(TOO_LARGE, "nested deeper than allowed at byte {}".format(at))
+    return ProtocolError(
+        MALFORMED, "{} items announced at byte {}, {} bytes left".format(n, at, len(data) - at)
+    )
 
 
 def _array(data, n: int, at: int, depth: int):
-    _room(data, n, at, depth)
+    size = len(data)
+    if depth <= 0 or n > size - at:
+        raise _no_room(data, n, at, depth)
     items = []
+    depth -= 1
     for _ in range(n):
-        item, at = _decode(data, at, depth - 1)
-        items.append(item)
+        if at < size and data[at] < 24:
+            items.append(data[at])
+            at += 1
+        else:
+            item, at = _decode(data, at, depth)
+            items.append(item)
     return items, at
 
 
 def _map(data, n: int, at: int, depth: int):
-    _room(data, n, at, depth)
+    if depth <= 0 or n > len(data) - at:
+        raise _no_room(data, n, at, depth)
     items = {}
-    before = b""
+    before = -1
+    depth -= 1
     for _ in range(n):
         start = at
         major, key, at = read_head(data, at)
         if major > 1:
             raise ProtocolError(MALFORMED, "map key at byte {} is not an integer".format(start))
-        encoded = bytes(data[start:at])
-        if encoded <= before:
+        # Heads are the shortest, so their bytes rise as their major type does, then their argument.
+        place = key + _ABOVE_ALL if major else key
+        if place <= before:
             raise ProtocolError(MALFORMED, "map key at byte {} is not above the one before".format(start))
-        before = encoded
+        before = place
         if major:
             key = -1 - key
-        items[key], at = _decode(data, at, depth - 1)
+        items[key], at = _decode(data, at, depth)
     return items, at
 
 

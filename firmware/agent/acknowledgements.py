@@ -105,12 +105,19 @@ class Acknowledgements:
         state = self.lanes[receipt.lane]
         if receipt.number >= state.next_number:
             return "restored"
-        raw = self.read(receipt.lane, receipt.number)
-        if raw is not None and hashlib.sha256(raw).digest() != receipt.digest:
+        if self._digest(receipt.lane, receipt.number) not in (None, receipt.digest):
             return "restored"
         state.receipt = max(state.receipt, receipt.number)
         self.cell.note_receipts(self.epoch, *[lane.receipt for lane in self.lanes])
         return "ok"
+
+    def _digest(self, lane: int, number: int):
+        """Return the digest of a segment of this epoch, or None when it is not on flash."""
+        state = self.lanes[lane]
+        if number == state.next_number - 1:
+            return state.previous
+        raw = self.read(lane, number)
+        return None if raw is None else hashlib.sha256(raw).digest()
 
     def base(self, lane: int) -> int:
         """Return the seal generation with which a lane began in this epoch."""

@@ -91,15 +91,16 @@ class Ring:
         self._first = first_sector
         self._point = point
         self._newest = 0
+        # (sector, its place, page) of the segment that was read last: the next one to be sent lies behind it.
+        self._read_last = (-1, (0, 0, 0), 0)
         self.sectors = [Sector() for _ in range(flash.sectors - first_sector)]
         self.torn_pages = 0
 
     def _offset(self, index: int, page: int) -> int:
         return (self._first + index) * SECTOR_BYTES + page * PAGE_BYTES
 
-    def records(self, index: int):
-        """Yield (page, bytes) of every record of a sector, in order; (page, None) for a page that is neither record nor blank."""
-        page = 0
+    def records(self, index: int, page: int = 0):
+        """Yield (page, bytes) of every record of a sector from a page on; (page, None) for a page that is neither record nor blank."""
         while page < PAGES_PER_SECTOR:
             offset = self._offset(index, page)
             raw = self._flash.read(offset, PAGE_BYTES)
@@ -199,13 +200,19 @@ class Ring:
 
     def _read_in(self, index: int, wanted: tuple):
         best = None
-        for _, raw in self.records(index):
+        for page, raw in self.records(index, self._page_before(index, wanted)):
             place = peek(raw) if raw is not None else None
             if place == wanted:
                 best = raw
+                self._read_last = (index, wanted, page)
             elif best is not None and place is not None and place[2] == wanted[2] + 1:
                 break
         return best
+
+    def _page_before(self, index: int, wanted: tuple) -> int:
+        """Return a page of a sector from which on a segment is found."""
+        at, place, page = self._read_last
+        return page if at == index and place[:2] == wanted[:2] and place[2] <= wanted[2] else 0
 
     def age(self, index: int) -> int:
         """Return how long ago, in turns of the ring, a sector was taken: the largest is the oldest."""
@@ -250,6 +257,7 @@ class Ring:
 
     def erase(self, index: int) -> None:
         """Erase a sector and hold nothing in it."""
+        self._read_last = (-1, (0, 0, 0), 0)
         self._point("before_erase")
         self._flash.erase(self._first + index)
         self._point("after_erase")

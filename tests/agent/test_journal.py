@@ -256,3 +256,45 @@ def test_wear_is_even(site):
 
     assert min(ring) >= 3
     assert max(ring) <= 3 * min(ring)
+
+
+def test_segment_is_read_wherever_the_one_before_was_read(site):
+    """Forwards, backwards and across, while the ring turns and sectors are erased: what was sealed is read, or nothing that is gone."""
+    for turn in range(12):
+        fill(site, 5, 9)
+        for lane in LANES:
+            first, head = site.journal.kept_from(lane), site.journal.lanes[lane].next_number
+            numbers = [
+                *range(first, head),
+                *range(head - 1, first - 1, -1),
+                *range(first, head, 2 + turn % 3),
+            ]
+            for number in numbers:
+                assert site.journal.read(lane, number) == site.durable[(lane, site.journal.epoch, number)]
+
+
+def test_backlog_is_read_page_by_page(site):
+    """The next segment is found behind the one before: not by reading its sector from the start each time."""
+    fill(site, 0, 14)
+    pages = 2 * 14
+    reads = []
+    read = site.flash.read
+    site.flash.read = lambda offset, n: reads.append(n) or read(offset, n)
+    for number in range(14):
+        site.journal.read(ROUTINE, number)
+
+    assert len(reads) <= 3 * pages
+
+
+def test_sector_that_was_erased_is_read_from_its_start(site):
+    """What was known of a sector's pages ends when the sector does."""
+    fill(site, 0, 4)
+    head = site.journal.offer()[ROUTINE][1]
+    site.journal.read(ROUTINE, head)
+    sector = site.journal.ring.sectors[site.journal.lanes[ROUTINE].sector]
+    while sector.lane != ROUTINE or sector.first <= head:
+        site.journal.append(ROUTINE, site.event(99, (bytes(300),)))
+        site.journal.seal(ROUTINE)
+        site.journal.note_receipt(_head_receipt(site, ROUTINE))
+
+    assert parse_segment(site.journal.read(ROUTINE, sector.first)).header.number == sector.first
