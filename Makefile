@@ -56,7 +56,7 @@ drills: $(READY)
 	$(BIN)/python -m tools.drills --json build/drills.json
 
 # Hours. `make -k soak` goes on after a run that failed.
-SOAKS := soak-sim soak-cuts soak-counters soak-stores soak-fuzz soak-tests soak-drills
+SOAKS := soak-sim soak-cuts soak-counters soak-stores soak-fuzz soak-tests soak-drills soak-hil
 .PHONY: $(SOAKS)
 soak: $(SOAKS)
 
@@ -81,6 +81,10 @@ soak-tests: $(READY)
 soak-drills: $(READY)
 	@mkdir -p build
 	$(BIN)/python -m tools.drills --size soak --json build/drills-soak.json
+
+soak-hil: $(READY)
+	@mkdir -p build
+	OUTSTATION_SOAK=1 $(BIN)/python -m pytest -q -rs hil_tests/test_events.py --figures build/hil-soak.json
 
 clean:
 	rm -rf build dist .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -54,10 +54,18 @@ def make_provisioned(path: Path, config: Path, change: Change = _unchanged, **mo
 
 
 def measure(
-    elf: str, flash: Path, name: str, arguments: str = "", seconds: float = SECONDS_MAX
+    elf: str,
+    flash: Path,
+    name: str,
+    arguments: str = "",
+    seconds: float = SECONDS_MAX,
+    instructions_shift: int | None = SHIFT,
 ) -> dict[str, Any]:
-    """Return what workloads/NAME.py measured. elf: of the development image. Raises BoardSilent with its traceback."""
-    with Qemu(Path(elf), flash, instructions_shift=SHIFT) as board:
+    """Return what workloads/NAME.py measured. elf: of the development image. Raises BoardSilent with its traceback.
+
+    instructions_shift: None lets the board run as fast as the host can; its times are then no instructions.
+    """
+    with Qemu(Path(elf), flash, instructions_shift=instructions_shift) as board:
         said = Repl(board).run(_RUNNER.format(name, arguments), seconds)
     found: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
     return found

@@ -17,8 +17,8 @@ EXACT_BYTES = 1024
 RECEIPT_SAMPLES = 32
 
 
-def largest_free():
-    """Return the bytes of the largest free piece of the heap, to the KiB, by trying."""
+def largest_free(refused):
+    """Return the bytes of the largest free piece of the heap, to the KiB, by trying; add to refused how often one was too large."""
     gc.collect()
     low, high = 0, gc.mem_free()
     while high - low > EXACT_BYTES:
@@ -27,16 +27,20 @@ def largest_free():
             bytearray(middle)
             low = middle
         except MemoryError:
+            refused[0] += 1
             high = middle
         gc.collect()
     return low
 
 
-def look(agent, flash, started_us):
+def look(agent, flash, started_us, refused):
     """Return [events, heap free, largest free piece, bytes programmed, sectors erased, microseconds since started_us]."""
     spent_us = time.ticks_diff(time.ticks_us(), started_us)
-    largest = largest_free()
-    return [agent._journal.order, gc.mem_free(), largest, flash.programmed, flash.erases, spent_us]
+    largest = largest_free(refused)
+    seen = [agent._journal.order, gc.mem_free(), largest, flash.programmed, flash.erases, spent_us]
+    # For who waits an hour.
+    print(seen)
+    return seen
 
 
 def receipt(agent):
@@ -57,12 +61,13 @@ def measure(events, looks):
     items = board_main.read_settings()
     clock = Steps(items["sample_ms"] // items["clock_scale"])
     agent, flash = boot(items, clock, lambda name: None)
-    seen = [look(agent, flash, time.ticks_us())]
+    refused = [0]
+    seen = [look(agent, flash, time.ticks_us(), refused)]
     for part in range(1, looks + 1):
         started_us = time.ticks_us()
         while agent._journal.order < events * part // looks:
             sample_once(agent, clock)
             if clock.steps % RECEIPT_SAMPLES == 0:
                 receipt(agent)
-        seen.append(look(agent, flash, started_us))
-    return {"seen": seen, "samples": clock.steps}
+        seen.append(look(agent, flash, started_us, refused))
+    return {"seen": seen, "samples": clock.steps, "refused": refused[0]}

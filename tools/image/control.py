@@ -23,6 +23,7 @@ _CUT_OFFSET = 8
 _COUNTS = struct.Struct("<6I")
 _COUNTS_OFFSET = 24
 _HEAP_OFFSET = 80
+_HEAP_FAILURES_OFFSET = 84
 
 
 class Counts(NamedTuple):
@@ -83,6 +84,11 @@ class Control:
     def counts(self) -> Counts:
         """Return what was done so far."""
         return Counts(*_COUNTS.unpack_from(self._page, CONTROL_OFFSET + _COUNTS_OFFSET))
+
+    def heap_failures(self) -> int:
+        """Return how often the heap had no room for what was asked, whoever caught it."""
+        failures: int = struct.unpack_from("<I", self._page, CONTROL_OFFSET + _HEAP_FAILURES_OFFSET)[0]
+        return failures
 
     def read(self, offset: int, n: int) -> bytes:
         """Return bytes of the flash as it is now."""

@@ -14,7 +14,7 @@ CFLAGS += -DMP_CONFIGFILE='"board_config.h"' -DBOARD_DEVELOPMENT=$(DEVELOPMENT)
 
 LDSCRIPT = $(BOARD_DIR)/mps2_an385.ld
 # Functions of the port that this board has its own of.
-LDFLAGS += -Wl,--wrap=main,--wrap=uart_init,--wrap=mp_hal_stdin_rx_chr,--wrap=mp_hal_stdio_poll
+LDFLAGS += -Wl,--wrap=m_malloc_fail,--wrap=main,--wrap=uart_init,--wrap=mp_hal_stdin_rx_chr,--wrap=mp_hal_stdio_poll
 
 SRC_BOARD_O = shared/runtime/gchelper_native.o shared/runtime/gchelper_thumb2.o
 MPY_CROSS_FLAGS += -march=armv7m

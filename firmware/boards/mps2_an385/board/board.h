@@ -28,6 +28,7 @@ typedef struct {
     uint32_t cuts;         // how often the power was cut
     uint8_t seed[32];      // of os.urandom
     uint32_t heap_bytes;   // all the heap that a development image takes; 0: what there is
+    uint32_t heap_failures; // how often the heap had no room for what was asked, whoever caught it
 } control_page_t;
 
 #define CONTROL ((volatile control_page_t *)(FLASH_START + FLASH_BYTES))

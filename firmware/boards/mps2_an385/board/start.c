@@ -102,6 +102,14 @@ static void after_boot(void) {
 }
 #endif
 
+extern MP_NORETURN void __real_m_malloc_fail(size_t n);
+
+// What is asked in vain is raised, and somebody may catch that: here it is counted all the same.
+MP_NORETURN void __wrap_m_malloc_fail(size_t n) {
+    CONTROL->heap_failures += 1;
+    __real_m_malloc_fail(n);
+}
+
 int __wrap_main(int argc, char **argv) {
     mp_stack_ctrl_init();
     mp_stack_set_limit(STACK_BYTES_MAX);
