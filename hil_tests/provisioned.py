@@ -13,11 +13,11 @@ SECTORS = 16
 # One recorded hour a tenth of a second, so that a board fills segments while a person waits.
 TIMING = (
     *("sample_ms = 36_000", "clock_scale = 360", "heartbeat_ms = 500", "exchange_idle_ms = 20"),
-    *("routine_seal_ms = 1_000_000", "ack_timeout_ms = 1000", 'hardware = "mps2_an385"'),
+    *("routine_seal_ms = 1_000_000", "ack_timeout_ms = 1000"),
 )
 
 
-def lay_out_folder(folder: Path) -> None:
+def lay_out_folder(folder: Path, hardware: str = "mps2_an385") -> None:
     """Make folder/office, folder/gateway and folder/device; ports are free ones of this moment."""
     config = found_office(
         folder / "office",
@@ -34,7 +34,13 @@ def lay_out_folder(folder: Path) -> None:
         plan = GatewayPlan("gateway", "test site", "https://127.0.0.1:1", port)
         provision_gateway(office, folder / "gateway", plan)
         device = DevicePlan(
-            "device", "test site", journal_sectors=SECTORS, recording=recording, more=TIMING, port=port
+            "device",
+            "test site",
+            journal_sectors=SECTORS,
+            recording=recording,
+            hardware=hardware,
+            more=TIMING,
+            port=port,
         )
         provision_device(office, folder / "gateway", folder / "device", device)
 

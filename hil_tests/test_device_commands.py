@@ -127,7 +127,7 @@ def test_provisioned_flash_file_is_one_that_the_board_runs(image, start, site_fo
     """`device provision` makes what the other tests start from."""
     config = site_folder / "device" / "device.toml"
     made = outstation("provision", "mps2_an385", "--config", config, "--flash-file", tmp_path / "made.bin")
-    make_flash(config, tmp_path / "other.bin", hardware="mps2_an385")
+    make_flash(config, tmp_path / "other.bin")
 
     assert made.returncode == OK, made.stderr
     start(image, tmp_path / "made.bin").wait_for(r"runs, boot 1")

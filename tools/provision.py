@@ -24,10 +24,13 @@ from protocol import keys
 from protocol.cbor import dumps
 from protocol.diagnostic import TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
+from tools.board.table import NAMES as BOARDS
 
 _TOKEN_BYTES = 32
 _KID_BYTES = 4
 _JOURNAL_SECTORS = 32
+# What a device that is a process calls its hardware.
+UNIX = "unix"
 _NAME_CHARACTERS_MAX = 64
 _ROWS_BEFORE_LEAK = 20
 # The demonstration's recordings have a row an hour; so fast that a person sees something happen.
@@ -105,7 +108,7 @@ class Office:
         from office_ingest.storage.downward import Traits
 
         digests = sha256(schema).digest()[:8], sha256(bundle).digest()
-        self.registry.put_traits(device, Traits(plan.kind, plan.cohort, "unix", *digests))
+        self.registry.put_traits(device, Traits(plan.kind, plan.cohort, plan.hardware, *digests))
 
     def __exit__(self, *exc: object) -> None:
         self.keystore.close()
@@ -192,8 +195,9 @@ def _quoted(text: str) -> str:
 
 @dataclass(frozen=True)
 class DevicePlan:
-    """What a new device is told. host, port: of its gateway as the device reaches it.
+    """What a new device is told, and the office of it. host, port: of its gateway as the device reaches it.
 
+    hardware: "unix" for one on this machine, else its board: both ends refuse a release for another.
     more: further lines of device.toml's top table; sections: lines after its [link]; both for tests and demonstrations.
     """
 
@@ -206,6 +210,7 @@ class DevicePlan:
     recording_offset: int = 0
     kind: str = "sensor"
     cohort: str = ""
+    hardware: str = UNIX
     more: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
 
@@ -323,6 +328,7 @@ def _device_toml(plan: DevicePlan, device: bytes) -> str:
         f"recording_offset = {plan.recording_offset}",
         f"kind = {_quoted(plan.kind)}",
         f"cohort = {_quoted(plan.cohort)}",
+        f"hardware = {_quoted(plan.hardware)}",
         *plan.more,
         "",
         "[link]",
@@ -445,6 +451,13 @@ def _check_uplink(uplink: str) -> None:
 )
 @click.option("--kind", default="sensor", show_default=True, help="Kind of device that releases can name.")
 @click.option("--cohort", default="", help="Cohort of the device; none if left out.")
+@click.option(
+    "--hardware",
+    type=click.Choice((UNIX, *BOARDS)),
+    default=UNIX,
+    show_default=True,
+    help="Board that the device is to be; unix is a process on a machine like this one.",
+)
 @_JSON
 @click.argument("folder", type=_FOLDER)
 def provision_device_command(
@@ -458,6 +471,7 @@ def provision_device_command(
     recording: Path | None,
     kind: str,
     cohort: str,
+    hardware: str,
     as_json: bool,
     folder: Path,
 ) -> None:
@@ -467,15 +481,16 @@ def provision_device_command(
     """
     with _opened(office_config) as office, _recording_file(recording) as file:
         offset, more = (0, ()) if recording else (_before_first_leak(file), _DEMO_TIMING)
-        plan = DevicePlan(name, site, host, port, sectors, file, offset, kind, cohort, more)
+        plan = DevicePlan(name, site, host, port, sectors, file, offset, kind, cohort, hardware, more)
         device = provision_device(office, gateway_folder, folder, plan)
     settings = folder / "device.toml"
     if as_json:
         body = {"device": device, "name": name, "site": site, "settings": str(settings)}
         emit("outstation.provision-device", 1, body)
     else:
+        run = "run" if hardware == UNIX else f"provision {hardware}"
         click.echo(
-            f"device {name} is ready ({device.hex()}); next: outstation device run --config {settings}"
+            f"device {name} is ready ({device.hex()}); next: outstation device {run} --config {settings}"
         )
 
 

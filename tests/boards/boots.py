@@ -88,8 +88,12 @@ class FakeBoard:
         return self.run(write_programs(setup, folder))
 
 
-def make_config(folder: Path, board_toml: str = '[wifi]\nssid = "site"\nkey = "a long secret"\n') -> Path:
+def make_config(
+    folder: Path,
+    board_toml: str = '[wifi]\nssid = "site"\nkey = "a long secret"\n',
+    hardware: str = "rpi_pico_w",
+) -> Path:
     """Make a provisioned device with a board.toml, and return its device.toml."""
-    lay_out_folder(folder)
+    lay_out_folder(folder, hardware)
     (folder / "device" / "board.toml").write_text(board_toml)
     return folder / "device" / "device.toml"

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import tty
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,10 +15,11 @@ import pytest
 from protocol.diagnostic import DiagnosticError
 from tests.boards import windows
 from tests.boards.boots import FakeBoard, make_config
-from tests.tools import test_board
+from tests.tools import test_board, test_provision
 from tools.board import console, find, setup
 from tools.board.frozen import FrozenList
 from tools.board.table import SILICON
+from tools.provision import Office
 
 
 def _in_windows(change):
@@ -119,6 +121,15 @@ def _show_bytes_as_they_come(patch):
     patch(console, "_text", lambda line: line.decode("latin-1"))
 
 
+def _tell_the_office_of_a_unix_port(patch):
+    honest = Office.put_traits
+
+    def put_traits(self, device, plan, schema, bundle):
+        honest(self, device, replace(plan, hardware="unix"), schema, bundle)
+
+    patch(Office, "put_traits", put_traits)
+
+
 def _name_an_image_after_its_files(patch):
     patch(FrozenList, "digests", lambda self: ((name, "") for name in sorted(self.modules)))
 
@@ -140,6 +151,11 @@ def _another_board_refuses(folder):
     (folder / "programs").mkdir()
     said = FakeBoard("rpi_pico2_w", folder / "board").run(setup.write_programs(plan, folder / "programs"))
     assert "this is a board rpi_pico2_w" in said
+
+
+def _office_knows_the_board(folder):
+    make_config(folder, hardware="rpi_pico_w")
+    assert test_provision.hardware_at_office(folder / "office" / "office.toml") == ["rpi_pico_w"]
 
 
 def _several_are_told(folder):
@@ -199,6 +215,7 @@ BOARD_FAULTS = {
         _leave_programs_to_everybody,
         test_board.test_no_secret_is_a_word_of_a_command_line,
     ),
+    "tell_the_office_of_a_unix_port": (_tell_the_office_of_a_unix_port, _office_knows_the_board),
     "take_the_first_of_several": (_take_the_first_of_several, _several_are_told),
     "forget_what_came_meanwhile": (_forget_what_came_meanwhile, _console_says(b"a boot\r\n", "a boot")),
     "show_bytes_as_they_come": (_show_bytes_as_they_come, _console_says(b"\x1b[2J\r\n", "\\x1b[2J")),

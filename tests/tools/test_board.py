@@ -200,6 +200,17 @@ def test_board_that_is_not_there_is_refused_with_those_that_are(capsys):
         assert all(name in said for name in NAMES)
 
 
+@pytest.mark.parametrize("board", ["rpi_pico2_w", "mps2_an385"])
+def test_device_that_the_office_knows_as_another_board_is_refused(tmp_path, capsys, board):
+    """The office would offer it releases that this board refuses, and none that it takes."""
+    config = make_config(tmp_path, hardware="rpi_pico_w")
+    words = ["device", "provision", board, "--config", str(config), "--flash-file", str(tmp_path / "new.bin")]
+
+    assert run(words) == USAGE
+    assert f"--hardware {board}" in capsys.readouterr().err
+    assert not (tmp_path / "new.bin").exists()
+
+
 def test_dry_run_of_provisioning_tells_no_secret(tmp_path, capsys):
     """Neither keys, link secret nor the network's, but what would happen."""
     config = make_config(tmp_path)
@@ -247,7 +258,7 @@ def test_provisioning_without_mpremote_or_a_board_says_what_is_next(tmp_path, mo
 
 def test_flash_of_the_emulated_board_is_a_file_that_is_not_written_over(tmp_path, capsys):
     """The keys in it would be gone."""
-    config = make_config(tmp_path)
+    config = make_config(tmp_path, hardware="mps2_an385")
     words = ["device", "provision", "mps2_an385", "--config", str(config)]
     file = tmp_path / "flash.bin"
     assert run(words) == USAGE

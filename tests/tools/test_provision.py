@@ -5,11 +5,19 @@ import json
 import pytest
 
 from office_ingest.founding import found_office
+from office_ingest.storage.downward import Downward
 from protocol.diagnostic import NOT_ALLOWED, OK, USAGE, DiagnosticError
 from tools.cli import run
 from tools.device import read_device
+from tools.provision import Office
 
 UPLINK = "https://127.0.0.1:8443"
+
+
+def hardware_at_office(config):
+    """Return the hardware of each device that an office knows."""
+    with Office(config) as office:
+        return [traits.hardware for _, traits in Downward(office.store).all_traits()]
 
 
 @pytest.fixture
@@ -48,6 +56,17 @@ def test_device_folder_is_whole_and_private(site, tmp_path, capsys):
     for name in ("device/flash.bin", "device/link.toml", "gateway/links.toml", "gateway/token"):
         assert (tmp_path / name).stat().st_mode & 0o077 == 0
     assert items["link"]["secret"] in (tmp_path / "gateway" / "links.toml").read_text()
+
+
+@pytest.mark.parametrize("hardware", ["unix", "mps2_an385", "rpi_pico_w"])
+def test_office_and_device_know_the_same_hardware(site, office, tmp_path, hardware):
+    """A release for it is meant for the device, on both sides; one for another board is not."""
+    code, said, _ = site("device", hardware=hardware)
+
+    assert code == OK
+    assert read_device(tmp_path / "device" / "device.toml")["hardware"] == hardware
+    assert hardware_at_office(office) == [hardware]
+    assert ("device run" in said) == (hardware == "unix")
 
 
 def test_secrets_are_not_printed(site, tmp_path):

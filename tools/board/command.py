@@ -153,6 +153,7 @@ def provision(
     """
     if board not in NAMES:
         raise unknown_board(board)
+    _check_hardware(board, config)
     place: str | None
     if board == EMULATED:
         _provision_emulated(config, flash_file, replace, dry_run)
@@ -164,6 +165,19 @@ def provision(
         emit("outstation.device-provision", 1, body)
     else:
         click.echo(said)
+
+
+def _check_hardware(board: str, config: Path) -> None:
+    """Refuse a device that the office knows as another board: it would be offered releases that this one does not take."""
+    from tools.device import read_device
+
+    hardware = read_device(config)["hardware"]
+    if hardware != board:
+        said = f"this device is provisioned as {hardware}, and the office offers it releases for that"
+        fix = (
+            f"make the device for this board, in a new folder: outstation provision device --hardware {board}"
+        )
+        raise DiagnosticError(Diagnostic("board-refused", said, str(config), fix=fix), USAGE)
 
 
 def _provision_silicon(
@@ -203,7 +217,7 @@ def _provision_emulated(config: Path, flash_file: Path | None, replace: bool, dr
         said = "there is a flash file already, and keys are never written over"
         raise DiagnosticError(Diagnostic("board-refused", said, str(flash_file), fix=fix), USAGE)
     if not dry_run:
-        make_flash(config, flash_file, hardware=EMULATED)
+        make_flash(config, flash_file)
 
 
 class _Progress:
