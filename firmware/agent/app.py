@@ -462,6 +462,10 @@ class Agent:
             return 0
         return max(1, min(_SLEEP_MS, self._clock.real_until(self._sampler.next_tick_ms)))
 
+    def until_sample_ms(self) -> int:
+        """Return real milliseconds until the next sample is due, 0 if it is."""
+        return max(0, self._clock.real_until(self._sampler.next_tick_ms))
+
     def _take_samples(self) -> bool:
         for _ in range(_TURN_SAMPLES):
             taken = self._sampler.take(self._clock.tick_ms())

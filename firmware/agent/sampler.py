@@ -5,7 +5,7 @@ by a few instants reads them one after the other; beyond catch_up_max the oldest
 cannot keep pace must say so, not fall behind for ever.
 """
 
-from agent.sensors import SensorFault
+from agent.sensors import FAULTY, SensorFault
 from protocol._const import const
 from protocol.event import FAULT, GOOD, MISSING, OUT_OF_RANGE, STUCK
 
@@ -22,9 +22,14 @@ class Quality:
         self._equal = 0
 
     def judge(self, raw) -> int:
-        """Return the quality of a raw value, None for missing. Source: SPEC.md sections 4.2 and 4.5."""
+        """Return the quality of a raw value, None for missing, FAULTY for none because its part failed.
+
+        Source: SPEC.md sections 4.2 and 4.5.
+        """
         if raw is None:
             return MISSING
+        if raw is FAULTY:
+            return FAULT
         self._equal = self._equal + 1 if raw == self._last else 1
         self._last = raw
         if not self._channel.low <= raw <= self._channel.high:
@@ -35,7 +40,10 @@ class Quality:
 
 
 class Sampler:
-    """Takes the readings of one sensor at their instants. channels: of the schema; sample_ms: device clock."""
+    """Takes the readings of one sensor at their instants. channels: of the schema; sample_ms: device clock.
+
+    not_good: values of any quality but good. faults: for each channel how often its quality was fault. Both since boot.
+    """
 
     def __init__(self, sensor, channels: list, sample_ms: int, catch_up_max: int = _CATCH_UP_MAX):
         self._sensor = sensor
@@ -44,6 +52,7 @@ class Sampler:
         self._catch_up_max = catch_up_max
         self.next_tick_ms = sample_ms
         self.not_good = 0
+        self.faults = [0] * len(channels)
         self._skipped = 0
 
     def take(self, tick_ms: int):
@@ -69,11 +78,12 @@ class Sampler:
         try:
             raw = self._sensor.read()
         except SensorFault:
-            self.not_good += len(self._qualities)
-            return [None] * len(self._qualities), [FAULT] * len(self._qualities)
+            raw = [FAULTY] * len(self._qualities)
         qualities = [self._qualities[i].judge(raw[i]) for i in range(len(raw))]
         values = [raw[i] if qualities[i] == GOOD else None for i in range(len(raw))]
-        self.not_good += len([quality for quality in qualities if quality != GOOD])
+        for i in range(len(qualities)):
+            self.not_good += qualities[i] != GOOD
+            self.faults[i] += qualities[i] == FAULT
         return values, qualities
 
     def set_pace(self, sample_ms: int, tick_ms: int) -> None:

@@ -4,11 +4,12 @@ import asyncio
 
 from agent.sampler import Sampler
 from agent.schema import Channel
+from agent.sensors import FAULTY
 from agent.sensors.driver import NO_ANSWER
 from agent.sensors.ds18b20 import Ds18b20
 from agent.sensors.joined import BROKEN, JoinedSensors
 from agent.sensors.sht31 import Sht31
-from protocol.event import GOOD, MISSING
+from protocol.event import FAULT, GOOD, MISSING
 from tests.agent.sensors.models.i2c_bus import ETIMEDOUT, ModelBus, ModelClock
 from tests.agent.sensors.models.one_wire import ModelDs18b20, ModelWire, make_rom
 from tests.agent.sensors.models.sht31 import ModelSht31
@@ -52,7 +53,7 @@ def test_conversions_run_side_by_side():
 
 
 def test_missing_sensor_never_takes_the_others_away():
-    """Either is unplugged and comes back; what is missing is None and counted at its place."""
+    """Either is unplugged and comes back; what is missing is faulty and counted at its place."""
     board = Board()
     board.bus.fails = ETIMEDOUT
     without_first = board.sensors.read()
@@ -61,8 +62,8 @@ def test_missing_sensor_never_takes_the_others_away():
     without_second = board.sensors.read()
     board.wire.parts = [board.ds18b20]
 
-    assert without_first == [None, None, 250625]
-    assert without_second == [2500, 4000, None]
+    assert without_first == [FAULTY, FAULTY, 250625]
+    assert without_second == [2500, 4000, FAULTY]
     assert board.sensors.read() == [2500, 4000, 250625]
     assert board.sensors.counters() == {(0, NO_ANSWER): 1, (1, NO_ANSWER): 1}
 
@@ -72,11 +73,11 @@ def _raise():
 
 
 def test_driver_with_a_mistake_never_stops_the_sampling():
-    """It raises, gives too few values, a float, a truth value, or nothing: None, and counted as broken."""
+    """It raises, gives too few values, a float, a truth value, or nothing: faulty, and counted as broken."""
     for read in (_raise, list, lambda: [1, 2], lambda: [1.5], lambda: [True], lambda: 7, lambda: None):
         board = Board([Odd(read)])
 
-        assert board.sensors.read() == [2500, 4000, 250625, None]
+        assert board.sensors.read() == [2500, 4000, 250625, FAULTY]
         assert board.sensors.counters()[2, BROKEN] == 1
     board = Board([Odd(lambda: [7], start=_raise)])
     assert board.sensors.read() == [2500, 4000, 250625, 7]
@@ -134,15 +135,19 @@ def test_measurements_are_begun_ahead_of_their_instants():
     assert board.clock.waits == []
 
 
-def test_sampler_takes_joined_sensors_as_they_are():
-    """What is missing has the quality missing, and what is there is good."""
-    board = Board()
+def test_sampler_says_fault_of_the_channels_that_failed_alone():
+    """An unplugged part has the quality fault; one that has nothing to give for now is missing; and what is there is good."""
+    board = Board([Odd(lambda: [None])])
     channels = [
         Channel("air", "Cel", -2, -4000, 12500, 0),
         Channel("humidity", "%RH", -2, 0, 10000, 0),
         Channel("pipe", "Cel", -4, -550000, 1250000, 0),
+        Channel("rate", "Hz", -3, 0, 16000, 0),
     ]
     sampler = Sampler(board.sensors, channels, 1000)
     board.wire.parts = []
 
-    assert sampler.take(1000) == (1000, [2500, 4000, None], [GOOD, GOOD, MISSING])
+    assert sampler.take(1000) == (1000, [2500, 4000, None, None], [GOOD, GOOD, FAULT, MISSING])
+    board.wire.parts = [board.ds18b20]
+    assert sampler.take(2000) == (2000, [2500, 4000, 250625, None], [GOOD, GOOD, GOOD, MISSING])
+    assert (sampler.faults, sampler.not_good) == ([0, 0, 1, 0], 3)

@@ -3,7 +3,18 @@
 Each is a mistake somebody could make in good faith. tests/canary/test_sensors.py shows that the named test catches it.
 """
 
-from agent.sensors import SensorFault, ads1115, bme280, checksum, ds18b20, joined, modbus_rtu, pulse, sht31
+from agent.sensors import (
+    FAULTY,
+    SensorFault,
+    ads1115,
+    bme280,
+    checksum,
+    ds18b20,
+    joined,
+    modbus_rtu,
+    pulse,
+    sht31,
+)
 from agent.sensors.ads1115 import Ads1115
 from agent.sensors.bme280 import Bme280, Calibration
 from agent.sensors.driver import CHECKSUM, Driver
@@ -303,6 +314,18 @@ def _give_what_a_part_cannot_measure(patch):
 
 
 _I, _W, _J, _R = test_sensors_i2c, test_sensors_wire, test_sensors_joined, test_ranges
+
+
+def _let_a_failed_part_take_all_channels(patch):
+    read = JoinedSensors.read
+
+    def strict(self):
+        row = read(self)
+        return [FAULTY] * len(row) if FAULTY in row else row
+
+    patch(JoinedSensors, "read", strict)
+
+
 SENSOR_FAULTS = {
     "believe_every_checksum_of_an_sht31": (
         _believe_every_checksum_of_an_sht31,
@@ -434,6 +457,14 @@ SENSOR_FAULTS = {
     "wait_for_each_conversion_in_turn": (
         _wait_for_each_conversion_in_turn,
         _J.test_conversions_run_side_by_side,
+    ),
+    "call_a_failed_part_missing": (
+        lambda patch: patch(joined, "FAULTY", None),
+        _J.test_sampler_says_fault_of_the_channels_that_failed_alone,
+    ),
+    "let_a_failed_part_take_all_channels": (
+        _let_a_failed_part_take_all_channels,
+        _J.test_sampler_says_fault_of_the_channels_that_failed_alone,
     ),
     "use_a_measurement_of_long_ago": (
         _use_a_measurement_of_long_ago,

@@ -1,9 +1,10 @@
 """Several drivers as the one sensor of a board: their channels in a row, in the order of the schema.
 
-One that is missing or broken never takes the others away: its channels are None, and counted. Conversions run side by side,
+One that is missing or broken never takes the others away: its channels are FAULTY, and counted. Conversions run side by side,
 so that a read lasts as long as the slowest, not as all together; start() ahead of the instant, and it waits for nothing.
 """
 
+from agent.sensors import FAULTY
 from protocol._const import const
 
 # A measurement that began longer ago than this beyond the slowest conversion is not one of this instant: it is begun anew.
@@ -26,6 +27,8 @@ class JoinedSensors:
         self.drivers = drivers
         self.lead_ms = max([driver.settle_ms for driver in drivers])
         self._mistakes = {}
+        # Of each driver, the faults that it had counted before the measurement under way.
+        self._counted = [0] * len(drivers)
         self._ticks_ms = ticks_ms
         self._ticks_diff = ticks_diff
         self._wait_ms = wait_ms
@@ -34,11 +37,12 @@ class JoinedSensors:
     def start(self) -> None:
         """Begin all measurements; read() then waits only for what is left of lead_ms."""
         for place in range(len(self.drivers)):
+            self._counted[place] = _faults(self.drivers[place])
             self._guard(place, self.drivers[place].start)
         self._started_at = self._ticks_ms()
 
     def read(self) -> list:
-        """Return the raw values of all channels, None where there is none. Never raises."""
+        """Return the raw values of all channels: FAULTY where a driver failed, None where it has none for now. Never raises."""
         left_ms = self._left_ms()
         if left_ms is None:
             self.start()
@@ -64,10 +68,13 @@ class JoinedSensors:
     def _row_of(self, place: int) -> list:
         driver = self.drivers[place]
         row = self._guard(place, driver.read)
-        if _is_row(row, driver.channels):
+        if not _is_row(row, driver.channels):
+            self._count(place, BROKEN)
+            return [FAULTY] * driver.channels
+        if _faults(driver) == self._counted[place]:
             return row
-        self._count(place, BROKEN)
-        return [None] * driver.channels
+        # Which of its channels a driver has counted, the None in their place says.
+        return [FAULTY if value is None else value for value in row]
 
     def _guard(self, place: int, work):
         try:
@@ -100,6 +107,10 @@ class JoinedSensors:
                 self.start()
                 left_ms = _LOOK_MS
             await sleep_ms(left_ms)
+
+
+def _faults(driver) -> int:
+    return sum(driver.faults.values())
 
 
 def _is_row(row, channels: int) -> bool:

@@ -161,6 +161,9 @@ async def _run(agent, board, items: dict) -> None:
 
         wifi = Wifi(settings["wifi"]["ssid"], settings["wifi"]["key"])
         tasks.append(asyncio.create_task(wifi.keep(asyncio.sleep_ms, print)))
+    if hasattr(board.sensor, "keep_ahead"):
+        # A conversion may last most of a second, in which a board that waits for it does nothing else.
+        tasks.append(asyncio.create_task(board.sensor.keep_ahead(agent.until_sample_ms, asyncio.sleep_ms)))
     await agent.run()
     for task in tasks:
         task.cancel()
