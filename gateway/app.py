@@ -83,7 +83,7 @@ class Gateway:
         self.shelf = Shelf(StoreDown(self.store))
         self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=point)
         delivery = Delivery(self.shelf, self.health)
-        self.site = Site(self.sessions, self.collector, delivery, self.health, point=point)
+        self.site = Site(self.sessions, self.collector, delivery, self.health, clock=clock, point=point)
         self.fetcher = Fetcher(
             self.shelf, self.health, self._office.get, backoff=self._backoff(rng), clock=clock, point=point
         )

@@ -11,6 +11,7 @@ COUNTERS = {
     "wrong_device": "requests that spoke for another device",
     "oversized": "requests above the size limit",
     "unauthenticated": "requests without an authenticated claim",
+    "public": "answers from what anybody may read",
     "custody_refused": "segments refused for want of room or a working disk",
     "heartbeats": "heartbeats taken",
     "heartbeats_dropped": "heartbeats that a newer one of the same device replaced in the queue",

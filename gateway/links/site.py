@@ -1,17 +1,18 @@
 """Answers every request that reaches a gateway over any link. `server` moves and deduplicates messages, `sessions` opens and seals them.
 
-Nothing is done for a request before its tag was verified, and what is answered to a stranger is a code alone.
+Nothing is done for a request before its tag was verified, and what is answered to a stranger is a code alone, but for what is `public`.
 
 Source: RFC 7252 sections 5.4.1, 5.7.2 and 5.9; RFC 8613 section 8; SPEC.md section 6.
 """
 
 import logging
 from collections.abc import Hashable
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.collector import Reply
 from gateway.errors import StoreFailed, StoreFull
 from gateway.health import Health
+from gateway.links.public import Public
 from gateway.links.server import Verdict
 from gateway.points import KillPoint
 from gateway.sessions import Challenged, Opened, Refused, Sessions
@@ -19,12 +20,16 @@ from protocol.coap import (
     ACK,
     BAD_OPTION,
     BLOCK2,
+    CONTENT,
     ECHO,
     GET,
     MAX_AGE,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
+    OSCORE,
     POST,
+    PROXY_SCHEME,
+    PROXY_URI,
     SERVICE_UNAVAILABLE,
     TOO_LARGE_ENTITY,
     URI_HOST,
@@ -39,6 +44,8 @@ _log = logging.getLogger("gateway.links.site")
 
 # Code, path, Echo, payload marker and tag around a segment.
 OSCORE_BYTES_MAX = 64
+# Of hosts only, so not among the device's numbers: RFC 7252 section 5.9.3.6.
+PROXYING_NOT_SUPPORTED = 0xA5
 # Options that may stand inside a request; another critical one asks for something that we do not do.
 _KNOWN_OPTIONS = (URI_HOST, URI_PORT, URI_PATH, ECHO)
 
@@ -58,7 +65,7 @@ class Deliveries(Protocol):
 
 
 class Site:
-    """What stands behind each link's `server.CoapServer`."""
+    """What stands behind each link's `server.CoapServer`. clock: for `public`."""
 
     def __init__(
         self,
@@ -67,8 +74,10 @@ class Site:
         delivery: Deliveries,
         health: Health,
         *,
+        clock: Any,
         point: KillPoint,
     ):
+        self._public = Public(clock)
         self._sessions = sessions
         self._delivery = delivery
         self._health = health
@@ -76,7 +85,18 @@ class Site:
         self._resources = {b"s": collector.segment, b"h": collector.heartbeat}
 
     def admit(self, request: Message, peer: Hashable, *, is_multicast: bool = False) -> Verdict:
-        """Open a request before anything is kept for it; what is refused is answered by a code alone."""
+        """Open a request before anything is kept for it; what is refused is answered by a code alone.
+
+        To a multicast only what is public is answered, and only where it was found: RFC 7252 section 8.2.
+        """
+        if len(request.options) > 1 and _is_for_another(request):
+            return Verdict() if is_multicast else Verdict(answer=Message(ACK, PROXYING_NOT_SUPPORTED, 0))
+        if option(request.options, OSCORE) is None and self._public.is_public(request):
+            answer = self._public.answer(request, _host(peer))
+            if is_multicast and answer is not None and answer.code != CONTENT:
+                answer = None
+            self._health.count("public", answer is not None and answer.code == CONTENT)
+            return Verdict(answer=answer)
         if is_multicast:
             return Verdict()
         try:
@@ -130,6 +150,17 @@ class Site:
             self._health.count("oversized")
             return Reply(TOO_LARGE_ENTITY)
         return await resource(opened.device, request.payload)
+
+
+def _is_for_another(request: Message) -> bool:
+    return any(number in (PROXY_URI, PROXY_SCHEME) for number, _ in request.options)
+
+
+def _host(peer: Hashable) -> Hashable:
+    """Return the address of a peer without its port: whoever asks has as many ports as he likes."""
+    while isinstance(peer, tuple):
+        peer = peer[0]
+    return peer
 
 
 def _message(reply: Reply) -> Message:

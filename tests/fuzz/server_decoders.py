@@ -99,7 +99,7 @@ class _Gateway:
         )
         sessions = Sessions(store, [Link(_DEVICE, b"\x01", _SECRET)], secret=bytes(32), clock=clock)
         health = Health()
-        self.site = Site(sessions, _Collector(), Delivery(_Shelf(), health), health, point=_pass)
+        self.site = Site(sessions, _Collector(), Delivery(_Shelf(), health), health, clock=clock, point=_pass)
         self._answers = []
         self._server = CoapServer(
             self.site, self._answered, chance=random.Random(1), spawn=_at_once, loop=_Loop()

@@ -36,7 +36,7 @@ async def exchange(port, datagram, wait_s=1.0):
 
 def check_unauthenticated_is_refused(site):
     async def body(running):
-        for path in ("s", "h", "x", ".well-known/core", ".well-known/edhoc", "r/7", "r/7/0", "c/1"):
+        for path in ("s", "h", "x", ".well-known/edhoc", ".well-known", "time/x", "r/7", "r/7/0", "c/1"):
             for code in (coap.POST, coap.GET, coap.FETCH):
                 for payload in (b"", segment(0)):
                     datagram = plain(code, path, payload)
@@ -45,13 +45,13 @@ def check_unauthenticated_is_refused(site):
                     assert coap.decode(answer).code == coap.UNAUTHORIZED
                     assert len(answer) <= len(datagram)
         assert running.gateway.health.counts["segments"] == 0
-        assert running.gateway.health.counts["unauthenticated"] == 48
+        assert running.gateway.health.counts["unauthenticated"] == 54
 
     site(body)
 
 
 def test_request_without_authentication_is_refused(site):
-    """A plain request to any path gets 4.01 and not a byte more than it sent; nothing of it is stored."""
+    """A plain request to any path that is not public gets 4.01 and not a byte more than it sent; nothing of it is stored."""
     check_unauthenticated_is_refused(site)
 
 

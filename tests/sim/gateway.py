@@ -85,7 +85,12 @@ class SimGateway(Host):
         app = self.app
         deliveries = self.hostile.delivery(Delivery(app.shelf, app.health))
         return Site(
-            app.sessions, self.hostile.collector(app.collector), deliveries, app.health, point=self._reach
+            app.sessions,
+            self.hostile.collector(app.collector),
+            deliveries,
+            app.health,
+            clock=self.clock,
+            point=self._reach,
         )
 
     @contextlib.contextmanager
