@@ -13,7 +13,7 @@ class Plan(NamedTuple):
 
     devices, samples: of the fleet that gateway, office and replay get. segments: of a gateway's lap, by writers.
     device_samples: readings of a device's lap, by medium. batches: deliveries on the link, by readings in each.
-    decisions: of a replay's lap.
+    decisions: of a replay's lap. requests: of a lap of the gateway's socket.
     """
 
     rounds: int = 5
@@ -23,6 +23,7 @@ class Plan(NamedTuple):
     device_samples: dict[str, int] = {"ram": 3000, "file": 1000}  # noqa: RUF012
     batches: dict[int, int] = {100: 10, 1: 60}  # noqa: RUF012
     decisions: int = 4000
+    requests: int = 3840
 
 
 class Work:
@@ -75,12 +76,19 @@ def _replay(work: Work) -> list[Case]:
     return run(work.fleet, work.plan.rounds, work.tell, work.plan.decisions)
 
 
+def _requests(work: Work) -> list[Case]:
+    from tools.bench.request_rate import run
+
+    return run(work.fleet, work.folder, work.plan.rounds, work.tell, work.plan.requests)
+
+
 BENCHMARKS: dict[str, Callable[[Work], list[Case]]] = {
     "gateway": _gateway,
     "office": _office,
     "device": _device,
     "link": _link,
     "replay": _replay,
+    "requests": _requests,
 }
 
 

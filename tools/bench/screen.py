@@ -14,6 +14,7 @@ TITLES = {
     "device": "Device: readings sampled, decided and recorded (MicroPython's unix port)",
     "link": "Link: bytes a reading, with security and acknowledgement",
     "replay": "Replay: recorded decisions decided again",
+    "requests": "Requests: the gateway's whole path over UDP, with OSCORE",
 }
 
 

@@ -1,0 +1,166 @@
+"""How many requests a second a gateway answers over UDP, beside a bare echo, aiocoap and libcoap's server.
+
+Ours is the whole gateway: OSCORE opened, the segment parsed, on disk in a group commit with fsync, the answer sealed. The others keep
+nothing and verify nothing: they are what the socket, a library in Python and a library in C can do. The same sender, in
+another process, asks all of them with the same segments, one outstanding a socket.
+"""
+
+import asyncio
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from gateway.app import new_loop
+from protocol.event import encode_events, encode_samples
+from protocol.keys import OFFICE, ROUTINE
+from protocol.segment import Header, parse_segment, seal_segment
+from tools.bench.fleet import Row, SealedDevice, Tell
+from tools.bench.gateway_front import DATABASE, count_held, running_gateway
+from tools.bench.race import Case, Contender, Lap, Skipped, race
+from tools.site import end_process, free_port
+
+Server = Callable[[], AbstractAsyncContextManager[int]]
+_ENDED_SECONDS_MAX = 10.0
+_NOTE = "one request outstanding a socket, prepared beforehand, asked from another process on the same machine"
+_LIBCOAP = "coap-server-notls"
+
+
+def run(fleet: list[SealedDevice], folder: Path, rounds: int, tell: Tell, requests: int) -> list[Case]:
+    """Return the case of the fleet's segments. requests: of a lap, over all devices."""
+    each = max(1, requests // len(fleet))
+    streams = [device.all()[:each] for device in fleet]
+    return [_case(f"{len(fleet)} devices", [device.device for device in fleet], streams, folder, rounds, tell)]
+
+
+def _case(
+    name: str, devices: list[bytes], streams: list[list[bytes]], folder: Path, rounds: int, tell: Tell
+) -> Case:
+    def contender(title: str, means: str, server: Server, kind: str) -> Contender:
+        return Contender(title, means, lambda: _peer_lap(folder, server, kind, streams))
+
+    runners: list[Contender | Skipped] = [
+        Contender(
+            "outstation",
+            "OSCORE opened, on disk (SQLite WAL, synchronous=FULL) before the sealed answer",
+            lambda: _own_lap(folder, devices, streams),
+        ),
+        contender("asyncio echo", "gives each datagram back; asyncio, no CoAP", _echo, "s"),
+        _aiocoap(contender),
+        _libcoap(contender),
+    ]
+    return race(name, "requests/s", runners, rounds, tell, _NOTE)
+
+
+def _own_lap(folder: Path, devices: list[bytes], streams: list[list[bytes]]) -> Lap:
+    with tempfile.TemporaryDirectory(prefix="requests-", dir=folder) as name:
+        place = Path(name)
+        took = _with_loop(_ask(place, lambda: running_gateway(place, devices), "oscore", streams))
+        held = asyncio.run(count_held(place / DATABASE))
+    events = sum(parse_segment(raw).header.count for stream in streams for raw in stream)
+    return Lap(held, took["seconds"], {"events_per_s": events / took["seconds"], "repeated": took["repeated"]})
+
+
+def _peer_lap(folder: Path, server: Server, kind: str, streams: list[list[bytes]]) -> Lap:
+    with tempfile.TemporaryDirectory(prefix="requests-", dir=folder) as name:
+        took = asyncio.run(_ask(Path(name), server, kind, streams))
+    return Lap(int(took["answered"]), took["seconds"])
+
+
+def _with_loop(coroutine: Any) -> Any:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(coroutine)
+
+
+async def _ask(place: Path, server: Server, kind: str, streams: list[list[bytes]]) -> dict[str, float]:
+    file = place / "segments.json"
+    file.write_text(json.dumps([[raw.hex() for raw in stream] for stream in streams]))
+    async with server() as port:
+        words = [sys.executable, "-P", "-m", "tools.bench.request_sender", str(port), kind, str(file)]
+        sender = await asyncio.create_subprocess_exec(
+            *words, stdout=PIPE, stderr=PIPE, start_new_session=True
+        )
+        try:
+            said, wrong = await sender.communicate()
+        finally:
+            if sender.returncode is None:
+                sender.kill()
+                await sender.wait()
+    if sender.returncode:
+        raise RuntimeError(f"the sender ended with {sender.returncode}: {wrong.decode(errors='replace')}")
+    found: dict[str, float] = json.loads(said)
+    return found
+
+
+# ---- the peers
+
+
+class _Echo(asyncio.DatagramProtocol):
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self._transport.sendto(data, addr)
+
+
+@asynccontextmanager
+async def _echo() -> AsyncIterator[int]:
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        _Echo, local_addr=("127.0.0.1", 0)
+    )
+    try:
+        yield transport.get_extra_info("sockname")[1]
+    finally:
+        transport.close()
+
+
+def _aiocoap(contender: Any) -> Contender | Skipped:
+    if find_spec("aiocoap") is None:
+        return Skipped("aiocoap", "aiocoap is not installed", "pip install 'outstation[dev]'")
+    return contender("aiocoap", "a resource that answers 2.04 and keeps nothing; asyncio, no OSCORE", _bare, "s")  # type: ignore[no-any-return]
+
+
+@asynccontextmanager
+async def _bare() -> AsyncIterator[int]:
+    import aiocoap
+    from aiocoap import resource
+
+    class Taker(resource.Resource):
+        async def render_post(self, request: Any) -> Any:
+            return aiocoap.Message(code=aiocoap.CHANGED)
+
+    port = free_port(socket.SOCK_DGRAM)
+    site = resource.Site()
+    site.add_resource(["s"], Taker())
+    context = await aiocoap.Context.create_server_context(site, bind=("127.0.0.1", port), transports=["udp6"])
+    try:
+        yield port
+    finally:
+        await context.shutdown()
+
+
+def _libcoap(contender: Any) -> Contender | Skipped:
+    if shutil.which(_LIBCOAP) is None:
+        return Skipped("libcoap", f"{_LIBCOAP} is not installed", "sudo apt-get install libcoap3-bin")
+    means = "coap-server-notls in C: a PUT into memory, no OSCORE"
+    return contender("libcoap", means, _in_c, "put:example_data")  # type: ignore[no-any-return]
+
+
+@asynccontextmanager
+async def _in_c() -> AsyncIterator[int]:
+    port = free_port(socket.SOCK_DGRAM)
+    words = [_LIBCOAP, "-A", "127.0.0.1", "-p", str(port), "-v", "1"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        await asyncio.sleep(0.3)
+        yield port
+    finally:
+        end_process(process, _ENDED_SECONDS_MAX)
