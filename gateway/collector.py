@@ -9,10 +9,13 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+import cbor2
+
 from gateway.downlink import Downlink
 from gateway.errors import StoreFailed, StoreFull, TooManyForks
 from gateway.health import Health
-from gateway.reconcile import Custody, Fork, Lost, Offer, Want, fold_wants, reconcile
+from gateway.quick_segment import parse_quickly
+from gateway.reconcile import Action, Fork, Lost, Offer, Want, fold_wants, reconcile
 from gateway.shelf import Shelf
 from gateway.store import DUPLICATE, FORKED, Store
 from protocol.coap import BAD_REQUEST, CHANGED, FORBIDDEN, SERVICE_UNAVAILABLE
@@ -20,7 +23,6 @@ from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
 from protocol.keys import LANES
 from protocol.limits import wants_max
 from protocol.messages import Answer, Heartbeat, encode_answer, parse_heartbeat
-from protocol.segment import parse_segment
 
 _log = logging.getLogger("gateway.collector")
 
@@ -61,15 +63,17 @@ class Collector:
     async def segment(self, device: bytes, payload: bytes) -> Reply:
         """Return the reply to POST /s of an authenticated device: custody once the segment is durable."""
         try:
-            segment = parse_segment(payload)
+            segment = parse_quickly(payload)
         except ProtocolError as error:
             return self._malformed(device, error)
         header = segment.header
         if header.device != device:
             return self._other_device(device, header.device)
         place = (device, header.lane, header.epoch)
-        tombstone = segment.tombstone and (segment.tombstone.first, segment.tombstone.last)
-        plan = reconcile(self._store.lane(*place), None, tombstone=tombstone)
+        plan: list[Action] = []
+        if segment.tombstone is not None:
+            covered = (segment.tombstone.first, segment.tombstone.last)
+            plan = reconcile(self._store.lane(*place), None, tombstone=covered)
         try:
             if self._store.commits.is_overloaded():
                 raise StoreFull("more segments wait for the disk than it can take")
@@ -131,7 +135,8 @@ class Collector:
         boot, device_epoch = self._said.get(device, (None, epoch))
         asked = []
         for lane in LANES:
-            folded = fold_wants([*wants.get(lane, []), *self._downlink.wants(device, lane, epoch)], wants_max)
+            wanted = [*wants.get(lane, []), *self._downlink.wants(device, lane, epoch)]
+            folded = fold_wants(wanted, wants_max) if wanted else []
             asked += [(lane, epoch, start, stop) for start, stop in folded]
         custody = [(lane, epoch, self._custody(device, lane, epoch)) for lane in LANES]
         answer = Answer(
@@ -143,11 +148,10 @@ class Collector:
             self._shelf.newest_command(device),
         )
         self._point("before_custody")
-        return Reply(CHANGED, encode_answer(answer))
+        return Reply(CHANGED, encode_answer(answer, cbor2.dumps))
 
     def _custody(self, device: bytes, lane: int, epoch: int) -> int:
-        plan = reconcile(self._store.lane(device, lane, epoch), None)
-        return next(action.watermark for action in plan if isinstance(action, Custody))
+        return self._store.lane(device, lane, epoch).watermark()
 
     def _count(self, kind: str, device: bytes, number: int) -> None:
         if kind == DUPLICATE:

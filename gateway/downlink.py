@@ -57,7 +57,8 @@ class Downlink:
 
     def wants(self, device: bytes, lane: int, epoch: int) -> list[tuple[int, int]]:
         """Return the ranges of a lane that the office lacks and this gateway does not hold."""
-        return fold_wants(self._wants.get((device, lane, epoch), []), WANTS_PER_LANE_MAX)
+        wanted = self._wants.get((device, lane, epoch))
+        return fold_wants(wanted, WANTS_PER_LANE_MAX) if wanted else []
 
     def is_wanted(self, device: bytes, lane: int, epoch: int, number: int) -> bool:
         """Return whether the office asked for this number."""

@@ -21,7 +21,7 @@ from gateway.config import Link
 from gateway.errors import StoreFailed, StoreFull
 from gateway.store import Store
 from gateway.store_sessions import RETIRED, SessionRow
-from protocol.aes_host import Aes128
+from protocol.aes_host import Aes128, whole_ccm
 from protocol.cbor import dumps
 from protocol.coap import (
     ACK,
@@ -94,8 +94,10 @@ class Session:
         self._reserve = reserve
         self._next = 0
         self._stop = 0
-        self.context = OscoreContext(
-            Aes128, link.secret, GATEWAY_ID, link.kid, self._next_sequence, id_context=id_context
+        self.context: OscoreContext = whole_ccm(
+            OscoreContext(
+                Aes128, link.secret, GATEWAY_ID, link.kid, self._next_sequence, id_context=id_context
+            )
         )
 
     def _next_sequence(self) -> int:

@@ -256,10 +256,11 @@ class Store:
         def insert(connection: sqlite3.Connection) -> str:
             reserve = 0 if header.lane == CRITICAL else round(self._bytes_max * (1 - ROUTINE_SHARE))
             kind = self._insert(connection, segment, now_ms, reserve=reserve, is_wanted=is_wanted)
-            connection.executemany(
-                "INSERT OR IGNORE INTO lost VALUES (?, ?, ?, ?, ?)",
-                [(header.device, header.lane, header.epoch, start, stop) for start, stop in ranges],
-            )
+            if ranges:
+                connection.executemany(
+                    "INSERT OR IGNORE INTO lost VALUES (?, ?, ?, ?, ?)",
+                    [(header.device, header.lane, header.epoch, start, stop) for start, stop in ranges],
+                )
             _heard(connection, header.device, now_ms)
             return kind
 

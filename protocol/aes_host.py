@@ -1,4 +1,7 @@
-"""Hosts only, not frozen: the block cipher of `protocol.aead` from `cryptography`. The device's is `agent.aes`."""
+"""Hosts only, not frozen: the block cipher of `protocol.aead` from `cryptography`, and AES-CCM whole. The device's is `agent.aes`."""
+
+from protocol.aead import TAG_BYTES
+from protocol.errors import MALFORMED, SEAL, ProtocolError
 
 _ZERO_IV = bytes(16)
 
@@ -26,3 +29,39 @@ class Aes128:
         mac = self._cbc.update(first.to_bytes(16, "big") + blocks[16:])[-16:]
         self._chained = int.from_bytes(mac, "big")
         return mac
+
+
+class Ccm:
+    """AES-CCM as `protocol.aead.AesCcm` has it, in one call of the library: 16-byte key, 13-byte nonce, 8-byte tag."""
+
+    def __init__(self, key: bytes):
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+
+        ccm = AESCCM(key, tag_length=TAG_BYTES)
+        self._encrypt = ccm.encrypt
+        self._decrypt = ccm.decrypt
+        self._wrong = InvalidTag
+
+    def seal(self, nonce: bytes, text: bytes, aad: bytes) -> bytes:
+        """Return the ciphertext of text followed by the tag."""
+        return self._encrypt(nonce, text, aad)
+
+    def open(self, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
+        """Return the text of what seal made. Raises ProtocolError(MALFORMED) when too short, (SEAL) on a wrong tag."""
+        if len(sealed) < TAG_BYTES:
+            raise ProtocolError(MALFORMED, "ciphertext of {} bytes is not 8..65543 bytes".format(len(sealed)))
+        try:
+            return self._decrypt(nonce, sealed, aad)
+        except self._wrong:
+            size = len(sealed) - TAG_BYTES
+            raise ProtocolError(
+                SEAL, "the tag of an encrypted message of {} bytes does not fit".format(size)
+            ) from None
+
+
+def whole_ccm(context):
+    """Return an OscoreContext whose messages are sealed and opened by `Ccm`: the same bytes, some ten times as fast."""
+    context._sealer = Ccm(context.sender_key)
+    context._opener = Ccm(context.recipient_key)
+    return context

@@ -16,10 +16,10 @@ from protocol.limits import natural_max, segment_bytes_max, segment_events_max, 
 from protocol.mac import hmac_sha256, is_equal
 from protocol.shape import is_bytes, is_within
 
-_ALG_A128CTR = -65534
-_MAC256 = b"\xa1\x01\x05"
+ALG_A128CTR = -65534
+MAC256 = b"\xa1\x01\x05"
 _AAD = b"outstation segment v1"
-_MAC_HEAD = b"\x84\x64MAC0\x43" + _MAC256 + bytes([0x40 | len(_AAD)]) + _AAD
+_MAC_HEAD = b"\x84\x64MAC0\x43" + MAC256 + bytes([0x40 | len(_AAD)]) + _AAD
 _DIGEST_BYTES = 32
 
 
@@ -151,7 +151,7 @@ def seal_segment(
     """
     encoded = dumps(header.as_list())
     iv = _synthetic_iv(iv_key, encoded, plaintext)
-    body = dumps([b"", {1: _ALG_A128CTR, 5: iv}, ctr(body_key, iv, plaintext)])
+    body = dumps([b"", {1: ALG_A128CTR, 5: iv}, ctr(body_key, iv, plaintext)])
     return _seal(encoded, body, tag_key)
 
 
@@ -163,7 +163,7 @@ def seal_tombstone(header: Header, tombstone: Tombstone, tag_key: bytes) -> byte
 
 def _seal(header: bytes, body: bytes, tag_key: bytes) -> bytes:
     payload = b"\x82" + header + body
-    segment = dumps([_MAC256, {}, payload, _tag(tag_key, payload)])
+    segment = dumps([MAC256, {}, payload, _tag(tag_key, payload)])
     if len(segment) > segment_bytes_max:
         raise ProtocolError(
             TOO_LARGE,
@@ -191,18 +191,18 @@ def parse_segment(raw: bytes) -> Segment:
             "segment of {} bytes exceeds segment_bytes_max ({})".format(len(raw), segment_bytes_max),
         )
     items = loads(raw)
-    if not _is_list(items, 4) or items[0] != _MAC256 or items[1] != {} or not isinstance(items[2], bytes):
+    if not _is_list(items, 4) or items[0] != MAC256 or items[1] != {} or not isinstance(items[2], bytes):
         raise ProtocolError(MALFORMED, "not a COSE_Mac0 with HMAC 256/256")
     if not is_bytes(items[3], 32):
         raise ProtocolError(MALFORMED, "the tag is not 32 bytes")
     payload = loads(items[2])
     if not _is_list(payload, 2):
         raise ProtocolError(MALFORMED, "the payload is not [header, body]")
-    header = _parse_header(payload[0])
+    header = read_header(payload[0])
     if header.view_class == CLEAR:
         tombstone = _parse_tombstone(payload[1], header)
         return Segment(raw, header, tombstone, items[2], b"", b"", items[3])
-    iv, ciphertext = _parse_body(payload[1])
+    iv, ciphertext = read_body(payload[1])
     return Segment(raw, header, None, items[2], iv, ciphertext, items[3])
 
 
@@ -210,7 +210,8 @@ def _is_list(value, length: int) -> bool:
     return isinstance(value, list) and len(value) == length
 
 
-def _parse_header(items) -> Header:
+def read_header(items) -> Header:
+    """Return the header that these decoded items are. Raises ProtocolError(VERSION) or (MALFORMED)."""
     if isinstance(items, list) and items and is_within(items[0], 0, uint32_max) and items[0] != 1:
         raise ProtocolError(VERSION, "segment version {} is not 1".format(items[0]))
     shaped = (
@@ -232,7 +233,8 @@ def _parse_header(items) -> Header:
     return Header(*items[1:])
 
 
-def _parse_body(items) -> tuple:
+def read_body(items) -> tuple:
+    """Return (iv, ciphertext) of a decoded body that is not clear. Raises ProtocolError(MALFORMED)."""
     if (
         not _is_list(items, 3)
         or items[0] != b""
@@ -241,7 +243,7 @@ def _parse_body(items) -> tuple:
     ):
         raise ProtocolError(MALFORMED, "the body is not a COSE_Encrypt0")
     iv = items[1].get(5)
-    if len(items[1]) != 2 or items[1].get(1) != _ALG_A128CTR or not is_bytes(iv, 16):
+    if len(items[1]) != 2 or items[1].get(1) != ALG_A128CTR or not is_bytes(iv, 16):
         raise ProtocolError(MALFORMED, "the body's cipher is not A128CTR with a 16-byte IV")
     return iv, items[2]
 

@@ -47,6 +47,7 @@ CONTENDERS = {
         "1 reading a message": ["outstation", "SenML-CBOR", "JSON", "JSON deflated", "Sparkplug B"],
     },
     "replay": {"step replay": ["outstation", "interpreter", "sealed bytes", "SHA-256"]},
+    "requests": {"2 devices": ["outstation", "asyncio echo", "aiocoap", "libcoap"]},
 }
 
 

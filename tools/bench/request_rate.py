@@ -9,10 +9,9 @@ import asyncio
 import json
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.util import find_spec
@@ -20,17 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app import new_loop
-from protocol.event import encode_events, encode_samples
-from protocol.keys import OFFICE, ROUTINE
-from protocol.segment import Header, parse_segment, seal_segment
-from tools.bench.fleet import Row, SealedDevice, Tell
+from protocol.segment import parse_segment
+from tools.bench.fleet import SealedDevice, Tell
 from tools.bench.gateway_front import DATABASE, count_held, running_gateway
 from tools.bench.race import Case, Contender, Lap, Skipped, race
-from tools.site import end_process, free_port
+from tools.site import free_port
 
 Server = Callable[[], AbstractAsyncContextManager[int]]
-_ENDED_SECONDS_MAX = 10.0
-_NOTE = "one request outstanding a socket, prepared beforehand, asked from another process on the same machine"
+_NOTE = (
+    "one request outstanding a socket, prepared beforehand, asked from another process on the same machine"
+)
 _LIBCOAP = "coap-server-notls"
 
 
@@ -38,7 +36,9 @@ def run(fleet: list[SealedDevice], folder: Path, rounds: int, tell: Tell, reques
     """Return the case of the fleet's segments. requests: of a lap, over all devices."""
     each = max(1, requests // len(fleet))
     streams = [device.all()[:each] for device in fleet]
-    return [_case(f"{len(fleet)} devices", [device.device for device in fleet], streams, folder, rounds, tell)]
+    return [
+        _case(f"{len(fleet)} devices", [device.device for device in fleet], streams, folder, rounds, tell)
+    ]
 
 
 def _case(
@@ -66,7 +66,9 @@ def _own_lap(folder: Path, devices: list[bytes], streams: list[list[bytes]]) -> 
         took = _with_loop(_ask(place, lambda: running_gateway(place, devices), "oscore", streams))
         held = asyncio.run(count_held(place / DATABASE))
     events = sum(parse_segment(raw).header.count for stream in streams for raw in stream)
-    return Lap(held, took["seconds"], {"events_per_s": events / took["seconds"], "repeated": took["repeated"]})
+    return Lap(
+        held, took["seconds"], {"events_per_s": events / took["seconds"], "repeated": took["repeated"]}
+    )
 
 
 def _peer_lap(folder: Path, server: Server, kind: str, streams: list[list[bytes]]) -> Lap:
@@ -125,7 +127,9 @@ async def _echo() -> AsyncIterator[int]:
 def _aiocoap(contender: Any) -> Contender | Skipped:
     if find_spec("aiocoap") is None:
         return Skipped("aiocoap", "aiocoap is not installed", "pip install 'outstation[dev]'")
-    return contender("aiocoap", "a resource that answers 2.04 and keeps nothing; asyncio, no OSCORE", _bare, "s")  # type: ignore[no-any-return]
+    return contender(
+        "aiocoap", "a resource that answers 2.04 and keeps nothing; asyncio, no OSCORE", _bare, "s"
+    )  # type: ignore[no-any-return]
 
 
 @asynccontextmanager
@@ -158,9 +162,11 @@ def _libcoap(contender: Any) -> Contender | Skipped:
 async def _in_c() -> AsyncIterator[int]:
     port = free_port(socket.SOCK_DGRAM)
     words = [_LIBCOAP, "-A", "127.0.0.1", "-p", str(port), "-v", "1"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = await asyncio.create_subprocess_exec(*words, stdout=DEVNULL, stderr=DEVNULL)
     try:
+        # The sender repeats what a server that is not there yet did not hear, before its clock starts or after.
         await asyncio.sleep(0.3)
         yield port
     finally:
-        end_process(process, _ENDED_SECONDS_MAX)
+        process.terminate()
+        await process.wait()
