@@ -12,6 +12,7 @@ TINY = Plan(
     device_samples={"ram": 40, "file": 20},
     batches={100: 1, 1: 3},
     decisions=12,
+    requests=8,
 )
 
 
