@@ -1,4 +1,4 @@
-"""Runs the device's CoAP client on either runtime: `client_program.py PORT FIRST_SEQUENCE PATH:BYTES ...`.
+"""Runs the device's CoAP client on either runtime: `client_program.py PORT FIRST_SEQUENCE ACK_TIMEOUT_MS PATH:BYTES ...`.
 
 Prints one JSON line for each request and one with the counters. Started by test_coap_client.py.
 """
@@ -53,7 +53,7 @@ async def _ask(client, order):
     }
 
 
-async def main(port, first, orders):
+async def main(port, first, wait_ms, orders):
     link = UdpLink("127.0.0.1", port)
     context = OscoreContext(Aes128, b"link secret 0001", b"\x07", b"", _sequence(first))
     client = CoapClient(
@@ -61,7 +61,7 @@ async def main(port, first, orders):
         context,
         ticks_ms,
         os.urandom,
-        ack_timeout_ms=200,
+        ack_timeout_ms=wait_ms,
         retransmit_max=2,
         separate_timeout_ms=1000,
     )
@@ -79,4 +79,4 @@ async def main(port, first, orders):
     link.close()
 
 
-asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
+asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))
