@@ -23,6 +23,7 @@ import httpx
 import pytest
 from cryptography import x509
 
+from gateway import enrol as machine
 from gateway.enrol_cli import enrol
 from gateway.errors import OfficeError, OfficeRefused, OfficeUnreachable
 from gateway.identity import new_key, next_of, read_identity, request_pem
@@ -40,8 +41,8 @@ from office_ingest.founding import found_office
 from office_ingest.govern.enrolment import certificate_row
 from office_ingest.prove.verify import verify_database
 from office_ingest.storage.authority import AuthorityStore
-from protocol.diagnostic import NOT_ALLOWED, OK, UNREACHABLE
-from protocol.enrolment import IDENTITY_PATH, parse_code
+from protocol.diagnostic import NOT_ALLOWED, OK, UNREACHABLE, DiagnosticError
+from protocol.enrolment import IDENTITY_PATH, Code, parse_code
 from protocol.uplink import encode_request
 from tools.site import free_port
 
@@ -235,6 +236,27 @@ def check_code_is_not_given_to_another_office(folder, enrol):
         listening.shutdown()
         listening.server_close()
     return heard
+
+
+def check_code_stays_with_its_office(folder):
+    """Enrol in this process against somebody who stands between: he hears nothing, and is named."""
+    code = Code(bytes(16), bytes(range(16)))
+    ends = []
+
+    def enrol_there(url):
+        with pytest.raises(DiagnosticError) as caught:
+            machine.enrol(machine.Place(folder / "g", url), code)
+        ends.append(caught.value.diagnostics[0].code)
+
+    heard = check_code_is_not_given_to_another_office(folder, enrol_there)
+
+    assert ([], ["gateway-other-office"]) == (heard, ends)
+    assert not (folder / "g").exists()
+
+
+def test_machine_believes_no_office_before_its_authority_is_the_codes(tmp_path):
+    """The second connection, which carries the secret, is never made."""
+    check_code_stays_with_its_office(tmp_path)
 
 
 def test_code_is_never_given_to_somebody_who_stands_between(field):
