@@ -56,4 +56,14 @@ IDENTITY_CODES = {
         "A site is known once somebody made it, or once a device or a gateway is of it.",
         "outstation site create makes it; check how the name is written.",
     ),
+    "provision-label": (
+        "A label was not read as it was printed",
+        "It has a prefix, 16 hex digits and a check of four characters; one of them is wrong.",
+        "Read it again, or type it as it stands below the code.",
+    ),
+    "provision-list": (
+        "A list of devices has a mistake",
+        "The head names a column that no list has, or a cell is not what its column holds. Nothing was made.",
+        "Mend the lines that are named and run it again; what an earlier run made is passed over.",
+    ),
 }

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from protocol.cbor import dumps
 from protocol.diagnostic import TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
 from tools.board.table import NAMES as BOARDS
+from tools.provision_cli import devices_command, labels_command, read_label_command
 
 _TOKEN_BYTES = 32
 _KID_BYTES = 4
@@ -33,6 +35,8 @@ _JOURNAL_SECTORS = 32
 UNIX = "unix"
 _NAME_CHARACTERS_MAX = 64
 _ROWS_BEFORE_LEAK = 20
+# File in a folder that is being made: the identity of its device, in hex.
+BEGUN = "begun"
 # The demonstration's recordings have a row an hour; so fast that a person sees something happen.
 _DEMO_TIMING = (
     "# One recorded hour is 36 s of device time, which runs 360 times as fast as the wall's: ten hours a second.",
@@ -103,12 +107,13 @@ class Office:
 
         return [root.public.hex() for root in Shelf(self.store).roots()]
 
-    def put_traits(self, device: bytes, plan: "DevicePlan", schema: bytes, bundle: bytes) -> None:
-        """Tell which releases are meant for a device."""
+    def add_device(self, device: bytes, plan: "DevicePlan", schema: bytes, bundle: bytes) -> None:
+        """Register a device and which releases are meant for it, in one transaction."""
         from office_ingest.storage.downward import Traits
 
         digests = sha256(schema).digest()[:8], sha256(bundle).digest()
-        self.registry.put_traits(device, Traits(plan.kind, plan.cohort, plan.hardware, *digests))
+        traits = Traits(plan.kind, plan.cohort, plan.hardware, *digests)
+        self.registry.add_device_of(device, traits, name=plan.name, site=plan.site, now_ms=_now_ms())
 
     def __exit__(self, *exc: object) -> None:
         self.keystore.close()
@@ -132,7 +137,7 @@ def provision_gateway(office: Office, folder: Path, plan: GatewayPlan) -> None:
 
     Raises DiagnosticError, before anything is written, for a name that cannot be used or is another gateway's.
     """
-    found = _name_mistakes(gateway=plan.name, site=plan.site)
+    found = name_mistakes(gateway=plan.name, site=plan.site)
     if office.registry.has_gateway(plan.name):
         found.append(_taken("gateway", plan.name))
     if found:
@@ -149,7 +154,8 @@ def provision_gateway(office: Office, folder: Path, plan: GatewayPlan) -> None:
     office.registry.add_gateway(plan.name, name=plan.name, site=plan.site, token=token, now_ms=_now_ms())
 
 
-def _name_mistakes(**names: str) -> list[Diagnostic]:
+def name_mistakes(**names: str) -> list[Diagnostic]:
+    """Return what is wrong with names of things, given by what each is of."""
     return [
         Diagnostic(
             "provision-name",
@@ -227,6 +233,8 @@ def provision_device(office: Office, gateway_folder: Path, folder: Path, plan: D
     _check_device(office, gateway_folder, plan)
     _new_folder(folder)
     device = secrets.token_bytes(8)
+    # For whoever finds the folder half made: see tools/batch.py.
+    (folder / BEGUN).write_text(device.hex())
     kid = secrets.token_bytes(_KID_BYTES)
     secret = secrets.token_bytes(16)
     schema = demo_schema()
@@ -241,10 +249,22 @@ def provision_device(office: Office, gateway_folder: Path, folder: Path, plan: D
     (folder / "device.toml").write_text(_device_toml(plan, device))
     office.registry.add_schema(schema)
     office.registry.add_bundle(bundle)
-    office.registry.add_device(device, name=plan.name, site=plan.site, now_ms=_now_ms())
-    office.put_traits(device, plan, schema, bundle)
-    _add_link(gateway_folder, device, kid, secret, plan.name)
+    office.add_device(device, plan, schema, bundle)
+    finish_device(gateway_folder, folder, device, plan.name)
     return device
+
+
+def finish_device(gateway_folder: Path, folder: Path, device: bytes, name: str) -> None:
+    """Tell the gateway of a device that the office has registered, once."""
+    links = gateway_folder / "links.toml"
+    if device.hex() not in links.read_text():
+        link = tomllib.loads((folder / "link.toml").read_text())
+        entry = f'\n[[device]] # {name}\nid = "{device.hex()}"\nkid = "{link["kid"]}"\nsecret = "{link["secret"]}"\n'
+        with links.open("a") as file:
+            file.write(entry)
+            file.flush()
+            os.fsync(file.fileno())
+    (folder / BEGUN).unlink(missing_ok=True)
 
 
 def write_roots(office: Office, folder: Path) -> int:
@@ -258,7 +278,7 @@ def write_roots(office: Office, folder: Path) -> int:
 
 def _check_device(office: Office, gateway_folder: Path, plan: DevicePlan) -> None:
     named = {"cohort": plan.cohort} if plan.cohort else {}
-    found = _name_mistakes(device=plan.name, site=plan.site, kind=plan.kind, **named)
+    found = name_mistakes(device=plan.name, site=plan.site, kind=plan.kind, **named)
     if office.registry.has_device_called(plan.name):
         found.append(_taken("device", plan.name))
     if not (gateway_folder / "links.toml").is_file():
@@ -266,12 +286,12 @@ def _check_device(office: Office, gateway_folder: Path, plan: DevicePlan) -> Non
         fix = "make the gateway first: outstation provision gateway"
         found.append(Diagnostic("provision-no-gateway", message, str(gateway_folder), fix=fix))
     if plan.recording is not None:
-        found += _recording_mistakes(plan.recording)
+        found += recording_mistakes(plan.recording)
     if found:
         raise DiagnosticError(found)
 
 
-def _recording_mistakes(path: Path) -> list[Diagnostic]:
+def recording_mistakes(path: Path) -> list[Diagnostic]:
     """Return what is wrong with the first row that the agent could not read."""
     columns = len(DEMO_CHANNELS)
     fix = f"write {columns} whole numbers a row, separated by a comma; empty where there is no reading"
@@ -339,13 +359,6 @@ def _device_toml(plan: DevicePlan, device: bytes) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _add_link(gateway_folder: Path, device: bytes, kid: bytes, secret: bytes, name: str) -> None:
-    path = gateway_folder / "links.toml"
-    entry = f'\n[[device]] # {name}\nid = "{device.hex()}"\nkid = "{kid.hex()}"\nsecret = "{secret.hex()}"\n'
-    with path.open("a") as file:
-        file.write(entry)
-
-
 def _now_ms() -> int:
     return int(time.time() * 1000)
 
@@ -389,7 +402,7 @@ def provision_gateway_command(
     It gets settings, a token, and the office's certificate authority; the office learns of it.
     """
     _check_uplink(uplink)
-    with _opened(office_config) as office:
+    with opened(office_config) as office:
         provision_gateway(
             office, folder, GatewayPlan(name=name, site=site, uplink=uplink, host=host, port=port)
         )
@@ -401,7 +414,7 @@ def provision_gateway_command(
 
 
 @contextmanager
-def _opened(config: Path) -> Iterator[Office]:
+def opened(config: Path) -> Iterator[Office]:
     """Give an office's stores; say it in a sentence if they do not take what is written."""
     from office_ingest.errors import StoreUnavailable
 
@@ -479,8 +492,7 @@ def provision_device_command(
 
     It gets settings, first keys in a flash image, rules; office and gateway learn of it. A gateway that runs already learns of the device when it gets SIGHUP.
     """
-    with _opened(office_config) as office, _recording_file(recording) as file:
-        offset, more = (0, ()) if recording else (_before_first_leak(file), _DEMO_TIMING)
+    with opened(office_config) as office, replayed(recording) as (file, offset, more):
         plan = DevicePlan(name, site, host, port, sectors, file, offset, kind, cohort, hardware, more)
         device = provision_device(office, gateway_folder, folder, plan)
     settings = folder / "device.toml"
@@ -504,7 +516,7 @@ def provision_roots_command(office_config: Path, as_json: bool, folder: Path) ->
 
     A device believes nobody else's signature. It takes them at its next start.
     """
-    with _opened(office_config) as office:
+    with opened(office_config) as office:
         _require_device(folder)
         count = write_roots(office, folder)
     if as_json:
@@ -530,14 +542,19 @@ def _before_first_leak(recording: Path) -> int:
 
 
 @contextmanager
-def _recording_file(named: Path | None) -> Iterator[Path]:
-    """Give the recording: the named one, or the demonstration's, fetched before any folder is made."""
+def replayed(named: Path | None) -> Iterator[tuple[Path, int, tuple[str, ...]]]:
+    """Give (recording, its first row, lines of device.toml): the named one, or the demonstration's, fetched before any folder is made."""
     if named is not None:
-        yield named
+        yield named, 0, ()
         return
     from tools.recordings import write_recording
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "recording.csv"
         write_recording(file)
-        yield file
+        yield file, _before_first_leak(file), _DEMO_TIMING
+
+
+provision.add_command(devices_command)
+provision.add_command(labels_command)
+provision.add_command(read_label_command)

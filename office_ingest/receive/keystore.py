@@ -105,6 +105,13 @@ class Keystore:
                     "INSERT INTO ratchets VALUES (?, ?, 0, ?)", (device, view_class, first)
                 )
 
+    def forget(self, device: bytes) -> None:
+        """Delete the keys of a device that was never registered: its provisioning was cut off. Nothing happens if there are none."""
+        with self._writing():
+            self._connection.execute("DELETE FROM devices WHERE id = ?", (device,))
+            for table in ("seal_keys", "view_keys", "ratchets"):
+                self._connection.execute(f"DELETE FROM {table} WHERE device = ?", (device,))  # noqa: S608 - names are ours
+
     def devices(self) -> list[bytes]:
         """Return the identities that have keys here, in order."""
         return [row[0] for row in self._connection.execute("SELECT id FROM devices ORDER BY id")]

@@ -21,6 +21,13 @@ class Registry:
         with self._store.transaction():
             self._store.put_device(device, name, site, now_ms)
 
+    def add_device_of(self, device: bytes, traits: Traits, *, name: str, site: str, now_ms: int) -> None:
+        """Register a device (8 bytes) together with which releases are meant for it."""
+        assert len(device) == 8
+        with self._store.transaction():
+            self._store.put_device(device, name, site, now_ms)
+            Downward(self._store).put_traits(device, traits)
+
     def put_traits(self, device: bytes, traits: Traits) -> None:
         """Say which releases are meant for a registered device."""
         with self._store.transaction():

@@ -1,14 +1,18 @@
 """Each fault planted in the gateways' identity is caught by the test that promises to catch it."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from office_ingest.govern.enrolment import Refused
+from office_ingest.receive.keystore import Keystore
 from tests.office_ingest import test_attempts, test_authority, test_identity
 from tests.office_ingest.conftest import desk
 from tests.planted.identity import FAULTS
 from tests.site import test_identity as test_site
 from tests.site import test_renewal
 from tests.support.identity_desk import IdentityDesk
+from tests.tools import test_batch
 
 # Fixture of the office's own tests, so that the very same checks run here.
 __all__ = ["desk"]
@@ -47,7 +51,23 @@ def _gateway(test):
     return run
 
 
+class _Unheard:
+    """Stands where pytest's capsys does: what the commands say is not looked at."""
+
+    def readouterr(self):
+        return SimpleNamespace(out="", err="")
+
+
+def _cut_list(desk, folder):
+    """Cut the provisioning of a list after the keys of its first device are enrolled."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = test_batch.Desk(folder, _Unheard())
+        test_batch.test_cut_at_any_step_leaves_no_half_device(made, patch, Keystore, "enrol", True, 1)
+
+
 CAUGHT_BY = {
+    "keep_what_a_cut_left": _cut_list,
+    "pass_over_a_wrong_check": lambda desk, folder: test_batch.test_wrong_character_of_a_label_is_found(),
     "take_a_code_twice": _office(test_identity.test_code_is_used_once),
     "take_a_code_for_ever": _office(test_identity.test_code_ends),
     "keep_the_code_itself": _office(test_identity.test_code_is_kept_as_a_hash_only),

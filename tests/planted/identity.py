@@ -13,8 +13,11 @@ from office_ingest.govern import authority, enrolment
 from office_ingest.govern.enrolment import Enrolment, certificate_row
 from office_ingest.receive import attempts
 from office_ingest.receive.identity import Caller, Recogniser
+from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
 from office_ingest.storage.authority import AuthorityStore
+from tests.tools import test_batch
+from tools import labels
 
 
 def take_a_code_twice(put):
@@ -165,6 +168,17 @@ def renew_never(put):
     put(Renewal, "due_ms", lambda self: int(time.time() * 1000) + (1 << 50))
 
 
+def keep_what_a_cut_left(put):
+    """Make a device of a list anew after a cut, and leave the keys of the half one in the keystore."""
+    put(Keystore, "forget", lambda self, device: None)
+
+
+def pass_over_a_wrong_check(put):
+    """Take a label whatever its check says."""
+    put(labels, "label_check", lambda device: "0000")
+    put(test_batch, "label_text", lambda device: f"{labels.PREFIX}{device.hex().upper()}:0000")
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -173,5 +187,6 @@ FAULTS = {
         *(go_by_the_certificate_whatever_the_token_says, keep_the_token_for_ever, forget_the_link_secrets),
         *(leave_gateways_behind, end_the_old_authority_at_the_switch, count_no_wrong_codes),
         *(check_no_pin, drop_the_old_key_first, renew_never),
+        *(keep_what_a_cut_left, pass_over_a_wrong_check),
     )
 }
