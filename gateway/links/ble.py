@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.health import Health
-from gateway.links.ble_peer import BlePeer, failures
+from gateway.links.ble_peer import BlePeer, failures, name_of
 from gateway.links.ble_turns import Turns
 from protocol.diagnostic import UNREACHABLE, Diagnostic, DiagnosticError
 from protocol.gatt import SERVICE
@@ -25,6 +25,8 @@ IDLE_S = 5.0
 # A stranger must have a protected answer by then; while others wait sooner.
 PROVE_S = 60.0
 PROVE_S_BUSY = 10.0
+# A device that advertises is connected to nobody: where it is to us, and silent for so long, a Bluetooth service forgot to say its end.
+STALE_S = 5.0
 # A scan is begun anew so often: a Bluetooth service that was restarted ends it without a word.
 SCAN_S = 60.0
 # Before an adapter that is away is tried again; doubles.
@@ -172,8 +174,13 @@ class BleLink:
             self._tell(Diagnostic("ble-away", said, fix=fix, severity="warning"))
 
     def _hear(self, device: Any, advertisement: Any) -> None:
-        if SERVICE in advertisement.service_uuids:
-            self._turns.hear(device.address, device, self._clock.monotonic())
+        if SERVICE not in advertisement.service_uuids:
+            return
+        now_s = self._clock.monotonic()
+        self._turns.hear(device.address, device, now_s)
+        peer = self._peers.get(name_of(device.address))
+        if peer is not None and peer.is_open and now_s - peer.heard_s > STALE_S:
+            peer.end()
 
     # ---- turns
 

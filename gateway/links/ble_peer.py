@@ -30,6 +30,11 @@ PIECE_S = 15.0
 Feed = Callable[[str, bytes], None]
 
 
+def name_of(address: str) -> str:
+    """Return the name under which a server knows a device. address: of its radio."""
+    return f"ble:{address}"
+
+
 class NotOurs(Exception):
     """What advertises our service does not have it."""
 
@@ -57,7 +62,7 @@ class BlePeer:
         feed: Feed,
         now_s: Callable[[], float],
     ):
-        self.name = f"ble:{address}"
+        self.name = name_of(address)
         self.address = address
         self.begun_s = self.heard_s = 0.0
         self.is_open = self.is_credible = False

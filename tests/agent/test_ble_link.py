@@ -299,6 +299,15 @@ def test_stack_that_cannot_advertise_yet_is_asked_again(desk):
     assert [advertisement()] == desk.stack.asked("advertise")
 
 
+def test_stack_that_stopped_by_itself_is_told_to_advertise_again(desk):
+    """A connection that failed before it was one ends an advertisement without a word: half a minute is the longest silence."""
+    desk.link.send(b"question")
+    for _ in range(9):
+        desk.pass_ms(10_000)
+
+    assert [advertisement()] * 4 == desk.stack.asked("advertise")
+
+
 def test_central_that_says_nothing_is_sent_away(desk):
     """After half a minute, so that nobody keeps a device from its gateway by being there."""
     desk.link.send(b"question")

@@ -15,6 +15,8 @@ from tests.support.ble_module import Ble
 # As the agent's CoAP client waits: doubled for each repetition.
 WAIT_MS = 2000
 REPETITIONS = 4
+# Of a test's virtual time; everything that is to heal has long done so.
+GIVE_UP_S = 600.0
 
 
 class BleDevice:
@@ -63,9 +65,10 @@ class BleDevice:
         return False
 
     async def ask_all(self, questions, every_s=0.0):
-        """Ask each until it is answered."""
+        """Ask each until it is answered. Fails where that takes longer than GIVE_UP_S."""
         for question in questions:
             while not await self.ask(question):
+                assert self.site.time.now < GIVE_UP_S, f"question {question} of {self.number} is not answered"
                 await asyncio.sleep(1)
             await asyncio.sleep(every_s)
 

@@ -24,6 +24,8 @@ _ADDRESS_RANDOM = const(1)
 # The longest frame with each byte escaped: one request is outstanding, so one answer comes.
 _BUFFER_BYTES = const(2560)
 _ADVERTISE_US = const(250000)
+# A stack may stop by itself, as after a connection that never came to be: it is told again so often.
+_RENEW_MS = const(30000)
 # A central that says nothing, and one that never answers, do not keep others away.
 _OPEN_MS = const(30000)
 _SILENT_MS = const(90000)
@@ -49,6 +51,7 @@ class BleStream:
         self._is_open = False
         self._has_come = False
         self._is_advertising = False
+        self._advertised_ms = 0
         self.life = 0
         self.replaced = 0
         self._frame = b""
@@ -145,9 +148,13 @@ class BleStream:
             self._end_after(connection, _OPEN_MS)
 
     def _advertise(self) -> None:
-        if self._is_advertising or not self._is_unanswered:
+        now = self._ticks_ms()
+        if not self._is_unanswered:
+            return
+        if self._is_advertising and self._ticks_diff(now, self._advertised_ms) < _RENEW_MS:
             return
         self._is_advertising = True
+        self._advertised_ms = now
         try:
             self._ble.gap_advertise(_ADVERTISE_US, adv_data=advertisement())
         except OSError:
