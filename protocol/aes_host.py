@@ -3,6 +3,8 @@
 from protocol.aead import TAG_BYTES
 from protocol.errors import MALFORMED, SEAL, ProtocolError
 
+from functools import cached_property
+
 _ZERO_IV = bytes(16)
 
 
@@ -15,8 +17,13 @@ class Aes128:
 
         algorithm = algorithms.AES128(key)
         self._ecb = Cipher(algorithm, modes.ECB()).encryptor()
-        self._cbc = Cipher(algorithm, modes.CBC(_ZERO_IV)).encryptor()
+        self._cbc = Cipher(algorithm, modes.CBC(_ZERO_IV))
         self._chained = 0
+
+    @cached_property
+    def _chain(self):
+        # One context for all tags: to make one takes ten times as long as to take out of the next first block what it chains on.
+        return self._cbc.encryptor()
 
     def ecb(self, blocks: bytes) -> bytes:
         """Return each 16-byte block of blocks encrypted by itself."""
@@ -24,9 +31,8 @@ class Aes128:
 
     def cbc_mac(self, blocks: bytes) -> bytes:
         """Return the last block of CBC over blocks with a zero IV: 16 bytes."""
-        # One context for all: to make a new one takes ten times as long as to take what it chains on out of the first block.
         first = int.from_bytes(blocks[:16], "big") ^ self._chained
-        mac = self._cbc.update(first.to_bytes(16, "big") + blocks[16:])[-16:]
+        mac = self._chain.update(first.to_bytes(16, "big") + blocks[16:])[-16:]
         self._chained = int.from_bytes(mac, "big")
         return mac
 

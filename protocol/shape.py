@@ -20,12 +20,13 @@ def is_uint(value) -> bool:
 
 def is_within(value, least: int, most: int) -> bool:
     """Say whether value is a whole number of least .. most."""
-    return is_int(value) and least <= value <= most
+    # As is_int, whose answer a bool would spoil: asked for each number of whatever is read.
+    return type(value) is int and least <= value <= most
 
 
 def is_natural(value, most: int = natural_max) -> bool:
     """Say whether value is a whole number of 0 .. most."""
-    return is_int(value) and 0 <= value <= most
+    return type(value) is int and 0 <= value <= most
 
 
 def is_bytes(value, length: int) -> bool:

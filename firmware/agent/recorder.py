@@ -79,7 +79,8 @@ class Recorder:
 
     def record_dropped(self) -> None:
         """Record what was dropped since the last call: thinning is itself an event, and waits until there is room for it."""
-        if self._journal.open_events(ROUTINE) + len(self._dropped) > OPEN_EVENTS_MAX:
+        # Asked at each turn, and hardly ever is there anything.
+        if not self._dropped or self._journal.open_events(ROUTINE) + len(self._dropped) > OPEN_EVENTS_MAX:
             return
         for lane in LANES:
             for reason in (_NO_ROOM, _BUDGET):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from office_ingest.storage.sqlite import SqliteStore
@@ -13,6 +14,8 @@ from protocol.manifest import AGENT, Manifest, encode_release, parse_manifest
 
 # A file of an agent among the parts: no kind of part.
 AGENT_FILE = -1
+# Each batch of each gateway asks what is rolled out, and that is seldom more than a handful.
+_manifest = lru_cache(maxsize=64)(parse_manifest)
 
 
 class Root(NamedTuple):
@@ -108,7 +111,7 @@ class Shelf:
         files: Sequence[bytes] = (),
     ) -> None:
         """Put an unsigned release, its parts and the files of its agent on the shelf. Raises sqlite3.IntegrityError if the number is taken."""
-        said = parse_manifest(manifest)
+        said = _manifest(manifest)
         digest = hashlib.sha256(manifest).digest()
         with self._store.transaction():
             for (kind, part_digest, _), body in zip(said.parts, bodies, strict=True):
@@ -147,7 +150,7 @@ class Shelf:
             (number,),
         )
         signatures = [Signature(*one) for one in signed]
-        said = parse_manifest(manifest)
+        said = _manifest(manifest)
         return Shelved(number, digest, said, manifest, json.loads(widens), built_ms, signatures)
 
     def all(self) -> list[Shelved]:

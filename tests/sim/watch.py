@@ -15,6 +15,7 @@ class Watch:
         self._cells = {}
         self.receipts = {}
         self._seen = set()
+        self._looked_at = None
 
     # ---- devices
 
@@ -68,8 +69,16 @@ class Watch:
         for device in self._world.devices:
             if device.agent is not None:
                 self._receipts_are_the_offices(device)
-        for place, number in self._heads():
-            self._gaps_are_found(place, number)
+        held = self._what_is_held()
+        if held != self._looked_at:
+            self._looked_at = held
+            for place, number in self._heads():
+                self._gaps_are_found(place, number)
+
+    def _what_is_held(self):
+        """Return what differs whenever the office's database does: what is asked of nothing else has the same answer until then."""
+        connection = self._world.office.store.connection
+        return connection, connection.total_changes, connection.execute("PRAGMA data_version").fetchone()
 
     def _receipts_are_the_offices(self, device):
         epoch = device.agent._journal.epoch
