@@ -6,6 +6,11 @@ Marks the sweeps: what tries every cut, every disk state, a million frames or wh
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How fast the machine is proves nothing.
+settings.register_profile("outstation", deadline=None)
+settings.load_profile("outstation")
 
 _PROOFS = "proves"
 _SWEEPS = [Path(__file__).parent / name for name in ("cuts", "fuzz", "sim", "stores")]
