@@ -1,8 +1,9 @@
 """One OSCORE context and one state for each device, with everything that must not go back in SQLite.
 
 The gateway restarts, loses its store, is replaced; a nonce may still never be used twice and an old request never be accepted.
-Only an older copy of the store must never be put back (docs/operating/gateway.md): what it reserved since is not in it.
-  - sender sequences (only Echo challenges and the answers to them use them) are reserved ahead, durably, before use;
+The store may be an older copy, or one of two:
+  - sender sequences (only Echo challenges and the answers to them use them) are reserved ahead, durably, before use, and a process begins with a
+    random leap, so that it does not meet what another one with a copy of this store used since;
   - no replay window outlives the process: the first request of any context is answered 4.01 with an Echo, and only a
     request that carries this Echo opens the window. It is a MAC under a secret of this start, so nothing is kept for it;
   - a device that lost its own sequence comes with a fresh ID Context. Its keys are derived, and it becomes the device's
@@ -36,7 +37,14 @@ from protocol.coap import (
 from protocol.coap import OSCORE as OSCORE_OPTION
 from protocol.errors import MALFORMED, NOT_PROTECTED, REPLAY, ProtocolError
 from protocol.mac import hmac_sha256, is_equal
-from protocol.oscore import Exchange, OscoreContext, ReplayWindow, decode_option, id_context_bytes
+from protocol.oscore import (
+    Exchange,
+    OscoreContext,
+    ReplayWindow,
+    decode_option,
+    id_context_bytes,
+    sequence_max,
+)
 
 # The gateway's sender ID: SPEC.md section 6.
 GATEWAY_ID = b""
@@ -125,6 +133,8 @@ class Sessions:
         self._challenges: dict[bytes, tuple[float, float]] = {}
         self._retired: set[bytes] = set()
         self._revoked: set[bytes] = set()
+        # Contexts whose sequence this process has moved on by a leap.
+        self._leapt: set[bytes] = set()
         self._take_retired()
         self.counts = {
             "challenges": 0,
@@ -290,7 +300,12 @@ class Sessions:
         self.counts["confirmed"] += 1
 
     def _reserve(self, session: Session) -> int:
-        return self._store.reserve_sequence(session.link.device, session.name, RESERVED_AHEAD)
+        leaps = session.name not in self._leapt
+        start = self._store.reserve_sequence(session.link.device, session.name, RESERVED_AHEAD, leaps=leaps)
+        self._leapt.add(session.name)
+        if start + RESERVED_AHEAD > sequence_max:
+            raise Refused(UNAUTHORIZED, "its sequence is used up: the device must begin a fresh context")
+        return start
 
 
 def _no_more() -> Refused:

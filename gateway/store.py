@@ -46,6 +46,9 @@ FORKS_LISTED_MAX = 10_000
 REOPEN_INTERVAL_S = 1.0
 # A new context starts its sender sequence somewhere below: a gateway that lost its store does not meet the old numbers.
 SEQUENCE_START_MAX = 1 << 38
+# How far a process passes on at most where it first uses a context that the store knows: a store that was put back, or copied with its
+# card, does not meet the numbers of the other. 2^40 of them are enough for 1,500 starts on average, and each boot of a device begins anew.
+SEQUENCE_LEAP_MAX = 1 << 30
 
 STORED = "stored"
 DUPLICATE = "duplicate"
@@ -448,14 +451,17 @@ class Store:
         )
         return rows
 
-    def reserve_sequence(self, device: bytes, context: bytes, count: int) -> int:
+    def reserve_sequence(self, device: bytes, context: bytes, count: int, *, leaps: bool = False) -> int:
         """Return the first of count sender sequence numbers that nobody used or will use under these keys.
 
-        They are reserved durably before this returns. Raises StoreFull or StoreFailed: also where the context is retired.
+        leaps: pass over a random number of them first, for this file may be a copy of one that another process goes on with. They are reserved durably before this returns. Raises StoreFull or StoreFailed: also where the context is retired.
         """
 
         def reserve(connection: sqlite3.Connection) -> int:
-            return store_sessions.reserve(connection, device, context, count, first=self._first_sequence)
+            leap = self._random.randrange(SEQUENCE_LEAP_MAX) if leaps else 0
+            return store_sessions.reserve(
+                connection, device, context, count, first=self._first_sequence, leap=leap
+            )
 
         start: int = self._at_once(reserve)
         return start

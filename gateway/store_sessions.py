@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from gateway.errors import StoreFailed
 
+# Retired contexts kept of each device, the newest. Each boot of a device brings one; who plays requests of an older one again is challenged
+# under numbers of its own, and cannot answer.
+RETIRED_KEPT = 32
 # The state of a context under which nothing is accepted or sent any more.
 RETIRED = "retired"
 
@@ -40,13 +43,21 @@ def add_revoked(connection: sqlite3.Connection, devices: list[bytes]) -> None:
 
 
 def reserve(
-    connection: sqlite3.Connection, device: bytes, context: bytes, count: int, *, first: Callable[[], int]
+    connection: sqlite3.Connection,
+    device: bytes,
+    context: bytes,
+    count: int,
+    *,
+    first: Callable[[], int],
+    leap: int = 0,
 ) -> int:
-    """Reserve count numbers and return where they start. first(): where a context without a row starts. Raises StoreFailed: retired."""
+    """Reserve count numbers and return where they start. first(): where a context without a row starts; leap: numbers passed over of one
+    that has a row. Raises StoreFailed: retired.
+    """
     reserved = _of_living(connection, device, context)
-    start = first() if reserved is None else reserved
+    start = first() if reserved is None else reserved + leap
     connection.execute(
-        "INSERT INTO sessions VALUES (?1, ?2, 'unconfirmed', ?3, session_sum(?1, ?2, 'unconfirmed', ?3)) "
+        "INSERT INTO sessions (device, context, state, reserved, sum) VALUES (?1, ?2, 'unconfirmed', ?3, session_sum(?1, ?2, 'unconfirmed', ?3)) "
         "ON CONFLICT DO UPDATE SET reserved = excluded.reserved, sum = session_sum(device, context, state, excluded.reserved)",
         (device, context, start + count),
     )
@@ -54,13 +65,22 @@ def reserve(
 
 
 def confirm(connection: sqlite3.Connection, device: bytes, context: bytes) -> None:
-    """Make a context the device's current one and retire all its others. Raises StoreFailed: it is retired."""
+    """Make a context the device's current one and retire all its others; of these the newest are kept. Raises StoreFailed: it is retired."""
     _of_living(connection, device, context)
     connection.execute(
         "UPDATE sessions SET state = n.state, sum = session_sum(n.device, n.context, n.state, n.reserved) FROM "
         "(SELECT device, context, CASE context WHEN ?1 THEN 'current' ELSE 'retired' END AS state, reserved "
         "FROM sessions WHERE device = ?2) AS n WHERE sessions.device = n.device AND sessions.context = n.context",
         (context, device),
+    )
+    connection.execute(
+        "UPDATE sessions SET turn = (SELECT max(turn) + 1 FROM sessions WHERE device = ?1) WHERE device = ?1 AND context = ?2",
+        (device, context),
+    )
+    connection.execute(
+        "DELETE FROM sessions WHERE device = ?1 AND state = 'retired' AND context NOT IN (SELECT context FROM sessions"
+        " WHERE device = ?1 AND state = 'retired' ORDER BY turn DESC, context LIMIT ?2)",
+        (device, RETIRED_KEPT),
     )
 
 

@@ -124,8 +124,7 @@ class Agent:
         board = self._board
         self._session = Session(
             board.link,
-            self._cell,
-            self._store,
+            self._cell.boot,
             board.aes,
             config.secret,
             config.kid,

@@ -37,7 +37,7 @@ class Cell:
     """The cell in sectors first_sector and the next one. After load() every field is an attribute.
 
     boot: how often the device has started. epoch; critical_base, routine_base: seal generation of its number 0.
-    sender_reserved: OSCORE sender sequence numbers below it may have been used. id_context: 8 bytes, or None as provisioned.
+    sender_reserved, id_context: of agents that kept the state of their link; what is there stays (agent/session.py).
     command_floor: highest command taken. version_floor: number of the release confirmed last, the lowest still accepted.
     order_reserved: orders below it may have been used. epoch_start: fields of the epoch's first event
     [reason, old epoch, critical head, routine head], or None in the first epoch.

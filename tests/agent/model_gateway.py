@@ -41,7 +41,7 @@ def block_of(body, number, size=512, etag=None):
 
 class ModelGateway:
     """Attributes that tests set: is_down, lose_answers (that many next), refused_lanes, gives_receipts,
-    hangs (never answers, never times out), forgets (ID Contexts it does not know), gives_time,
+    hangs (never answers, never times out), knows_nobody (for so many requests), gives_time,
     time_error_ms (how well the office knows its own time).
 
     releases: number -> (release, [bodies of its parts]); wanted: number that answers name, or None. commands: number -> sealed;
@@ -69,7 +69,7 @@ class ModelGateway:
         self.unprotected = 0
         self.sequences = []
         self.hangs = False
-        self.forgets = ()
+        self.knows_nobody = 0
         self.refusals = []
         self.contexts = {}
         self.highest = {}
@@ -122,7 +122,8 @@ class ModelGateway:
         message = coap.decode(datagram)
         _, kid, id_context = decode_option(coap.option(message.options, coap.OSCORE))
         assert kid == self.kid
-        if id_context in self.forgets:
+        if self.knows_nobody:
+            self.knows_nobody -= 1
             return self._refuse(message)
         if id_context not in self.contexts:
             context = OscoreContext(Aes128, self.secret, b"", kid, self._next_sequence, id_context=id_context)
@@ -135,7 +136,7 @@ class ModelGateway:
             request, exchange = context.unprotect_request(message, window)
         except ProtocolError:
             return self._refuse(message)
-        self.sequences.append(exchange.sequence())
+        self.sequences.append((id_context, exchange.sequence()))
         self.order.append("/".join(v.decode() for n, v in request.options if n == coap.URI_PATH))
         if request.code == coap.GET:
             code, options, payload = self._get(request.options)

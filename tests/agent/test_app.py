@@ -366,7 +366,7 @@ def test_gateway_that_loses_what_it_took_asks_again_and_gets_it():
 
 
 def test_no_sequence_number_is_sent_twice_over_cuts():
-    """The numbers of all requests rise over kills: a nonce is used once for ever."""
+    """Each boot has an ID Context of its own, and within it the numbers of all requests rise: a nonce is used once for ever."""
     desk = Desk()
     for count in (5, 30, 60):
         desk.points = {"after_answer": count}
@@ -374,7 +374,23 @@ def test_no_sequence_number_is_sent_twice_over_cuts():
     desk.run(1)
 
     assert len(desk.gateway.sequences) > 90
-    assert desk.gateway.sequences == sorted(set(desk.gateway.sequences))
+    assert len(desk.gateway.contexts) == 4
+    for context in desk.gateway.contexts:
+        numbers = [number for known, number in desk.gateway.sequences if known == context]
+        assert numbers == sorted(set(numbers))
+
+
+def test_flash_that_was_put_back_sends_nothing_under_keys_that_were_used():
+    """It looks like any other at boot, and nobody has told it yet: all the same its first request has keys of its own."""
+    desk = Desk()
+    desk.run(1)
+    copy = bytes(desk.flash.image)
+    desk.run(2)
+    desk.flash.image[:] = copy
+    desk.run(2)
+
+    assert len(desk.gateway.contexts) == 3 + desk.agent._session.renewals
+    assert len(desk.gateway.sequences) == len(set(desk.gateway.sequences))
 
 
 def test_replaced_gateway_gets_what_is_still_on_flash():
@@ -406,7 +422,7 @@ def test_restored_flash_starts_an_epoch_above_and_forks_nothing():
     first = desk.gateway.events(CRITICAL, 1)[0][1]
     assert first[2] == EPOCH_START
     assert first[3][0] == 1
-    assert desk.cell().id_context is not None
+    assert desk.agent._session.renewals == 1
     assert _is_complete(desk)
     desk.gateway.check_chains()
 
@@ -541,11 +557,12 @@ def test_second_link_doubt_takes_fresh_keys():
     desk = Desk()
     desk.run(2)
     desk.gateway.contexts.clear()
-    desk.gateway.forgets = {None}
+    desk.gateway.knows_nobody = 2
     assert desk.run(3) is None
 
     assert desk.gateway.unprotected == 2
-    assert desk.cell().id_context in desk.gateway.contexts
+    assert desk.agent._session.renewals == 1
+    assert len(desk.gateway.contexts) == 1
     assert _is_complete(desk)
 
 

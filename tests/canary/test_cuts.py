@@ -19,8 +19,8 @@ from tests.planted.cuts import (
     CUT_FAULTS,
     FUZZ_FAULTS,
     PROGRAM_FAULTS,
+    keep_one_context_over_boots,
     let_toml_speak_for_itself,
-    store_the_counter_after_sending,
 )
 from tests.planted.device import acknowledge_before_program
 from tests.planted.protocol import accept_longer_heads
@@ -56,7 +56,7 @@ def test_fault_planted_under_the_cuts_is_caught(name, monkeypatch):
 def test_command_fails_where_a_nonce_was_used_twice(monkeypatch, tmp_path):
     """The exit code says what the figures say, and the figures are the true ones."""
     report = tmp_path / "cuts.json"
-    store_the_counter_after_sending(monkeypatch.setattr)
+    keep_one_context_over_boots(monkeypatch.setattr)
 
     code = cuts_main(["--counters", str(CYCLES), "--json", str(report)])
 

@@ -2,8 +2,8 @@
 
 Both sides are the real ones: the device's `Session` over the power-safe cell on raw flash, the gateway's `Sessions` over its SQLite store.
 Each seal of either side is noted where it happens, in the cipher: key and nonce. A device's power fails at a random flash
-operation, torn as the dice fall; the gateway's dies before or after a commit took effect; now and then its store is lost altogether, the device
-doubts its session, and the network delivers old requests again. Not modelled: a flash image or a store that is put back from a copy.
+operation, torn as the dice fall; the gateway's dies before or after a commit took effect; now and then its store is lost altogether or
+put back from an older copy, so is the device's flash, the device doubts its session, and the network delivers old requests again.
 """
 
 import os
@@ -35,12 +35,15 @@ _KID = b"\x01"
 _DEVICE = b"device-1"
 _REQUESTS_MAX = 12
 # One in so many: requests at which the gateway dies, starts after which a commit kills it, crashes that lose the store, boots that
-# doubt their session, requests after which an old one is delivered again.
+# doubt their session, requests after which an old one is delivered again; boots that begin from an older copy of the flash, or leave one,
+# and crashes after which the store is an older copy, or leave one.
 _CRASH_EVERY = 12
 _DEADLY_COMMIT_EVERY = 4
 _LOSS_EVERY = 64
-_DOUBT_EVERY = 50
+_DOUBT_EVERY = 12
 _REPLAY_EVERY = 5
+_PUT_BACK_EVERY = 12
+_COPY_EVERY = 10
 _RECENT = 8
 # A process that dies loses nothing that its kernel has; what a disk does is tested with the store.
 _MEMORY = "/dev/shm"
@@ -61,6 +64,8 @@ class Cycles:
     crashes: int = 0
     in_commit: int = 0
     losses: int = 0
+    flashes_put_back: int = 0
+    stores_put_back: int = 0
     renewals: int = 0
     replays: int = 0
     seals: int = 0
@@ -174,7 +179,19 @@ class Gateway:
             self._tally.losses += 1
             shutil.rmtree(self._folder)
             self._folder.mkdir()
+        self._put_back()
         self.start()
+
+    def _put_back(self):
+        """Leave a copy of the store, or go on from an older one; no process has it now."""
+        copy = self._folder.with_name("copy")
+        if self._dice.below(_COPY_EVERY) == 0:
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(self._folder, copy)
+        elif copy.exists() and self._dice.below(_PUT_BACK_EVERY) == 0:
+            self._tally.stores_put_back += 1
+            shutil.rmtree(self._folder)
+            shutil.copytree(copy, self._folder)
 
     def answer(self, request):
         """Return the protected answer to a request, or None: refused, or dead meanwhile, maybe just before it was sent."""
@@ -207,11 +224,13 @@ class Device:
         self._dice = dice
         self._tally = tally
         self._image = None
+        self._copy = None
         self._recent = []
 
     def live_once(self):
         """Boot, send some requests, and be cut: within a flash operation, or between two."""
         self._tally.boots += 1
+        self._put_back()
         flash = StrictFlash(2, self._image)
         self._image = flash.image
         flash.cut_after(self._dice.below(5), MODES[self._dice.below(3)], self._dice.below(1 << 30) + 1)
@@ -220,17 +239,25 @@ class Device:
         except PowerCut:
             self._tally.cuts += 1
 
+    def _put_back(self):
+        if self._image is not None and self._dice.below(_COPY_EVERY) == 0:
+            self._copy = bytearray(self._image)
+        elif self._copy is not None and self._dice.below(_PUT_BACK_EVERY) == 0:
+            self._tally.flashes_put_back += 1
+            self._image = bytearray(self._copy)
+
     def _run(self, flash):
         cell = Cell(flash, 0)
         cell.load()
         cell.store(boot=cell.boot + 1)
-        session = Session(None, cell, cell.store, _KeyedAes, _SECRET, _KID, lambda: 0, self._dice.bytes, 1000)
-        if self._dice.below(_DOUBT_EVERY) == 0:
-            self._tally.renewals += 1
-            session.renew()
+        session = Session(None, cell.boot, _KeyedAes, _SECRET, _KID, lambda: 0, self._dice.bytes, 1000)
+        doubts = self._dice.below(_DOUBT_EVERY) == 0
         requests = self._dice.below(_REQUESTS_MAX) if self._dice.below(8) else 70 + self._dice.below(70)
         for number in range(requests):
             self._ask(session, [])
+            if doubts and number == 1:
+                self._tally.renewals += 1
+                session.renew()
             if number % 8 == 3:
                 # As the recorder does between requests.
                 cell.store(order_reserved=cell.order_reserved + 1)

@@ -22,3 +22,4 @@ def test_no_key_seals_two_texts_under_one_nonce_over_cuts_and_crashes():
     assert cycles.crashes > CYCLES // 20
     assert cycles.in_commit > CYCLES // 200
     assert min(cycles.losses, cycles.renewals, cycles.replays, cycles.answered) > 0
+    assert min(cycles.flashes_put_back, cycles.stores_put_back) > 0

@@ -142,6 +142,7 @@ def age(path, step):
     edit(
         path,
         "DROP TABLE revoked",
+        "ALTER TABLE sessions DROP COLUMN turn",
         "PRAGMA application_id = 0",
         f"DELETE FROM migrations WHERE name >= '{step}'",
     )

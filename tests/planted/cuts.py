@@ -7,6 +7,7 @@ of the fuzzing whose frames must show it.
 import tomllib
 
 from agent import cell
+from agent import session as session_module
 from agent.adopter import Adopter
 from agent.cell import Cell
 from agent.journal import Journal
@@ -135,34 +136,47 @@ def erase_at_each_boot(patch):
     patch(Slots, "__init__", clean)
 
 
-def store_the_counter_after_sending(patch):
-    """Make a number durable once it was used."""
+def keep_one_context_over_boots(patch):
+    """Begin at 0 with each boot, under the context of the boot before."""
+    patch(session_module, "fresh_context", lambda boot, random_bytes: b"8 bytes!")
 
-    def careless(self):
-        number = self._next
-        self._next = number + 1
-        if number % 64 == 63:
-            self._store(sender_reserved=number + 1)
-        return number
 
-    patch(Session, "_next_sequence", careless)
+def make_the_context_of_the_boot_count(patch):
+    """Take a fresh context with each boot, which a flash that was put back takes once more."""
+    patch(session_module, "fresh_context", lambda boot, random_bytes: boot.to_bytes(8, "big"))
 
 
 def doubt_and_keep_the_keys(patch):
     """Start the numbers at 0 again under the same ID Context."""
 
     def renew(self):
-        self._store(sender_reserved=0)
         self._next = 0
-        self._client.context = self._context()
+        kept = self._client.context.id_context
+        self._client.context = OscoreContext(
+            self._aes, self._secret, self._kid, b"", self._next_sequence, id_context=kept
+        )
 
     patch(Session, "renew", renew)
+
+
+def go_on_where_the_store_stands(patch):
+    """Let a gateway's process begin with the next number that its file names, of which there may be a copy."""
+    reserve = Store.reserve_sequence
+    patch(
+        Store,
+        "reserve_sequence",
+        lambda self, device, context, count, *, leaps=False: reserve(self, device, context, count),
+    )
 
 
 def reserve_nothing_ahead(patch):
     """Let the gateway's store name the next number and not move it."""
     reserve = Store.reserve_sequence
-    patch(Store, "reserve_sequence", lambda self, device, context, count: reserve(self, device, context, 0))
+    patch(
+        Store,
+        "reserve_sequence",
+        lambda self, device, context, count, **leaps: reserve(self, device, context, 0),
+    )
 
 
 def challenge_under_the_nonce_of_the_request(patch):
@@ -188,7 +202,9 @@ CUT_FAULTS = {
     "erase_at_each_boot": (erase_at_each_boot, "slots"),
     "confirm_in_two_steps": (store_field_by_field, "slots"),
     "remember_that_it_is_staged": (remember_that_it_is_staged, "slots"),
-    "store_the_counter_after_sending": (store_the_counter_after_sending, "counters"),
+    "keep_one_context_over_boots": (keep_one_context_over_boots, "counters"),
+    "make_the_context_of_the_boot_count": (make_the_context_of_the_boot_count, "counters"),
+    "go_on_where_the_store_stands": (go_on_where_the_store_stands, "counters"),
     "doubt_and_keep_the_keys": (doubt_and_keep_the_keys, "counters"),
     "reserve_nothing_ahead": (reserve_nothing_ahead, "counters"),
     "challenge_under_the_nonce_of_the_request": (challenge_under_the_nonce_of_the_request, "counters"),

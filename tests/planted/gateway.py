@@ -122,7 +122,7 @@ def reuse_sender_sequence(patch):
     """Sequence numbers are counted in memory and written down only after use."""
     true_reserve = Store.reserve_sequence
 
-    def reserve(self, device, context, count):
+    def reserve(self, device, context, count, *, leaps=False):
         start = true_reserve(self, device, context, 0)
         self._used = getattr(self, "_used", 0) + count
         return start + self._used - count

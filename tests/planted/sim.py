@@ -231,7 +231,7 @@ def open_the_window(put):
 
 def reserve_nothing(put):
     """Counters: number challenges from the same start each time."""
-    put(Store, "reserve_sequence", lambda self, device, context, count: 7)
+    put(Store, "reserve_sequence", lambda self, device, context, count, **leaps: 7)
 
 
 def keep_what_faults(put):

@@ -162,14 +162,10 @@ class Network:
             # A repeated answer: who changes the message ID of a request gets what was answered to another one.
             return
         self._repeatable.add(body)
-        # The challenges of a gateway whose store was put back are numbered from what it held then.
-        if own is None or gateway.name not in self._world.rolled_back:
-            self._once(("answer", device.link_secret(gateway), kid, context, *nonce), body, device)
+        self._once(("answer", device.link_secret(gateway), kid, context, *nonce), body, device)
 
     def _once(self, nonce, body, device):
-        # A flash that was put back goes on under the context it held, until the office says what it is: docs/proof.md.
-        is_doubtful = nonce[2:4] in self._world.doubtful
-        if self._nonces.setdefault(nonce, body) != body and not is_doubtful:
+        if self._nonces.setdefault(nonce, body) != body:
             self._world.history.breaks(
                 "counters", f"{device.name}: a nonce was used twice: {nonce[0]} {nonce[4:]}"
             )

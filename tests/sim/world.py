@@ -75,7 +75,6 @@ class World:
         # Devices whose flash was put back: they forked, and the office must have found it.
         self.restored = set()
         # (kid, ID Context) that a flash held when it was put back.
-        self.doubtful = set()
         # Gateways that run on an old copy of their store: docs/operating/gateway.md says what that costs.
         self.rolled_back = set()
         # device -> commands that a gateway in the wrong hands could keep.
@@ -228,7 +227,6 @@ class World:
             self.watch.restored(one)
             self.restored.add(one.identity.device)
             one.restore(image)
-            self.doubtful.add((one.identity.kid, one.cell().id_context))
 
         self.after(min(seconds, self.days * DAY_S - self.time.now - 1), put_back)
 
