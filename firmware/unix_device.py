@@ -12,7 +12,7 @@ import time
 
 from agent.aes import Aes128
 from agent.app import Agent
-from agent.board import POWER, SOFTWARE, WATCHDOG, Board
+from agent.board import POWER, SOFTWARE, WATCHDOG, Board, measure_heap
 from agent.config import Config
 from agent.flash import FileFlash
 from agent.halt import KILL_POINT, POWER_CUT, halt
@@ -54,6 +54,21 @@ class RecordLog:
         """Append one line: lane, order, unix milliseconds."""
         # The port's file is unbuffered: a cut loses no line.
         self._file.write("{} {} {}\n".format(lane, order, time.time_ns() // 1000000))
+
+
+class Gauge:
+    """A battery's gauge that is a file: what is left in thousandths. Whoever tries a device out writes it, also while it runs."""
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def read(self):
+        """Return thousandths, or None where there is no number."""
+        try:
+            with open(self._path) as file:
+                return int(file.read())
+        except (OSError, ValueError):
+            return None
 
 
 class ResetCause:
@@ -164,6 +179,9 @@ def build_board(items: dict, flash, cause: ResetCause, agents=None) -> Board:
         board.restart = _restart(cause)
     board.agent_digest = board.agent or agent_digest()
     board.free_heap = gc.mem_free
+    board.heap = measure_heap
+    if items.get("battery"):
+        board.battery = Gauge(items["battery"]).read
     board.reset_cause = cause.take()
     board.starve = _starve(cause)
     board.point = Points(items.get("points") or {}, flash).reach

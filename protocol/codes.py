@@ -134,6 +134,11 @@ CODES = {
         "device.toml names flash image, schema, bundle and recording, or they lie beside it under their usual names; one is not there.",
         "Run outstation provision device into a new folder, or name the right file in device.toml.",
     ),
+    "device-thresholds": Explanation(
+        "A resource would be scarce before it is low",
+        "[resources] of device.toml gives each resource two numbers, thousandths left: at the first it is low, at the second scarce. The second is not below the first.",
+        "Write the larger number first, or leave the key out: then the numbers of docs/operating/degradation.md hold.",
+    ),
     "device-flash-short": Explanation(
         "The flash image is not of the size that the settings say",
         "flash_sectors counts the journal's sectors; four more hold the power-safe cell and the keys, 32 behind them two slots for releases. The image has another number.",

@@ -16,14 +16,16 @@ SET_SETTING = 1
 REPORT = 2
 DEMAND_NAMES = ("set actuator", "change setting", "report")
 
-# Settings that a command can change: name, lowest, highest value; milliseconds.
+# Settings that a command can change: name, lowest, highest value.
 HEARTBEAT_MS = 0
 SAMPLE_MS = 1
 ROUTINE_SEAL_MS = 2
+LINK_DAY_BYTES = 3
 SETTINGS = (
     ("heartbeat_ms", 1000, 3600000),
     ("sample_ms", 100, 86400000),
     ("routine_seal_ms", 1000, 86400000),
+    ("link_day_bytes", 0, uint32_max),
 )
 
 # Verdicts of a command event.

@@ -26,6 +26,9 @@ TIME_MARK = 9
 HEALTH = 10
 ADOPTION = 11
 COMMAND = 12
+# 13 is never given out: SPEC.md section 4.3.
+LEVEL = 14
+INPUTS = 15
 
 KIND_NAMES = (
     "sample",
@@ -41,6 +44,9 @@ KIND_NAMES = (
     "health",
     "adoption",
     "command",
+    "unknown",
+    "level",
+    "inputs",
 )
 
 GOOD = 0

@@ -2,17 +2,18 @@
 
 A shape is a tuple with one test for each field, in order. A kind that is not known has no shape: it is kept as it is.
 
-Source: SPEC.md section 4.3; wire.cddl, rules epoch_start to command_taken.
+Source: SPEC.md section 4.3; wire.cddl, rules epoch_start to inputs.
 """
 
+from protocol.bins import is_bins
 from protocol.command import is_demand
 from protocol.errors import MALFORMED, ProtocolError
-from protocol.limits import checkpoint_part_bytes_max, checkpoint_parts_max, uint32_max
+from protocol.limits import channels_max, checkpoint_part_bytes_max, checkpoint_parts_max, uint32_max
 from protocol.shape import is_digest, is_int, is_uint, list_of, or_null, row_of, upto
 
 
 def check_fields(kind: int, fields: list) -> None:
-    """Check the fields of a row of a kind 1..12; any other kind passes. Raises ProtocolError(MALFORMED)."""
+    """Check the fields of a row of a kind 1..12, 14 or 15; any other kind passes. Raises ProtocolError(MALFORMED)."""
     shape = _SHAPES.get(kind)
     if shape is None:
         return
@@ -75,4 +76,6 @@ _SHAPES = {
     10: (_counters,),
     11: (upto(4), _UINT32, or_null(is_digest), _UINT32),
     12: (_UINT32, is_demand, upto(5), _outcome),
+    14: (is_uint, upto(2), upto(1000), is_uint, upto(255, 1)),
+    15: (upto(channels_max - 1), _UINT32, is_bins),
 }

@@ -83,3 +83,5 @@ agent_file_bytes_max = 16384
 agent_bytes_max = 122880
 # A file's path in the index, bytes.
 agent_path_bytes_max = 64
+# Counts of one channel's readings: enough to see a shift of a third of a deviation, and 16 to 33 bytes.
+bins_count = 16

@@ -100,6 +100,21 @@ class FetchSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_ms: Milliseconds = 5_000
 
 
+Thresholds = Annotated[
+    list[Annotated[int, Meta(ge=0, le=1000)]],
+    Meta(min_length=2, max_length=2, description="thousandths left at which it is low, and scarce"),
+]
+
+
+class ResourcesSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is left, in thousandths, when a resource is low and when it is scarce; without a key, as docs/operating/degradation.md has it."""
+
+    heap: Thresholds | None = None
+    flash: Thresholds | None = None
+    battery: Thresholds | None = None
+    link: Thresholds | None = None
+
+
 class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file device.toml; docs/operating/device.md explains each key. Paths are relative to the file."""
 
@@ -134,6 +149,10 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     points: PointsSection = PointsSection()
     trial: TrialSection = TrialSection()
     fetch: FetchSection = FetchSection()
+    resources: ResourcesSection = ResourcesSection()
+    link_day_bytes: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)] = 0
+    inputs_ms: Annotated[int, Meta(ge=1000, le=86_400_000)] = 3_600_000
+    battery: Path | None = None
 
 
 class LinkSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,13 +180,31 @@ def read_device(config: Path) -> dict[str, Any]:
         ("recording", "recording.csv"),
     ):
         items[name] = str((getattr(settings, name) or folder / file).resolve())
-    if settings.record_log is not None:
-        items["record_log"] = str(settings.record_log.resolve())
+    for name in ("record_log", "battery"):
+        if items[name] is not None:
+            items[name] = str(Path(items[name]).resolve())
+    found = _thresholds(items["resources"], config)
+    if found:
+        raise DiagnosticError(found)
     items["roots"] = read_roots(settings.roots or folder / "roots")
     items["link"] = {**items["link"], "kid": secret.kid, "secret": secret.secret}
     del items["link_secret"]
     _check_files(items)
     return items
+
+
+def _thresholds(chosen: dict[str, list[int]], config: Path) -> list[Diagnostic]:
+    """Return what is wrong with thresholds: scarce lies below low."""
+    return [
+        Diagnostic(
+            "device-thresholds",
+            f"[resources] {name}: scarce at {scarce} is not below low at {low}",
+            str(config),
+            fix="write [low, scarce], thousandths left, the first the larger",
+        )
+        for name, (low, scarce) in chosen.items()
+        if scarce >= low
+    ]
 
 
 def read_roots(path: Path) -> list[str]:

@@ -19,6 +19,7 @@ from protocol.diagnostic import FINDING, OK
 from tools import (
     vector_agent,
     vector_codec,
+    vector_levels,
     vector_messages,
     vector_release,
     vector_revocation,
@@ -37,6 +38,7 @@ def files() -> dict[str, dict[str, Any]]:
         vector_release,
         vector_agent,
         vector_revocation,
+        vector_levels,
     )
     return {name: content for part in parts for name, content in part.files().items()}
 

@@ -30,15 +30,18 @@ from agent.keystore import Keystore
 from agent.layout import CELL_SECTOR, KEY_SECTOR, RING_SECTOR, SLOTS_SECTORS
 from agent.recorder import Decider, Recorder
 from agent.recovery import newest_event
+from agent.resources import BATTERY, FLASH, LINK
 from agent.sampler import Sampler
 from agent.schema import read_schema
 from agent.session import Session
 from agent.slots import Slots
+from agent.steward import Steward
+from agent.telemetry import Telemetry
 from agent.watchdog import Watchdog
 from protocol._const import const
 from protocol.aead import ctr
-from protocol.command import HEARTBEAT_MS, ROUTINE_SEAL_MS, SAMPLE_MS
-from protocol.event import ADOPTION, BOOT, COMMAND, HEALTH, TIME_MARK
+from protocol.command import HEARTBEAT_MS, LINK_DAY_BYTES, ROUTINE_SEAL_MS, SAMPLE_MS
+from protocol.event import ADOPTION, BOOT, COMMAND, TIME_MARK
 from protocol.keys import CRITICAL, ROUTINE, downlink_key
 from protocol.manifest import Standing
 
@@ -47,8 +50,6 @@ _RESTORED = const(1)
 _TURN_SAMPLES = const(8)
 # Longest sleep: the watchdog is fed, and a stop is seen, at least so often. Real milliseconds.
 _SLEEP_MS = const(50)
-# How often the counters are recorded as an event: a minute, real.
-_HEALTH_MS = const(60000)
 # Receipts come with the answers to heartbeats: who drains asks twice a second.
 _DRAIN_HEARTBEAT_MS = const(500)
 # A part that does not come by for a minute hangs; the exchange comes by before each request, and may wait for the last word of one.
@@ -75,6 +76,7 @@ class Agent:
         self._build_exchange()
         self._build_sampling()
         self._build_way_down()
+        self._build_economy()
         self._boot()
 
     @property
@@ -165,7 +167,6 @@ class Agent:
             board.point,
         )
         self._watchdog = Watchdog(board.feed, board.starve)
-        self._health_at = _HEALTH_MS
 
     def _build_way_down(self) -> None:
         config = self._config
@@ -185,6 +186,30 @@ class Agent:
             self._board.agent_digest,
         )
         self._checkpointer.incumbent = self.incumbent
+
+    def _build_economy(self) -> None:
+        config = self._config
+        self._telemetry = Telemetry(
+            self._channels, self.health, self._moved, self._clock.real_ms, config.inputs_ms
+        )
+        self._steward = Steward(
+            self._board,
+            self._recorder,
+            self._journal,
+            self._clock,
+            self._exchange,
+            self._telemetry,
+            self._hold_releases,
+            config.thresholds,
+            config.link_day_bytes,
+        )
+
+    def _moved(self) -> int:
+        return self._steward.moved()
+
+    def _hold_releases(self, is_held: bool) -> None:
+        if not self._is_stopping:
+            self._exchange.errands = (self._commander,) if is_held else (self._commander, self._adopter)
 
     async def _request(self, code: int, path: str, payload: bytes, options):
         # Before each: a backlog after an outage is thousands of requests without a pause.
@@ -267,12 +292,12 @@ class Agent:
         self._session.renew()
 
     def _report(self) -> tuple:
-        return (self.incumbent.bundle.version, self.incumbent.digest), self.health()
+        return (self.incumbent.bundle.version, self.incumbent.digest), self._telemetry.said()
 
     def health(self) -> dict:
         """Return the counters of SPEC.md section 5.1."""
         flash = self._board.flash
-        return {
+        counters = {
             0: self._board.free_heap(),
             1: flash.erases,
             2: flash.programmed,
@@ -282,7 +307,30 @@ class Agent:
             6: self._sampler.not_good,
             7: self._exchange.waiting(),
             8: self._journal.torn_pages,
+            13: self._exchange.spaced_ms,
         }
+        self._add_later(counters)
+        return counters
+
+    def _add_later(self, counters: dict) -> None:
+        steward = self._steward
+        link = self._board.link
+        levels = steward.levels
+        for key, value in (
+            (9, self._board.reset_cause),
+            (10, steward.heap_lowest),
+            (11, levels.lowest[FLASH]),
+            (12, levels.packed()),
+            (16, steward.moved()),
+            (17, self._sampler.driver_faults()),
+            (18, link.lost),
+            (19, self._exchange.answer_ms),
+        ):
+            if value:
+                counters[key] = value
+        for key, resource in ((14, BATTERY), (15, LINK)):
+            if steward.left[resource] is not None:
+                counters[key] = steward.left[resource]
 
     def hinted(self, release, command, is_to_heartbeat: bool) -> None:
         """An answer of the gateway names a release and a command, or none."""
@@ -344,7 +392,7 @@ class Agent:
 
     def pace(self) -> tuple:
         """Return how many real milliseconds lie between two samples, and between two heartbeats."""
-        return self._clock.real_span(self._sampler.sample_ms), self._exchange.heartbeat_ms
+        return self._clock.real_span(self._sampler.sample_ms), self._exchange.spaced_ms
 
     def may_adopt(self) -> bool:
         """Whether the rules that decide say that others may take over now."""
@@ -407,6 +455,8 @@ class Agent:
             return self._exchange.heartbeat_ms
         if setting == SAMPLE_MS:
             return self._sampler.sample_ms
+        if setting == LINK_DAY_BYTES:
+            return self._steward.day_bytes
         assert setting == ROUTINE_SEAL_MS
         return self._config.routine_seal_ms
 
@@ -416,6 +466,8 @@ class Agent:
             self._exchange.set_heartbeat(value)
         elif setting == SAMPLE_MS:
             self._sampler.set_pace(value, self._clock.tick_ms())
+        elif setting == LINK_DAY_BYTES:
+            self._steward.allow(value)
         else:
             assert setting == ROUTINE_SEAL_MS
             self._config.routine_seal_ms = value
@@ -471,6 +523,7 @@ class Agent:
             if taken is None:
                 return False
             decisions = self._decider.take(taken[0], taken[1], taken[2])
+            self._telemetry.note(taken[1], taken[2])
             self._has_sampled = True
             self._adopter.sampled(bool(self.engine.faults), decisions)
         return True
@@ -479,9 +532,9 @@ class Agent:
         self._recorder.note_skipped(self._sampler.take_skipped())
         self._recorder.record_dropped()
         tick_ms = self._clock.tick_ms()
-        if self._clock.real_ms() >= self._health_at:
-            self._health_at += _HEALTH_MS
-            self._recorder.record(ROUTINE, tick_ms, HEALTH, (self.health(),))
+        self._steward.turn()
+        for kind, fields in self._telemetry.rows():
+            self._recorder.record(ROUTINE, tick_ms, kind, fields)
         oldest = self._journal.oldest_open_tick(ROUTINE)
         if oldest is not None and tick_ms - oldest >= self._config.routine_seal_ms:
             self._recorder.seal(ROUTINE)
@@ -501,6 +554,8 @@ class Agent:
         self.is_recording = True
         # What is begun stays on flash and is asked for again after the next boot.
         self._exchange.errands = ()
+        self._recorder.note_passed()
+        self._recorder.record_dropped()
         self._recorder.seal(CRITICAL)
         self._recorder.seal(ROUTINE)
         self._exchange.hurry(_DRAIN_HEARTBEAT_MS)

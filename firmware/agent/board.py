@@ -1,13 +1,16 @@
 """What the agent needs of the machine it runs on. Everything that could differ, or be faked, is handed in through here."""
 
+import gc
+
 
 class Board:
     """One machine.
 
-    flash: a window (agent.flash). link: moves datagrams. sensor: read() -> raw values. move(action, value): one actuator.
+    flash: a window (agent.flash). link: moves datagrams, counts sent_bytes, received_bytes and lost. sensor: read() -> raw values. move(action, value): one actuator.
     ticks_ms(), ticks_diff(new, old): the real clock, may wrap. sleep_ms(n): awaitable. random_bytes(n): unpredictable.
     aes: makes the block cipher of protocol.aead from a key. schema, bundle: bytes. agent_digest: of the code that runs.
-    reset_cause: why this boot happened (POWER..UNKNOWN). free_heap(): bytes. feed(), starve(names): the watchdog.
+    reset_cause: why this boot happened (POWER..UNKNOWN). free_heap(): bytes. heap(): (free, all) bytes after
+    a collection, or None. battery(): what is left in thousandths, None without one. feed(), starve(names): the watchdog.
     rooms: where agents lie (agent.rooms), None where there is no room; agent: digest of the index of the one that runs, None: the
     image's; is_counted: the image counted this start of a trial. find_file(digest) -> a file of it as it travelled, or None. restart(): begins a new boot, and does not return.
     point(name): kill points of tests. note(lane, order): told of each event as it is recorded, or None.
@@ -35,6 +38,8 @@ class Board:
         self.restart = _cannot_restart
         self.reset_cause = UNKNOWN
         self.free_heap = _nothing
+        self.heap = _unknown
+        self.battery = _unknown
         self.feed = _nothing
         self.starve = _starve_nobody
         self.point = _pass
@@ -52,6 +57,10 @@ def _nothing() -> int:
     return 0
 
 
+def _unknown():
+    return None
+
+
 def _no_file(digest: bytes) -> None:
     return None
 
@@ -66,3 +75,10 @@ def _starve_nobody(names) -> None:
 
 def _pass(name: str) -> None:
     pass
+
+
+def measure_heap() -> tuple:
+    """Return (free, all) bytes of MicroPython's heap after a collection: what Board.heap is on every board."""
+    gc.collect()
+    free = gc.mem_free()  # type: ignore[attr-defined]  # MicroPython's
+    return free, free + gc.mem_alloc()  # type: ignore[attr-defined]

@@ -17,7 +17,8 @@ class Config:
 
     device: identity, 8 bytes. kid, secret: of the link. classes: view class of (critical, routine).
     sample_ms, routine_seal_ms, period_s: device clock. heartbeat_ms, exchange_idle_ms, ack_timeout_ms, drain_ms: real.
-    cohort, kind, hardware: whom a release can mean. roots: public keys of 60 bytes that sign releases. adopt: AdoptSettings.
+    inputs_ms: real, between two counts of one channel's readings. link_day_bytes: allowance of the link, 0 none. thresholds: resource ->
+    (low, scarce), thousandths left, over those of agent.resources. cohort, kind, hardware: whom a release can mean. roots: public keys of 60 bytes that sign releases. adopt: AdoptSettings.
     """
 
     __slots__ = (
@@ -31,13 +32,16 @@ class Config:
         "exchange_idle_ms",
         "hardware",
         "heartbeat_ms",
+        "inputs_ms",
         "kid",
         "kind",
+        "link_day_bytes",
         "period_s",
         "roots",
         "routine_seal_ms",
         "sample_ms",
         "secret",
+        "thresholds",
     )
 
     def __init__(self, items: dict):
@@ -54,6 +58,9 @@ class Config:
         self.period_s = items.get("period_s", 86400)
         self.ack_timeout_ms = items.get("ack_timeout_ms", 2000)
         self.drain_ms = items.get("drain_ms", 10000)
+        self.inputs_ms = items.get("inputs_ms", 3600000)
+        self.link_day_bytes = items.get("link_day_bytes", 0)
+        self.thresholds = items.get("resources") or {}
         self.cohort = items.get("cohort", "")
         self.kind = items.get("kind", "sensor")
         self.hardware = items.get("hardware", "unix")

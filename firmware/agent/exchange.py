@@ -18,7 +18,7 @@ from agent.unset import unset
 from protocol._const import const
 from protocol.coap import CHANGED, GET, POST, SERVICE_UNAVAILABLE, max_age_s
 from protocol.errors import ProtocolError
-from protocol.keys import LANES, downlink_key
+from protocol.keys import CRITICAL, LANES, ROUTINE, downlink_key
 from protocol.messages import Heartbeat, parse_answer, parse_receipt, parse_time_token, seal_heartbeat
 
 # Consecutive answers that say, without protection, that our security state is unknown, after which it is doubted: one alone may
@@ -70,6 +70,10 @@ class Exchange:
         self._point = point
         self.backlog = Backlog()
         self.errands = unset() or ()
+        # As the levels say (agent.steward): only the critical lane is sent; heartbeats are so many times further apart.
+        self.holds_routine = False
+        self.spacing = 1
+        self.answer_ms = 0
         self._older = {}
         self.failed = 0
         self._counter = 0
@@ -87,7 +91,7 @@ class Exchange:
         """Say whether the gateway answered lately."""
         if self._answered_at is None:
             return False
-        return self._clock.real_ms() - self._answered_at <= _ONLINE_INTERVALS * self._settings.heartbeat_ms
+        return self._clock.real_ms() - self._answered_at <= _ONLINE_INTERVALS * self.spaced_ms
 
     def is_done(self) -> bool:
         """Say whether all that is sealed is in custody and receipted."""
@@ -100,8 +104,13 @@ class Exchange:
 
     @property
     def heartbeat_ms(self) -> int:
-        """Real milliseconds between heartbeats."""
+        """Real milliseconds between heartbeats, as they are set."""
         return self._settings.heartbeat_ms
+
+    @property
+    def spaced_ms(self) -> int:
+        """Real milliseconds between heartbeats as the levels have it now."""
+        return self._settings.heartbeat_ms * self.spacing
 
     def set_heartbeat(self, heartbeat_ms: int) -> None:
         """Send heartbeats at another distance, the next one not later than it."""
@@ -148,12 +157,17 @@ class Exchange:
 
     def _choose(self):
         """Return (lane, epoch, number) to send next: this epoch's by the backlog, then what is left of earlier ones."""
-        chosen = self.backlog.choose(self._journal.offer(), self._clock.real_ms())
+        heads = self._journal.offer()
+        if self.holds_routine:
+            heads = [heads[CRITICAL], None]
+        chosen = self.backlog.choose(heads, self._clock.real_ms())
         if chosen is not None:
             return chosen[0], self._journal.epoch, chosen[1]
         for lane, epoch, first, last in self._journal.older():
             # Each once in a boot: no heartbeat offers them, so only the office's receipt tells that they arrived.
             number = max(first, self._older.get((lane, epoch), 0))
+            if lane == ROUTINE and self.holds_routine:
+                continue
             if number <= last and self.backlog.is_open(lane, self._clock.real_ms()):
                 return lane, epoch, number
         return None
@@ -163,7 +177,7 @@ class Exchange:
         bundle, health = self._report()
         raw = self._heartbeat(bundle, health)
         self._clock.note_heartbeat(self._counter)
-        self._heartbeat_at = self._clock.real_ms() + self._settings.heartbeat_ms
+        self._heartbeat_at = self._clock.real_ms() + self.spaced_ms
         response = await self._ask(POST, "h", raw)
         if response is None:
             self._heartbeat_at = 0
@@ -220,6 +234,7 @@ class Exchange:
     async def _ask(self, code: int, path: str, payload: bytes, options=()):
         """Return the verified response, or None if the link failed."""
         self._point("before_send")
+        asked_ms = self._clock.real_ms()
         try:
             response = await self._request(code, path, payload, options)
         except LinkError as error:
@@ -235,6 +250,7 @@ class Exchange:
         self._failures = 0
         self._refusals = 0
         self._answered_at = self._clock.real_ms()
+        self.answer_ms = self._answered_at - asked_ms
         return response
 
     def _note_refusal(self, error) -> None:

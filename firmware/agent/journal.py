@@ -245,6 +245,10 @@ class Journal(Acknowledgements):
         """Drop every second open sample and return how many; the caller records a thinning event."""
         return self.lanes[lane].run.thin()
 
+    def spare(self) -> int:
+        """Return the share of the flash that holds nothing without a receipt, in thousandths."""
+        return prune.spare(self)
+
     def open_events(self, lane: int) -> int:
         """Return how many events are open (recorded, not yet sealed)."""
         return len(self.lanes[lane].run.events)

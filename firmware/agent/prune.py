@@ -105,6 +105,12 @@ def _candidates(journal) -> list:
     return found
 
 
+def spare(journal) -> int:
+    """Return the share of the ring's sectors that hold nothing without a receipt, in thousandths."""
+    held = [sector for sector in journal.ring.sectors if sector.lane is not None and _rank(journal, sector)]
+    return 1000 - 1000 * len(held) // len(journal.ring.sectors)
+
+
 def _rank(journal, sector) -> int:
     """Return 0 receipted, 1 routine in custody, 2 routine, 3 critical in custody, 4 critical."""
     custody = 0

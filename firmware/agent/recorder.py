@@ -14,6 +14,7 @@ Source: SPEC.md sections 4.1 to 4.3.
 from agent.actuators import FAILED
 from agent.journal import NoRoom
 from agent.run import OPEN_EVENTS_MAX, RunFull
+from protocol._const import const
 from protocol.event import ACTION, DECISION, GOOD, REFUSAL, RULE_FAULT, SAMPLE, THINNING
 from protocol.keys import CRITICAL, LANES, ROUTINE
 from rules.engine import D_ACTS
@@ -21,6 +22,8 @@ from rules.guard import ALLOWED
 
 _NO_ROOM = 0
 _BUDGET = 1
+# Samples that were passed over are told when there are so many, or a level changes: an event each would cost more than they did.
+_PASSED_MAX = const(64)
 
 
 class Recorder:
@@ -32,6 +35,10 @@ class Recorder:
         self._note = note
         self._dropped = {}
         self.thinned = 0
+        # One sample of so many is recorded: as the levels say (agent.resources).
+        self.keep = 1
+        self._samples = 0
+        self._passed = 0
 
     def record(self, lane: int, tick_ms: int, kind: int, fields, order=None) -> bool:
         """Append one event and return whether it was kept. order: one taken before from journal.next_order(), or None."""
@@ -71,6 +78,23 @@ class Recorder:
     def note_skipped(self, count: int) -> None:
         """Count samples that were given up because the device could not keep pace."""
         self._drop(ROUTINE, count, _BUDGET)
+
+    def is_kept(self) -> bool:
+        """Count a sample and say whether it is one of those that are recorded whatever becomes of it."""
+        self._samples += 1
+        return self._samples % self.keep == 0
+
+    def pass_over(self) -> None:
+        """Count a sample that is not recorded, as the levels have it."""
+        self._passed += 1
+        if self._passed >= _PASSED_MAX:
+            self.note_passed()
+
+    def note_passed(self) -> None:
+        """Let the next thinning event tell of all samples that were passed over."""
+        passed = self._passed
+        self._passed = 0
+        self._drop(ROUTINE, passed, _BUDGET)
 
     def _drop(self, lane: int, count: int, reason: int) -> None:
         if count:
@@ -116,8 +140,14 @@ class Decider:
     def take(self, tick_ms: int, values: list, qualities: list):
         """Record one sample, decide, act, and make all that is critical about it durable. Return the decisions."""
         sample_order = self._journal.next_order()
-        self._recorder.record(ROUTINE, tick_ms, SAMPLE, (values, qualities), sample_order)
+        is_kept = self._recorder.is_kept()
+        if is_kept:
+            self._recorder.record(ROUTINE, tick_ms, SAMPLE, (values, qualities), sample_order)
         decisions = self._decide(tick_ms, values, qualities)
+        if not is_kept:
+            self._record_late(
+                tick_ms, values, qualities, sample_order, bool(decisions or self._engine.faults)
+            )
         for rule, _now, code in self._engine.faults:
             order = self._journal.next_order()
             self._recorder.append(CRITICAL, tick_ms, RULE_FAULT, (order - sample_order, rule, code), order)
@@ -130,6 +160,14 @@ class Decider:
                     self._act(order, decision, is_durable)
         self._recorder.seal(CRITICAL)
         return decisions
+
+    def _record_late(self, tick_ms: int, values: list, qualities: list, order: int, has_cause: bool) -> None:
+        """Record a sample that was to be passed over where a decision or a fault came of it."""
+        if has_cause:
+            # Sealed by nobody yet: a checkpoint between it and its decisions would hold registers that it has moved already.
+            self._recorder.append(ROUTINE, tick_ms, SAMPLE, (values, qualities), order)
+        else:
+            self._recorder.pass_over()
 
     def _decide(self, tick_ms: int, values: list, qualities: list) -> list:
         good = 0

@@ -86,6 +86,11 @@ class Sampler:
             self.faults[i] += qualities[i] == FAULT
         return values, qualities
 
+    def driver_faults(self) -> int:
+        """Return how often drivers failed since boot, all together; 0 where the sensor counts none."""
+        counters = getattr(self._sensor, "counters", None)
+        return 0 if counters is None else sum(counters().values())
+
     def set_pace(self, sample_ms: int, tick_ms: int) -> None:
         """Sample at another pace: next so long after the newest sample, but not at an instant that has passed by tick_ms."""
         newest = self.next_tick_ms - self.sample_ms

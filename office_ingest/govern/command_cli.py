@@ -92,7 +92,7 @@ def set_actuator(action: int, value: int, **asked: Any) -> int:
 @click.argument("value", type=int)
 @_ORDER
 def setting(name: str, value: int, **asked: Any) -> int:
-    """Change setting NAME of DEVICE to VALUE, in milliseconds; it stays so over restarts."""
+    """Change setting NAME of DEVICE to VALUE, in milliseconds or bytes; it stays so over restarts."""
     return _give([SET_SETTING, [known for known, _, _ in SETTINGS].index(name), value], **asked)
 
 

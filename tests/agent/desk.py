@@ -104,6 +104,9 @@ class Desk:
         self.agent = None
         self.bundle = BUNDLE
         self.reset_cause = 0
+        # What is left, as a board would measure it: (free, all) bytes of heap, thousandths of battery; None is nobody can say.
+        self.heap = None
+        self.battery = None
         # With `agents` among the settings, there is room for agents that releases bring.
         self.rooms_image = bytearray(b"\xff" * (ROOMS_SECTORS * RamFlash.sector_bytes))
         self.restarts = 0
@@ -165,6 +168,8 @@ class Desk:
         board.reset_cause = self.reset_cause
         board.feed = self._feed
         board.starve = self._starve
+        board.heap = lambda: self.heap
+        board.battery = lambda: self.battery
         board.note = lambda lane, order: self.recorded.append((lane, order))
         if self.settings.get("agents"):
             self._choose_agent(board)

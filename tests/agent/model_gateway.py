@@ -92,10 +92,13 @@ class ModelGateway:
         self.order = []
         self.late_s = 0
         self._due = None
+        # As every link counts: datagrams of all boots, both ways.
+        self.sent_bytes = self.received_bytes = self.lost = 0
 
     # ---- the link
 
     def send(self, datagram):
+        self.sent_bytes += len(datagram)
         if self.is_down:
             return
         answer = self._serve(datagram)
@@ -114,6 +117,7 @@ class ModelGateway:
         if late > 0:
             await asyncio.sleep(late)
         self._due = None
+        self.received_bytes += len(self.queue[0])
         return self.queue.popleft()
 
     # ---- the gateway
@@ -224,13 +228,13 @@ class ModelGateway:
         self.highest[header.lane] = max(self.highest.get(header.lane, 0), header.generation)
 
     def watermark(self, lane, epoch):
-        lost = self.lost(lane, epoch)
+        lost = self.lost_below(lane, epoch)
         number = 0
         while (lane, epoch, number) in self.segments or number in lost:
             number += 1
         return number
 
-    def lost(self, lane, epoch):
+    def lost_below(self, lane, epoch):
         """Return the numbers that tombstones of a lane cover."""
         covered = set()
         for (of, in_epoch, _), segment in self.segments.items():

@@ -467,7 +467,7 @@ def test_small_ring_wraps_and_accounts_for_everything_pruned():
     desk.settings["drain_ms"] = 5000
     assert desk.run(2) is None
 
-    assert desk.gateway.lost(ROUTINE, 0)
+    assert desk.gateway.lost_below(ROUTINE, 0)
     assert _is_complete(desk)
     desk.gateway.check_chains()
 
@@ -497,12 +497,14 @@ def test_time_mark_holds_the_true_time():
 
 
 def test_health_is_recorded_and_carried_by_heartbeats():
-    """Every heartbeat carries the counters; once a minute they are an event."""
+    """A boot's first heartbeat carries the counters, later ones again, and now and then they are an event."""
     desk = Desk(sample_ms=360_000)
-    desk.run(61)
+    desk.run(300)
+    carried = [beat.health for beat in desk.gateway.heartbeats if beat.health]
 
+    assert desk.gateway.heartbeats[0].health == carried[0]
+    assert carried[-1][6] > carried[0][6]
     assert [event for _, event in desk.gateway.events(ROUTINE) if event[2] == HEALTH]
-    assert desk.gateway.heartbeats[-1].health[6] > 0
 
 
 def test_device_that_cannot_keep_pace_says_so():

@@ -79,6 +79,6 @@ def test_whatever_happens_everything_durable_is_held_or_accounted_for(seed):
     events = desk.gateway.events()
     orders = [event[0] for _, event in events]
     assert len(orders) == len(set(orders)) > 0
-    if not desk.gateway.lost(CRITICAL, 0):
+    if not desk.gateway.lost_below(CRITICAL, 0):
         _check_evidence(desk)
         _check_rule_ticks(events)

@@ -33,9 +33,11 @@ class DeviceLink:
         self._queue = []
         self._waiter = None
         self.is_dead = False
+        self.sent_bytes = self.received_bytes = self.lost = 0
 
     def send(self, datagram):
         if not self.is_dead:
+            self.sent_bytes += len(datagram)
             self._device.world.network.up(self._device, self._gateway, bytes(datagram))
 
     async def recv(self, timeout_ms):
@@ -52,6 +54,7 @@ class DeviceLink:
 
     def put(self, datagram):
         if not self.is_dead:
+            self.received_bytes += len(datagram)
             self._queue.append(datagram)
             self._wake()
 

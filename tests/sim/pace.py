@@ -5,6 +5,7 @@ import logging
 from typing import NamedTuple
 
 from agent import app as agent_app
+from agent import telemetry
 from agent.watchdog import Watchdog
 from gateway import app as gateway_app
 
@@ -30,16 +31,16 @@ class Pace(NamedTuple):
 @contextlib.contextmanager
 def keeping(pace):
     """While inside, devices and gateways keep that pace, a device may be away from looking for as much longer, and hosts write no logs."""
-    kept = agent_app._SLEEP_MS, agent_app._HEALTH_MS, gateway_app.HEALTH_INTERVAL_S, Watchdog.expect
+    kept = agent_app._SLEEP_MS, telemetry.HEALTH_MS, gateway_app.HEALTH_INTERVAL_S, Watchdog.expect
     levels = {name: logging.getLogger(name).level for name in ("gateway", "office_ingest")}
-    agent_app._SLEEP_MS, agent_app._HEALTH_MS = pace.look_s * 1000, pace.health_s * 1000
+    agent_app._SLEEP_MS, telemetry.HEALTH_MS = pace.look_s * 1000, pace.health_s * 1000
     gateway_app.HEALTH_INTERVAL_S, Watchdog.expect = float(pace.save_s), _expecting(pace, Watchdog.expect)
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        agent_app._SLEEP_MS, agent_app._HEALTH_MS, gateway_app.HEALTH_INTERVAL_S, Watchdog.expect = kept
+        agent_app._SLEEP_MS, telemetry.HEALTH_MS, gateway_app.HEALTH_INTERVAL_S, Watchdog.expect = kept
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
 

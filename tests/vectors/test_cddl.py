@@ -29,6 +29,7 @@ _LISTS = {
     "envelope": ("accept", "reject"),
     "manifest": ("accept", "reject", "releases", "release_reject"),
     "agent": ("accept", "reject", "manifests", "manifest_reject"),
+    "levels": ("accept", "reject"),
 }
 VECTORS = [
     {"rule": "events" if name == "event" else None, **vector}

@@ -9,7 +9,7 @@ import machine
 
 from agent.aes import Aes128
 from agent.app import Agent
-from agent.board import Board
+from agent.board import Board, measure_heap
 from agent.config import Config
 from agent.links.serial import SerialLink
 from agent.schema import read_schema
@@ -51,6 +51,7 @@ def build_board(items: dict, flash, agents: tuple, machine_facts: tuple) -> Boar
     board.reset_cause, board.feed, digest = machine_facts
     board.agent_digest = board.agent or digest
     board.free_heap = gc.mem_free
+    board.heap = measure_heap
     board.starve = _starve
     return board
 

@@ -121,7 +121,7 @@ def build_board(items: dict, window, rooms, choice, feed):
     import wiring
 
     from agent.aes import Aes128
-    from agent.board import Board
+    from agent.board import Board, measure_heap
     from agent.schema import read_schema
 
     schema = _read("schema.cbor")
@@ -142,6 +142,7 @@ def build_board(items: dict, window, rooms, choice, feed):
     )
     board.reset_cause = reset_cause()
     board.free_heap = gc.mem_free
+    board.heap = measure_heap
     board.feed = feed
     board.starve = _starve
     board.restart = board_chip.restart
