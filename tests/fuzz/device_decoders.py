@@ -10,6 +10,7 @@ from agent.pages import decode_page, encode_page
 from agent.schema import read_schema
 from protocol import (
     agent_index,
+    bins,
     blockwise,
     cbor,
     coap,
@@ -82,6 +83,12 @@ def _events(raw):
 
 def _column(raw):
     columns.get_column(raw, 1, raw[0] if raw else 1)
+
+
+def _bins(raw):
+    """Counts that are taken encode back to the same bytes."""
+    if bins.encode_bins(bins.decode_bins(raw)) != raw:
+        raise ValueError("another encoding was accepted")
 
 
 def _prefix(raw):
@@ -232,6 +239,13 @@ ENTRIES = [
         _counted("columns", "values"),
         ("protocol.columns.get_column", "protocol.columns.get_uvarint"),
         1000,
+    ),
+    Entry(
+        "bins",
+        _bins,
+        _hexes("levels", "counts", "counts_reject"),
+        ("protocol.bins.decode_bins",),
+        200,
     ),
     Entry(
         "events",

@@ -1,0 +1,141 @@
+"""Faults planted in what a device gives up when it runs short, by name: NAME -> (plant, the test that must catch it).
+
+plant(patch), where patch(object, attribute, value) undoes itself. tests/canary/test_degradation.py runs the tests with the faults.
+"""
+
+from agent import prune, recorder, resources, steward, telemetry
+from agent.exchange import Exchange
+from protocol.keys import ROUTINE
+from rules import engine
+from tests.agent import test_degradation as degradation
+from tests.both import test_resources as table
+
+
+def never_clears(patch):
+    """A level once met is held for ever."""
+    real = resources.Levels._level
+    patch(resources.Levels, "_level", lambda self, of, left: max(self.levels[of], real(self, of, left)))
+
+
+def holds_critical_first(patch):
+    """Hold back the critical lane instead of the routine one."""
+    real = Exchange._choose
+
+    def choose(self):
+        if not self.holds_routine:
+            return real(self)
+        heads = self._journal.offer()
+        chosen = self.backlog.choose([None, heads[ROUTINE]], self._clock.real_ms())
+        return None if chosen is None else (chosen[0], self._journal.epoch, chosen[1])
+
+    patch(Exchange, "_choose", choose)
+
+
+def thins_without_a_word(patch):
+    """Pass samples over and count them nowhere."""
+    patch(recorder.Recorder, "pass_over", lambda self: None)
+
+
+def has_no_hysteresis(patch):
+    """A level goes as soon as there is more left than it came at."""
+
+    def level(self, resource, left):
+        return max([0] + [row[1] for row in self._rows if row[0] == resource and left <= row[2]])
+
+    patch(resources.Levels, "_level", level)
+
+
+def tells_more_than_its_share(patch):
+    """Carry health in every heartbeat, and record it each minute, whatever the link moves."""
+    patch(telemetry.Telemetry, "_is_within", lambda self, size: True)
+
+
+def thins_before_it_is_recorded(patch):
+    """Put the measures in force, and record the level at some later look."""
+    real = steward.Steward._change
+
+    def change(self, resource, level, left):
+        self.levels.take(resource, level)
+        self._put_in_force()
+        if level == resources.ENOUGH:
+            real(self, resource, level, left)
+
+    patch(steward.Steward, "_change", change)
+
+
+def drops_the_sample_of_a_decision(patch):
+    """Pass a sample over although a decision came of it."""
+    patch(recorder.Decider, "_record_late", lambda self, *rest: self._recorder.pass_over())
+
+
+def decides_on_recorded_samples_alone(patch):
+    """Let the rules see only what is recorded."""
+    real = recorder.Decider._decide
+
+    def decide(self, tick_ms, values, qualities):
+        if self._recorder._samples % self._recorder.keep:
+            self._engine.faults = []
+            return engine._NOTHING
+        return real(self, tick_ms, values, qualities)
+
+    patch(recorder.Decider, "_decide", decide)
+
+
+def counts_receipted_flash_as_full(patch):
+    """Call a sector full although the office has receipted all of it."""
+
+    def spare(journal):
+        held = [sector for sector in journal.ring.sectors if sector.lane is not None]
+        return 1000 - 1000 * len(held) // len(journal.ring.sectors)
+
+    patch(prune, "spare", spare)
+
+
+def fetches_releases_all_the_same(patch):
+    """Forget to hold releases."""
+    patch(steward, "HOLD_RELEASES", 0)
+
+
+DEGRADATION_FAULTS = {
+    "never clears": (never_clears, table.test_every_level_comes_back_when_there_is_enough_again),
+    "never clears on a device": (
+        never_clears,
+        degradation.test_low_battery_sends_what_is_critical_and_keeps_the_rest_for_later,
+    ),
+    "holds critical first": (
+        holds_critical_first,
+        degradation.test_low_battery_sends_what_is_critical_and_keeps_the_rest_for_later,
+    ),
+    "thins without a word": (
+        thins_without_a_word,
+        degradation.test_every_sample_that_is_not_recorded_is_counted_and_those_that_decided_are_recorded,
+    ),
+    "has no hysteresis": (
+        has_no_hysteresis,
+        table.test_level_comes_at_its_threshold_and_goes_only_a_margin_above_it,
+    ),
+    "tells more than its share": (
+        tells_more_than_its_share,
+        table.test_telemetry_stays_within_a_hundredth_whatever_the_link_moves,
+    ),
+    "thins before it is recorded": (
+        thins_before_it_is_recorded,
+        degradation.test_level_is_recorded_before_the_first_reading_that_it_costs,
+    ),
+    "drops the sample of a decision": (
+        drops_the_sample_of_a_decision,
+        degradation.test_every_sample_that_is_not_recorded_is_counted_and_those_that_decided_are_recorded,
+    ),
+    "decides on recorded samples alone": (
+        decides_on_recorded_samples_alone,
+        degradation.test_rules_decide_the_same_whether_readings_are_thinned_or_not,
+    ),
+    "counts receipted flash as full": (
+        counts_receipted_flash_as_full,
+        degradation.test_full_flash_thins_readings_and_says_so_and_comes_back_by_itself,
+    ),
+    "fetches releases all the same": (
+        fetches_releases_all_the_same,
+        degradation.test_low_heap_defers_releases_and_keeps_all_that_is_critical,
+    ),
+}
