@@ -163,6 +163,18 @@ class DeviceRadio:
             self._network.note_sent(self._name)
             self._link.send(bytes(datagram))
 
+    @property
+    def sent_bytes(self):
+        return self._link.sent_bytes
+
+    @property
+    def received_bytes(self):
+        return self._link.received_bytes
+
+    @property
+    def lost(self):
+        return self._link.lost
+
     async def recv(self, timeout_ms):
         return await self._link.recv(timeout_ms)
 
