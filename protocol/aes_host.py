@@ -1,9 +1,9 @@
 """Hosts only, not frozen: the block cipher of `protocol.aead` from `cryptography`, and AES-CCM whole. The device's is `agent.aes`."""
 
+from functools import cached_property
+
 from protocol.aead import TAG_BYTES
 from protocol.errors import MALFORMED, SEAL, ProtocolError
-
-from functools import cached_property
 
 _ZERO_IV = bytes(16)
 
