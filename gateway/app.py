@@ -30,6 +30,7 @@ from gateway.links.server import CoapServer
 from gateway.links.site import Site
 from gateway.outbox import Outbox
 from gateway.points import VARIABLE, KillPoint, read_kill_point
+from gateway.readings import Readings
 from gateway.renewal import Renewal
 from gateway.scrub import Scrub
 from gateway.sessions import Sessions
@@ -81,6 +82,7 @@ class Gateway:
         self.sessions = Sessions(self.store, links, secret=rng.randbytes(32), clock=clock)
         self.downlink = Downlink()
         self.shelf = Shelf(StoreDown(self.store))
+        self.readings = Readings(self.store, self.health, clock=clock)
         self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=point)
         delivery = Delivery(self.shelf, self.health)
         self.site = Site(self.sessions, self.collector, delivery, self.health, clock=clock, point=point)
@@ -96,6 +98,7 @@ class Gateway:
             lacks=self.fetcher.wake,
             is_revoked=self.sessions.is_revoked,
             revoke=self.sessions.revoke,
+            readings=self.readings,
         )
         self.uplink = Uplink(
             outbox,
@@ -106,7 +109,7 @@ class Gateway:
             batch_segments=settings.uplink.batch_segments,
             point=point,
         )
-        self.collector.arrived = self.uplink.wake
+        self.collector.arrived, self.collector.kept = self.uplink.wake, self.readings.offer
         self._scrub = Scrub(files.database, self.store, self.health, clock=clock)
         self._saved = ""
         self._counted = (0, 0)
@@ -188,6 +191,7 @@ class Gateway:
         self.health.load(await self.store.load_health())
         self.downlink.load_receipts(await self.store.receipts())
         await self.shelf.load()
+        await self.readings.load()
 
     def begin(self) -> None:
         """Start all that goes on by itself."""
@@ -196,6 +200,7 @@ class Gateway:
             self.fetcher.run(),
             self._keep_health(),
             self._scrub.run(),
+            self.readings.run(),
             self.serial.wait(),
         ]
         renewal = self._renewal_of(self._configuration.files)

@@ -19,6 +19,7 @@ RUN_SCHEMA = "outstation.gateway-run"
 STATUS_SCHEMA = "outstation.gateway-status"
 DEVICES_SCHEMA = "outstation.gateway-devices"
 GAPS_SCHEMA = "outstation.gateway-gaps"
+READINGS_SCHEMA = "outstation.gateway-readings"
 CHECK_SCHEMA = "outstation.gateway-check"
 VERSION = 1
 # It is renewed when a third of its life is left: at a sixth somebody should look.
@@ -113,6 +114,29 @@ def devices(config: Path, as_json: bool) -> int:
     columns = [(name, name) for name in ("device", "epoch", "boot")]
     columns += [("counter", "heartbeat"), *((name, name) for name in ("release", "commands", "heard"))]
     click.echo(_table(shown, columns) if rows else "no device was heard yet")
+    return OK
+
+
+@gateway.command()
+@_config
+@_json
+def readings(config: Path, as_json: bool) -> int:
+    """Show the newest reading of each channel.
+
+    Of devices whose class site the office lets this gateway read: outstation office view grant. Values are as the device has them,
+    whole numbers in its own scale.
+    """
+    with _view(config) as view:
+        rows = view.readings()
+    now_ms = _wall_ms()
+    for row in rows:
+        row["read_ago_s"] = _ago_s(row["read_ms"], now_ms)
+    if as_json:
+        emit(READINGS_SCHEMA, VERSION, {"readings": rows})
+        return OK
+    shown = [{**row, "read": _ago(row["read_ago_s"])} for row in rows]
+    columns = [(name, name) for name in ("device", "channel", "value", "quality", "period", "read")]
+    click.echo(_table(shown, columns) if rows else "no reading that this gateway may see")
     return OK
 
 

@@ -17,12 +17,13 @@ from gateway.health import Health
 from gateway.quick_segment import parse_quickly
 from gateway.reconcile import Action, Fork, Lost, Offer, Want, fold_wants, reconcile
 from gateway.shelf import Shelf
-from gateway.store import DUPLICATE, FORKED, Store
+from gateway.store import DUPLICATE, FORKED, STORED, Store
 from protocol.coap import BAD_REQUEST, CHANGED, FORBIDDEN, SERVICE_UNAVAILABLE
 from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
 from protocol.keys import LANES
 from protocol.limits import wants_max
 from protocol.messages import Answer, Heartbeat, encode_answer, parse_heartbeat
+from protocol.segment import Segment
 
 _log = logging.getLogger("gateway.collector")
 
@@ -59,6 +60,7 @@ class Collector:
         self._point = point
         self._said: dict[bytes, tuple[int, int]] = {}
         self.arrived: Callable[[], None] = _nobody
+        self.kept: Callable[[Segment], None] = _nobody_reads
 
     async def segment(self, device: bytes, payload: bytes) -> Reply:
         """Return the reply to POST /s of an authenticated device: custody once the segment is durable."""
@@ -90,6 +92,8 @@ class Collector:
             return Reply(FORBIDDEN)
         self._count(kind, device, header.number)
         self._downlink.arrived(*place, header.number)
+        if kind == STORED:
+            self.kept(segment)
         self.arrived()
         return self._answer(device, header.epoch, {}, again=False)
 
@@ -190,3 +194,7 @@ def _check_heads(fields: Heartbeat) -> None:
 
 def _nobody() -> None:
     """The uplink puts itself here, to be woken when something arrived."""
+
+
+def _nobody_reads(_segment: Segment) -> None:
+    """Readings put themselves here, to be shown what is durable."""

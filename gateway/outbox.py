@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gateway.downlink import Downlink, parse_downward
 from gateway.errors import OfficeConfused
 from gateway.health import Health
+from gateway.readings import Readings
 from gateway.shelf import Shelf
 from gateway.store import Batch, Store
 from protocol.errors import ProtocolError
@@ -44,6 +45,7 @@ class Outbox:
         is_known: Callable[[bytes], bool],
         lacks: Callable[[], None],
         is_revoked: Callable[[bytes], bool],
+        readings: Readings,
         revoke: Callable[[list[bytes]], None],
     ):
         self._store = store
@@ -53,6 +55,7 @@ class Outbox:
         self._health = health
         self._is_known = is_known
         self._is_revoked = is_revoked
+        self._readings = readings
         self._revoke = revoke
 
     async def next_batch(self, segments_max: int) -> Batch:
@@ -91,6 +94,7 @@ class Outbox:
         releases = [entry for entry in answer.releases if self._is_known(entry[0])]
         gone = [device for device in self._shelf.devices() if not self._is_known(device)]
         await self._shelf.replace(releases, answer.commands, gone=gone)
+        await self._readings.replace([grant for grant in answer.views if self._is_known(grant[0])])
         self._lacks()
 
     async def _take_revoked(self, devices: list[bytes]) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.store_identity import APPLICATION_ID, table_names
+from gateway.store_readings import COLUMNS as READINGS
+from gateway.store_readings import is_reading, is_view
 from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.manifest import parse_release
@@ -218,6 +220,15 @@ def is_identity(device: Any) -> bool:
     return isinstance(device, bytes) and len(device) == IDENTITY_BYTES
 
 
+def _views(connection: sqlite3.Connection) -> Iterator[Damage]:
+    for row in connection.execute("SELECT device, period, key FROM views"):
+        if not is_view(row):
+            yield Damage("views", _device(row[0]), "it is no key of a period")
+    for row in connection.execute(f"SELECT {READINGS} FROM readings"):  # noqa: S608 - names are ours
+        if not is_reading(row):
+            yield Damage("readings", f"{_device(row[0])} channel {row[1]}", "the row does not have its sum")
+
+
 # With the schema step that made what they look at.
 _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]], ...]], ...] = (
     ("0001_initial", (_segments, _lanes, _heartbeats, _health, _columns)),
@@ -225,6 +236,7 @@ _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]]
     ("0003_sums", (_sessions,)),
     ("0004_identity", (_identity,)),
     ("0005_revoked", (_revoked,)),
+    ("0006_views", (_views,)),
 )
 
 

@@ -33,6 +33,8 @@ from gateway.store_identity import (
     refuse_strangers_file,
     table_names,
 )
+from gateway.store_readings import COLUMNS as READINGS
+from gateway.store_readings import is_reading, is_view
 from protocol import sqlite_file
 from protocol.errors import ProtocolError
 from protocol.keys import LANES
@@ -211,6 +213,14 @@ def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     for row in read_rows(source, "revoked", "device", "device"):
         if store_check.is_identity(row[0]):
             insert(target, "revoked", "device", row)
+    # A key comes again with the office's next word; what is not whole shows nothing.
+    for table, columns, is_whole in (
+        ("views", "device, period, key", is_view),
+        ("readings", READINGS, is_reading),
+    ):
+        for row in read_rows(source, table, columns, columns.rpartition(", ")[0]):
+            if is_whole(row):
+                insert(target, table, columns, row)
     # Numbers that only spare traffic: taken where they are numbers at all.
     for table, columns in (
         ("lost", "device, lane, epoch, start, stop"),

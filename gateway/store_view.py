@@ -13,6 +13,7 @@ import sqlite_utils
 
 from gateway.store_file import load_lanes, used_bytes
 from protocol.diagnostic import NOT_ALLOWED, UNREACHABLE, USAGE, Diagnostic, DiagnosticError
+from protocol.event import QUALITY_NAMES
 from protocol.keys import LANE_NAMES
 
 
@@ -112,6 +113,19 @@ class StoreView:
         wanted = {row["device"]: row["number"] for row in self._database.query("SELECT * FROM wanted")}
         waiting = self._database.query("SELECT device, count(*) AS n FROM commands GROUP BY device")
         return wanted, {row["device"]: row["n"] for row in waiting}
+
+    def readings(self) -> list[dict[str, Any]]:
+        """Return the newest reading of each channel that a granted key opened."""
+        # A gateway of the step before has not made this table yet.
+        if "readings" not in self._database.table_names():
+            return []
+        names = ("device", "channel", "period", "epoch", "boot", "tick_ms", "value", "quality", "read_ms")
+        return [
+            {**row, "device": row["device"].hex(), "quality": QUALITY_NAMES[row["quality"]]}
+            for row in self._database.query(
+                f"SELECT {', '.join(names)} FROM readings ORDER BY device, channel"  # noqa: S608 - names above
+            )
+        ]
 
     def heartbeats_waiting(self) -> int:
         """Return how many heartbeats wait for the office."""

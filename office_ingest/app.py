@@ -24,6 +24,7 @@ from office_ingest.errors import StoreUnavailable, in_words
 from office_ingest.govern.enrolment import Enrolment
 from office_ingest.govern.people import People
 from office_ingest.govern.rollout import Rollouts
+from office_ingest.govern.views import Views
 from office_ingest.overview import devices_overview
 from office_ingest.receive.api import build_api, limited_to_sites
 from office_ingest.receive.attempts import Attempts
@@ -80,6 +81,7 @@ class Office:
             wall_ms=clock.wall_ms,
             clock_error_ms=settings.clock.error_ms,
             heard=self.watch.heard,
+            views=Views(self.store, self.keystore),
             takings=Takings(self.store, patience=settings.rollout.patience_heartbeats),
             reach=self._reach,
         )

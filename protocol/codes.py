@@ -252,6 +252,16 @@ CODES = {
         "Somebody revoked it before. That cannot be taken back, and once is enough.",
         "Provision it anew under another identity if it is to be used again.",
     ),
+    "office-no-such-gateway": Explanation(
+        "No gateway has this name",
+        "A gateway is named as it was when it was provisioned.",
+        "Look into its gateway.toml: [gateway] name.",
+    ),
+    "office-no-such-period": Explanation(
+        "The period cannot be erased",
+        "The keystore holds no keys of this device, or the period is far ahead of those that the device can have reached.",
+        "See the message; nothing was erased.",
+    ),
     "office-no-such-token": Explanation(
         "No token has this identity",
         "A token is named by the eight hex digits that outstation office token list shows first, not by the token itself.",

@@ -45,6 +45,9 @@ uplink_releases_max = 256
 uplink_commands_max = 256
 # Revoked devices of one site, named with every answer.
 uplink_revoked_max = 1024
+# View keys in one uplink answer: one device a heartbeat, and a month of days of each.
+uplink_views_max = 256
+view_keys_max = 32
 # Settings that commands can change; a checkpoint carries them all.
 settings_max = 8
 # Highest number of a setting, and of a demand: one byte, most of them not yet given out.

@@ -19,9 +19,11 @@ from protocol.limits import (
     uplink_releases_max,
     uplink_revoked_max,
     uplink_segments_max,
+    uplink_views_max,
     uplink_wants_max,
+    view_keys_max,
 )
-from protocol.shape import is_natural
+from protocol.shape import is_bytes, is_natural
 
 STORED = 0
 DUPLICATE = 1
@@ -42,6 +44,7 @@ class UplinkAnswer:
     receipts, time_tokens: as sealed; each names its device. wants: (device, lane, epoch, start, stop), half-open.
     releases: (device, number) wanted, 0 for none; commands: as sealed, waiting; both of the devices of the heartbeats.
     revoked: devices of the gateway's site that nobody serves any more; who was named once stays so.
+    views: (device, first period, keys) of class site; a key of 32 bytes or None for each period from the first on.
     """
 
     __slots__ = (
@@ -53,6 +56,7 @@ class UplinkAnswer:
         "releases",
         "commands",
         "revoked",
+        "views",
     )
 
     def __init__(
@@ -65,6 +69,7 @@ class UplinkAnswer:
         releases=(),
         commands=(),
         revoked=(),
+        views=(),
     ):
         self.outcomes = list(outcomes)
         self.heartbeat_outcomes = list(heartbeat_outcomes)
@@ -74,6 +79,7 @@ class UplinkAnswer:
         self.releases = list(releases)
         self.commands = list(commands)
         self.revoked = list(revoked)
+        self.views = list(views)
 
 
 def encode_request(segments: list, heartbeats: list) -> bytes:
@@ -113,6 +119,8 @@ def encode_uplink_answer(answer: UplinkAnswer) -> bytes:
         items[6] = answer.commands
     if answer.revoked:
         items[8] = answer.revoked
+    if answer.views:
+        items[9] = [[device, first, list(keys)] for device, first, keys in answer.views]
     _check_answer(items)
     return dumps(items)
 
@@ -123,9 +131,9 @@ def parse_uplink_answer(raw: bytes) -> UplinkAnswer:
     _check_answer(items)
     wants = [tuple(want) for want in items[4]]
     releases = [tuple(entry) for entry in items.get(5, ())]
-    return UplinkAnswer(
-        items[0], items[1], items[2], items[3], wants, releases, items.get(6, ()), items.get(8, ())
-    )
+    views = [tuple(grant) for grant in items.get(9, ())]
+    more = (items.get(6, ()), items.get(8, ()), views)
+    return UplinkAnswer(items[0], items[1], items[2], items[3], wants, releases, *more)
 
 
 def _check_answer(items: dict) -> None:
@@ -151,6 +159,10 @@ def _check_answer(items: dict) -> None:
         _check_list(items[8], uplink_revoked_max, "revoked devices")
         if not items[8] or not all([isinstance(device, bytes) and len(device) == 8 for device in items[8]]):
             raise ProtocolError(MALFORMED, "the revoked of an uplink answer are not devices of 8 bytes")
+    if 9 in items:
+        _check_list(items[9], uplink_views_max, "views")
+        if not items[9] or not all([_is_view(grant) for grant in items[9]]):
+            raise ProtocolError(MALFORMED, "the views of an uplink answer are not [device, first, keys] each")
 
 
 def _load_map(raw: bytes, keys: int, what: str) -> dict:
@@ -206,3 +218,12 @@ def _is_want(want) -> bool:
 def _is_wanted_release(entry) -> bool:
     shaped = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], bytes)
     return shaped and len(entry[0]) == 8 and is_natural(entry[1], uint32_max)
+
+
+def _is_view(grant) -> bool:
+    shaped = isinstance(grant, list) and len(grant) == 3 and is_bytes(grant[0], 8)
+    if not shaped or not is_natural(grant[1], uint32_max) or not isinstance(grant[2], list):
+        return False
+    if len(grant[2]) > view_keys_max or grant[1] + len(grant[2]) > uint32_max + 1:
+        return False
+    return all([key is None or is_bytes(key, 32) for key in grant[2]])

@@ -24,6 +24,7 @@ from tools import (
     vector_release,
     vector_revocation,
     vector_segments,
+    vector_views,
 )
 
 FOLDER = Path(__file__).resolve().parent.parent / "protocol" / "vectors"
@@ -39,6 +40,7 @@ def files() -> dict[str, dict[str, Any]]:
         vector_agent,
         vector_revocation,
         vector_levels,
+        vector_views,
     )
     return {name: content for part in parts for name, content in part.files().items()}
 

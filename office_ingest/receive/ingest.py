@@ -21,6 +21,7 @@ Source: SPEC.md sections 3, 5.2, 7 and 10.
 from collections.abc import Callable
 
 from office_ingest.errors import KeyUnknown
+from office_ingest.govern.views import Views
 from office_ingest.points import Reach, pass_by
 from office_ingest.receive.acceptance import Gap, acceptable_of
 from office_ingest.receive.body import open_events
@@ -68,6 +69,7 @@ class Ingest:
         clock_error_ms: int = 100,
         heard: Callable[[bytes], None] = lambda device: None,
         takings: Takings | None = None,
+        views: Views | None = None,
         reach: Reach = pass_by,
     ):
         self._store = store
@@ -75,6 +77,7 @@ class Ingest:
         self._wall_ms = wall_ms
         self._reach = reach
         self._takings = takings
+        self._views = views
         self._lanes = Lanes(store)
         self._heartbeats = Heartbeats(
             store, keystore, self._lanes, clock_error_ms=clock_error_ms, heard=heard, takings=takings
@@ -117,6 +120,8 @@ class Ingest:
         self._answer_devices(answer, named)
         if self._takings is not None:
             self._takings.answer(answer, gateway, list(beating), arrival.received_ms)
+        if self._views is not None:
+            answer.views = self._views.for_gateway(gateway, list(beating), arrival.received_ms)
         self._lanes.trim()
         return answer
 

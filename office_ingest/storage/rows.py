@@ -51,6 +51,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("id", "label", "role", "token_hash", "sites", "made_by", "made_ms", "expires_ms", "revoked_ms"),
         "used_ms",
     ),
+    "view_grants": ("gateway", "past", "ahead", "author", "changed_ms"),
     "acts": ("number", "at_ms", "who", "role", "way", "verb", "resource", "about", "outcome"),
 }
 # What names a row to a person.
@@ -74,6 +75,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "accepted_gaps": ("device", "lane", "epoch", "start"),
     "revoked": ("device",),
     "tokens": ("id",),
+    "view_grants": ("gateway",),
     "acts": ("number",),
 }
 

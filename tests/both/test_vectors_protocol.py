@@ -231,6 +231,17 @@ def test_uplink_refuses_every_golden_bad_message():
     _refused(uplink.parse_uplink_answer, held["answer_reject"])
 
 
+def test_view_grants_are_read_and_refused_as_the_vectors_say():
+    """A key, none, as many as there may be, and each way in which a grant is none."""
+    held = read_vectors("views")
+    for vector in held["accept"]:
+        answer = uplink.UplinkAnswer(**vector["fields"])
+        assert uplink.encode_uplink_answer(answer) == bytes_of(vector), vector["name"]
+        read = [list(grant) for grant in uplink.parse_uplink_answer(bytes_of(vector)).views]
+        assert read == vector["fields"]["views"], vector["name"]
+    _refused(uplink.parse_uplink_answer, held["reject"])
+
+
 def test_revoked_devices_are_read_and_refused_as_the_vectors_say():
     """One device, as many as there may be, and each way in which the list is none."""
     held = read_vectors("revocation")

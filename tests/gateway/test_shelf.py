@@ -12,6 +12,7 @@ from gateway.errors import OfficeBusy, OfficeUnreachable, StoreFull
 from gateway.fetcher import Fetcher
 from gateway.health import Health
 from gateway.outbox import Outbox
+from gateway.readings import Readings
 from gateway.shelf import COMMANDS_MAX, COMMANDS_PER_DEVICE_MAX, Shelf
 from gateway.store import STORED, Batch
 from gateway.store_down import BODY_BYTES_MAX, COMMAND_BYTES_MAX, DOWN_BYTES_MAX, StoreDown, command_bytes
@@ -332,6 +333,7 @@ def check_device_that_left(folder):
             lacks=lambda: None,
             is_revoked=lambda device: True,
             revoke=lambda devices: None,
+            readings=Readings(store, Health(), clock=None),
         )
         named = [(device_id(1), 7), (device_id(2), 8), (device_id(3), 7)]
         answer = encode_uplink_answer(UplinkAnswer(releases=named, commands=[command(1, device_id(2))]))

@@ -143,6 +143,8 @@ def age(path, step):
         path,
         "DROP TABLE revoked",
         "ALTER TABLE sessions DROP COLUMN turn",
+        "DROP TABLE views",
+        "DROP TABLE readings",
         "PRAGMA application_id = 0",
         f"DELETE FROM migrations WHERE name >= '{step}'",
     )

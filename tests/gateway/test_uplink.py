@@ -10,6 +10,7 @@ from gateway.downlink import Downlink
 from gateway.errors import OfficeBusy, OfficeConfused, OfficeRefused, OfficeUnreachable, RequestTooLarge
 from gateway.health import Health
 from gateway.outbox import Outbox
+from gateway.readings import Readings
 from gateway.shelf import Shelf
 from gateway.store_down import StoreDown
 from gateway.uplink import Backoff, Uplink, _refusal
@@ -51,6 +52,7 @@ class Bench:
             lacks=lambda: None,
             is_revoked=self.revoked.__contains__,
             revoke=self.revoked.update,
+            readings=Readings(self.store, self.health, clock=self.clock),
         )
         self.requests = []
 

@@ -14,6 +14,7 @@ from office_ingest.govern.rollout import roll_out
 from office_ingest.govern.shelf import Shelf
 from office_ingest.govern.signer import OpenSigner, make_key
 from office_ingest.govern.tokens import Tokens
+from office_ingest.govern.views import put_grant
 from office_ingest.overview import open_read_only
 from office_ingest.permissions import BUILD_RELEASES
 from office_ingest.prove.verify import verify_database
@@ -96,6 +97,7 @@ def full(copy):
     with store.transaction():
         store.revoke_device(cloned.device, "somebody", "stolen", NOW_MS)
     _say_who(store)
+    put_grant(store, "gw-1", 2, 1, "somebody", NOW_MS)
     store.close()
     keystore.close()
     return copy

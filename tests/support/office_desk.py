@@ -1,5 +1,6 @@
 """An office without its transport: the real ingest over real SQLite files, with clocks that the test turns."""
 
+from office_ingest.govern.views import Views
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
@@ -32,7 +33,12 @@ class OfficeDesk:
         """Begin with nothing in memory, as after a restart."""
         takings = Takings(self.store, patience=PATIENCE)
         self.ingest = self._ingest(
-            self.store, self.keystore, wall_ms=self.wall_ms, heard=self.heard.append, takings=takings
+            self.store,
+            self.keystore,
+            wall_ms=self.wall_ms,
+            heard=self.heard.append,
+            takings=takings,
+            views=Views(self.store, self.keystore),
         )
 
     def wall_ms(self):

@@ -30,6 +30,8 @@ _LISTS = {
     "manifest": ("accept", "reject", "releases", "release_reject"),
     "agent": ("accept", "reject", "manifests", "manifest_reject"),
     "levels": ("accept", "reject"),
+    "revocation": ("accept", "reject"),
+    "views": ("accept", "reject"),
 }
 VECTORS = [
     {"rule": "events" if name == "event" else None, **vector}
