@@ -1,8 +1,7 @@
 """What anybody may read at a gateway without keys: what is here (`/.well-known/core`) and what time it is (`/time`).
 
-Foreign clients find a gateway by it, and devices that look for one on their network; OSCORE then proves that it is theirs. Nobody's
-clock is set by `/time`: a device takes only the office's sealed token. Answers are small, and so many of them at most, that
-nobody is worth reaching through us: RFC 7252 section 11.3.
+Foreign clients find by it what a gateway is; only OSCORE proves whose it is. Nobody's clock is set by `/time`: a device takes only
+the office's sealed token. Answers are small, and so many of them at most, that nobody is worth reaching through us: RFC 7252 section 11.3.
 
 Source: RFC 6690 sections 4 and 4.1; RFC 7252 sections 5.10 and 7.2; RFC 7959 section 2.2; RFC 8516; RFC 8613 section 9; SPEC.md section 6.
 """
@@ -34,7 +33,7 @@ from protocol.coap import (
 )
 from protocol.errors import ProtocolError
 
-# The resource type by which a gateway of ours is known: what a device asks all hosts of its network for.
+# The resource type by which a gateway of ours is known.
 RESOURCE_TYPE = "outstation"
 # Requests of one address at once, and then one more each so many seconds; of all addresses, whoever they say they are.
 PEER_AT_ONCE, PEER_INTERVAL_S = 8, 1.0

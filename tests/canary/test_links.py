@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gateway import test_server
+from tests.gateway import test_bad_networks, test_server
 from tests.planted.links import FAULTS
 
 # Name of the fault -> the test that catches it.
@@ -11,6 +11,8 @@ CAUGHT_BY = {
     "say_at_length_to_strangers": test_server.check_stranger_is_never_sent_more_than_he_may,
     "remember_without_bound": test_server.check_memory_is_bounded,
     "acknowledge_nothing_early": test_server.check_slow_answer_goes_by_itself,
+    "take_any_devices_echo": test_bad_networks.check_echo_is_for_one_context_and_one_start,
+    "take_an_echo_of_before": test_bad_networks.check_echo_is_for_one_context_and_one_start,
 }
 
 
@@ -21,9 +23,9 @@ def test_every_planted_fault_has_its_test():
 
 @pytest.mark.canary
 @pytest.mark.parametrize("name", sorted(FAULTS))
-def test_planted_fault_is_caught(name, monkeypatch):
+def test_planted_fault_is_caught(name, monkeypatch, tmp_path):
     """The test of the broken promise fails when the promise is broken."""
     FAULTS[name](monkeypatch.setattr)
 
     with pytest.raises(AssertionError):
-        CAUGHT_BY[name]()
+        CAUGHT_BY[name](*([tmp_path] if "echo" in name else []))

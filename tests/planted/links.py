@@ -5,6 +5,8 @@ FAULTS: name -> apply(patch), where patch(owner, name, value) replaces an attrib
 
 from gateway.links.remembered import Remembered
 from gateway.links.server import CoapServer
+from gateway.sessions import Sessions
+from protocol.mac import hmac_sha256
 
 FAULTS = {}
 
@@ -48,3 +50,15 @@ def remember_without_bound(patch):
 def acknowledge_nothing_early(patch):
     """A request that takes long is acknowledged by its answer only, after the device has repeated it."""
     patch(CoapServer, "_acknowledge", lambda self, now: None)
+
+
+@fault
+def take_any_devices_echo(patch):
+    """An Echo says that somebody is there, not who."""
+    patch(Sessions, "_echo", lambda self, session: hmac_sha256(self._secret, b"somebody")[:8])
+
+
+@fault
+def take_an_echo_of_before(patch):
+    """An Echo is good over starts of the gateway: what was shown once is shown for ever."""
+    patch(Sessions, "_echo", lambda self, session: hmac_sha256(b"secret", session.name)[:8])

@@ -74,8 +74,8 @@ async def count_held(path: Path) -> int:
 
 
 @asynccontextmanager
-async def running_gateway(folder: Path, devices: list[bytes]) -> AsyncIterator[int]:
-    """Run a whole gateway for these devices (identities, 8 bytes), its files in a folder; give its port.
+async def running_gateway(folder: Path, devices: list[bytes], port: int = 0) -> AsyncIterator[int]:
+    """Run a whole gateway for these devices (identities, 8 bytes), its files in a folder; give its port. port: 0 for any.
 
     Its office is away: it tries once, and not again before the run is over.
     """
@@ -86,7 +86,7 @@ async def running_gateway(folder: Path, devices: list[bytes]) -> AsyncIterator[i
     authority, _ = self_signed(folder)
     uplink = UplinkSection(url=_NO_OFFICE, retry_min_s=_AWAY_S, retry_max_s=_AWAY_S)
     settings = Settings(
-        gateway=GatewaySection(site="bench", name="bench"), uplink=uplink, listen=ListenSection(port=0)
+        gateway=GatewaySection(site="bench", name="bench"), uplink=uplink, listen=ListenSection(port=port)
     )
     files = Files(
         folder / DATABASE, folder / "links.toml", authority, folder / "token", folder / "identity.pem"
