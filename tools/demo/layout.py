@@ -3,7 +3,9 @@
 import time
 from pathlib import Path
 
+from gateway.identity import new_key, replace_file, request_pem, take_certificate
 from office_ingest.founding import found_office
+from office_ingest.govern.gateway_cli import opened
 from tools.demo.plan import Plan
 from tools.demo.releases import KIND_OF_DEVICE, make_demo_key
 from tools.provision import DevicePlan, GatewayPlan, Office, provision_device, provision_gateway
@@ -54,12 +56,26 @@ def lay_out(site: Site, plan: Plan, recording: Path, *, timing: tuple[str, ...] 
         make_demo_key(office.store, signing_key(site), int(time.time() * 1000))
         gateway = GatewayPlan("demo-gateway", PLANT, uplink, site.gateway_port, retry_max_s=1.0)
         provision_gateway(office, site.gateway_folder, gateway)
+        _certify(config, site.gateway_folder, gateway)
         for index in range(len(plan.offsets)):
             folder = site.folder / device_name(index)
             device = provision_device(
                 office, site.gateway_folder, folder, _device_plan(site, plan, index, recording, timing)
             )
             site.add_device(device, folder)
+
+
+def _certify(config: Path, folder: Path, plan: GatewayPlan) -> None:
+    """Enrol the gateway as `outstation gateway enrol` does, less the two calls: the office does not serve yet."""
+    with opened(config) as office:
+        code = office.enrolment.invite(plan.name, plan.site, "demo", minutes=5)
+        key = new_key()
+        issued = office.enrolment.enrol(code.secret, request_pem(key))
+    authorities = issued.authorities.encode()
+    identity = take_certificate(key, issued.certificate.encode(), authorities, plan.name)
+    replace_file(folder / "office-ca.pem", authorities, 0o644)
+    replace_file(folder / "identity.pem", identity.pem())
+    (folder / "token").unlink()
 
 
 def signing_key(site: Site) -> Path:
