@@ -236,7 +236,7 @@ _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]]
     ("0003_sums", (_sessions,)),
     ("0004_identity", (_identity,)),
     ("0005_revoked", (_revoked,)),
-    ("0006_views", (_views,)),
+    ("0007_views", (_views,)),
 )
 
 
