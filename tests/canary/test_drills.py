@@ -10,7 +10,7 @@ import asyncio
 
 import pytest
 
-from tests.drills import kills, network, outage, rogue, rollback
+from tests.drills import kills, network, outage, rogue, rollback, thefts
 from tests.drills.field import plant
 from tests.drills.rogue_gateway import CONTROL
 from tests.planted.drills import CAUGHT, PROCESS
@@ -18,7 +18,14 @@ from tests.site.harness import ROOT
 from tools.drills.plan import CI
 
 SEED = 7
-PARTS = {"kills": kills, "rogue": rogue, "network": network, "outage": outage, "rollback": rollback}
+PARTS = {
+    "kills": kills,
+    "rogue": rogue,
+    "network": network,
+    "outage": outage,
+    "rollback": rollback,
+    "thefts": thefts,
+}
 # What a fault took is never receipted: nobody waits long for it, where no datagram is lost on the way.
 DRAIN_MS = 4_000
 # Nobody is killed before more than sixteen segments of a lane are there: one that is left out is seen for sure by a device that was
@@ -81,6 +88,8 @@ def _arguments(name):
         return {"kinds": LIES[name], "drain_ms": DRAIN_MS, "seconds": LIES_S}
     if part == "network":
         return {"drills": (STRANGERS[name],), "amounts": AMOUNTS, "drain_ms": DRAIN_MS}
+    if part == "thefts":
+        return {}
     return SHORT_OUTAGE if part == "outage" else {"drain_ms": DRAIN_MS}
 
 

@@ -34,7 +34,7 @@ class Make:
     name: str
     per_s: int = 4
     sample_ms: int = 36_000
-    seal_s: int = 1
+    seal_s: float = 1
     sectors: int = 64
     heartbeat_ms: int = int(HEARTBEAT_S * 1000)
     ack_timeout_ms: int = 250
@@ -53,7 +53,7 @@ class Make:
             f"clock_scale = {self.clock_scale}",
             f"heartbeat_ms = {self.heartbeat_ms}",
             "exchange_idle_ms = 20",
-            f"routine_seal_ms = {self.seal_s * 1000 * self.clock_scale}",
+            f"routine_seal_ms = {int(self.seal_s * 1000 * self.clock_scale)}",
             f"ack_timeout_ms = {self.ack_timeout_ms}",
             f"drain_ms = {self.drain_ms}",
             *(('record_log = "record.log"',) if self.has_log else ()),

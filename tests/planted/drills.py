@@ -156,6 +156,26 @@ def hear_no_silence():
     SilenceWatch.check = lambda self, devices: ([], [])
 
 
+def see_no_double():
+    """An office says no word of two devices that have the keys of one."""
+    from office_ingest.storage.sqlite import SqliteStore
+
+    true_add = SqliteStore.add_finding
+
+    def add_finding(self, device, kind, *arguments):
+        if kind not in ("clone", "fork"):
+            true_add(self, device, kind, *arguments)
+
+    SqliteStore.add_finding = add_finding
+
+
+def tell_no_gateway():
+    """An office refuses who was revoked, and lets its gateways serve him on."""
+    from office_ingest.storage.sqlite import SqliteStore
+
+    SqliteStore.revoked_of_site = lambda self, gateway: []
+
+
 def pass_over_heads():
     """An office takes heartbeats and does not look at what their heads say must exist."""
     from office_ingest.receive.heartbeats import Heartbeats
@@ -292,6 +312,10 @@ PROCESS = {
     "acknowledge_before_commit": "gateway",
     "receipt_before_commit": "office",
     "skip_number": "device",
+    "keep_old_keys": "device",
+    "keep_one_context": "device",
+    "see_no_double": "office",
+    "tell_no_gateway": "office",
     "count_twice": "office",
     "accept_unverified": "office",
     "throw_evidence_away": "office",
@@ -321,6 +345,10 @@ CAUGHT = {
     "receipt_before_commit": ("kills", {"lost": ""}),
     # The number that the device left out.
     "skip_number": ("kills", {"proof": "..15 are open"}),
+    "keep_old_keys": ("thefts", {"past": ""}),
+    "keep_one_context": ("thefts", {"nonces": ""}),
+    "see_no_double": ("thefts", {"story": "has not noticed"}),
+    "tell_no_gateway": ("thefts", {"story": "was not told"}),
     "count_twice": ("kills", {"doubled": "", "verify": ""}),
     "accept_unverified": ("rogue", {"forged": ""}),
     "throw_evidence_away": ("rogue", {"noticed": "no quarantine"}),

@@ -18,8 +18,11 @@ PARTS = (
     Part("outage", "the uplink is cut for hours while devices reboot and lose power, and then drained"),
     Part("rogue", "a gateway in the wrong hands: it alters, drops, inserts, forges, withholds and lies"),
     Part("rollback", "a gateway's store is put back to what it was, and a device's flash as well"),
+    Part(
+        "thefts", "a device's flash and a gateway's disk are copied, searched, run a second time and revoked"
+    ),
     Part("network", "strangers flood, replay, forge addresses and talk nonsense"),
 )
 NAMES = tuple(part.name for part in PARTS)
 # About as long as each other. A machine with two processors carries two.
-LANES = (("kills", "outage"), ("rogue", "network", "rollback"))
+LANES = (("kills", "outage"), ("rogue", "network", "rollback", "thefts"))
