@@ -131,3 +131,23 @@ def test_provisioned_flash_file_is_one_that_the_board_runs(image, start, site_fo
 
     assert made.returncode == OK, made.stderr
     start(image, tmp_path / "made.bin").wait_for(r"runs, boot 1")
+
+
+def test_journal_of_a_board_that_waits_is_read_over_its_console(
+    image, development, start, device_flash, tmp_path
+):
+    """What a production image recorded, read at the prompt of a development image: the journal of the flash file, without a key."""
+    board = start(image, device_flash)
+    board.wait_for(r"runs, boot 1")
+    time.sleep(5)
+    board.kill()
+    board = start(development, device_flash)
+    board.wait_for(">>> ")
+    with on_pty(board, replay=False) as port:
+        said = outstation("journal", "--port", port, "--out", tmp_path / "out.bin", "--json")
+    there = outstation("journal", device_flash, "--json")
+
+    assert said.returncode == OK, said.stderr
+    heads, lanes = json.loads(said.stdout), json.loads(there.stdout)
+    assert heads == lanes and heads["lanes"]
+    assert (tmp_path / "out.bin").read_bytes()[: 4 * 4096] == b"\xff" * 4 * 4096

@@ -15,7 +15,7 @@ import click
 import msgspec
 from msgspec import Meta
 
-from protocol.diagnostic import FINDING, OK, USAGE, Diagnostic, DiagnosticError
+from protocol.diagnostic import USAGE, Diagnostic, DiagnosticError
 from protocol.errors import ProtocolError
 from protocol.lms import check_public
 from protocol.report import emit
@@ -359,21 +359,3 @@ def build_agent(folder: Path | None, out: Path, as_json: bool) -> None:
         f"{out}: agent {agent.digest().hex()[:16]}, {len(agent.bodies)} files, {len(raw):,} bytes as they travel"
     )
     click.echo(f"next: outstation release build --agent {out}")
-
-
-@device.command("journal")
-@click.argument("flash", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def journal(flash: Path, as_json: bool) -> int:
-    """Show what lies on a flash image.
-
-    Heads, lanes, tombstones. Needs no keys of the office; exit code 1 where a chain is broken.
-    """
-    from tools.flashimage import read_image
-
-    image = read_image(flash)
-    if as_json:
-        emit("outstation.device-journal", 1, image.as_json())
-    else:
-        click.echo("\n".join(image.lines()))
-    return FINDING if image.faults else OK

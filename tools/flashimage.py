@@ -118,6 +118,18 @@ def read_image(path: Path) -> FlashImage:
         reason = f"the flash image cannot be read: {error.strerror}"
         fix = "check the path and its rights"
         raise DiagnosticError(Diagnostic("file-unusable", reason, str(path), fix=fix)) from None
+    return parse_image(_window_of_board(content), str(path))
+
+
+def _window_of_board(content: bytes) -> bytes:
+    """Return the agent's window of an emulated board's flash file; any other image as it is."""
+    from tools.image.flashfile import find_window
+
+    return find_window(content) or content
+
+
+def parse_image(content: bytes, place: str) -> FlashImage:
+    """Return what an image holds. place: where it came from, for people. Raises DiagnosticError (exit 2) if it is no image."""
     sectors = len(content) // _SECTOR_BYTES
     message = ""
     if content.startswith(b"SQLite format 3\0"):
@@ -127,7 +139,7 @@ def read_image(path: Path) -> FlashImage:
         message = f"{len(content)} bytes are no flash image: whole sectors of {_SECTOR_BYTES}, at least 8"
     if message:
         raise DiagnosticError(
-            [Diagnostic("flash-image", message, str(path), fix="name a device's flash.bin")], USAGE
+            [Diagnostic("flash-image", message, place, fix="name a device's flash.bin")], USAGE
         )
     records = _records(bytearray(content), sectors)
     keys = _tag_keys(bytearray(content), sectors)

@@ -23,13 +23,15 @@ class Steps:
         return self.steps * self._step_ms + self._step_ms // 2
 
 
-def boot(items, clock, point):
-    """Boot, and return (agent, flash). point(name): told of kill points."""
+def boot(items, clock, point, move=None):
+    """Boot, and return (agent, flash). point(name): told of kill points. move(action, value): the actuators, None: the board's own."""
     digest = hashlib.sha256(board_flash.image()).digest()
     flash, rooms, choice = board_main.choose(items, POWER)
     board = build_board(items, flash, (rooms, choice), (POWER, lambda: None, digest))
     board.ticks_ms = clock.ticks_ms
     board.point = point
+    if move is not None:
+        board.move = move
     return Agent(Config(items), board), flash
 
 

@@ -1,10 +1,11 @@
-"""`outstation device build|flash|provision|logs|diagnose`: a board from its image to its words."""
+"""`outstation device build|flash|provision|logs|diagnose|journal`: a board from its image to its words."""
 
 import shlex
 import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -220,14 +221,18 @@ def _provision_emulated(config: Path, flash_file: Path | None, replace: bool, dr
         make_flash(config, flash_file)
 
 
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(console=Console(stderr=True), transient=True)
+
+
 class _Progress:
     """A bar of so many steps on a terminal, and nothing elsewhere; each line that the board says is one."""
 
     def __init__(self, steps: int):
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self._bar = Progress(console=Console(stderr=True), transient=True)
+        self._bar = _bar()
         self._task = self._bar.add_task("keys and settings", total=steps)
 
     def __enter__(self) -> Callable[[str], None]:
@@ -315,4 +320,70 @@ def diagnose(port: str | None, seconds: float, as_json: bool) -> int:
     return FINDING if report.findings() else OK
 
 
-COMMANDS = (build, flash, provision, logs, diagnose)
+@click.command("journal")
+@click.argument("flash", type=click.Path(path_type=Path), required=False)
+@_PORT_OPTION
+@click.option("--out", type=_FILE, help="Keep what a board holds as an image in this file.")
+@_DRY_RUN
+@_JSON
+def journal(flash: Path | None, port: str | None, out: Path | None, dry_run: bool, as_json: bool) -> int:
+    """Show the journal of a flash image, or of a connected board.
+
+    Heads, lanes, tombstones. FLASH is a device's flash.bin or an emulated board's flash file; without it a board is read that waits
+    at its prompt: its ring alone, sealed as it is, no key. Needs no keys of the office; exit code 1 where a chain is broken.
+    """
+    from tools.flashimage import parse_image, read_image
+
+    if flash is not None:
+        if port is not None or out is not None:
+            fix = "leave out FLASH to read a board, or --port and --out to read a file"
+            raise DiagnosticError(
+                Diagnostic("usage-wrong", "a journal is read from a file or from a board", fix=fix), USAGE
+            )
+        place, image = str(flash), read_image(flash)
+    elif dry_run:
+        return _say_journal_programs()
+    else:
+        place, content = _read_board_journal(port, out)
+        image = parse_image(content, place)
+    if as_json:
+        emit("outstation.device-journal", 1, image.as_json())
+    else:
+        click.echo("\n".join(image.lines()))
+    return FINDING if image.faults else OK
+
+
+def _say_journal_programs() -> int:
+    from tools.board.journal import read_programs
+
+    click.echo("for each sector of the ring, at the board's prompt:")
+    click.echo("\n".join(f"  {line}" for line in read_programs(1)[0].strip().splitlines()))
+    return OK
+
+
+def _read_board_journal(port: str | None, out: Path | None) -> tuple[str, bytes]:
+    """Return the port of a board and the image of its journal, kept in out too. Raises DiagnosticError."""
+    from tools.board.console import Console
+    from tools.board.find import find_port
+    from tools.board.journal import read_journal
+
+    if out is not None and out.exists():
+        fix = "name another file"
+        raise DiagnosticError(
+            Diagnostic("file-unusable", "there is a file already", str(out), fix=fix), USAGE
+        )
+    place = find_port(None, port)
+    with _bar() as bar, Console(place) as console:
+
+        def begin(sectors: int) -> Callable[[], None]:
+            task = bar.add_task("sectors", total=sectors)
+            return lambda: bar.advance(task)
+
+        held = read_journal(console, place, begin)
+    if out is not None:
+        out.touch(0o600)
+        out.write_bytes(held.image)
+    return place, held.image
+
+
+COMMANDS = (build, flash, provision, logs, diagnose, journal)

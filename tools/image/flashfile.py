@@ -12,6 +12,7 @@
 
 import json
 import os
+import re
 import secrets
 import struct
 import sys
@@ -30,6 +31,7 @@ _CONTROL_MAGIC = 0x5443534F
 _CONTROL_VERSION = 1
 _NO_CUT = 0xFFFFFFFF
 _SEED_BYTES = 32
+_SECTORS = re.compile(rb'"flash_sectors": (\d{1,5})\b')
 # Of a device on a desk alone: paths of this machine, faults and points of its process.
 _DESK_ITEMS = ("flash", "schema", "bundle", "recording", "record_log", "fault", "points", "stop_after_ms")
 _DESK_LINK_ITEMS = ("serial", "baud")
@@ -84,6 +86,20 @@ def read_window(path: Path, sectors: int) -> bytes:
     """Return the agent's window of a flash file: what `outstation device journal` reads."""
     with path.open("rb") as file:
         return file.read(sectors * 4096)
+
+
+def find_window(content: bytes) -> bytes | None:
+    """Return the agent's window of a whole flash file, None where it is no flash file of a provisioned board."""
+    if len(content) != FLASH_FILE_BYTES or content[CONTROL_OFFSET:][:4] != struct.pack("<I", _CONTROL_MAGIC):
+        return None
+    from tools.shim import install
+
+    install()
+    from agent.layout import window_sectors
+
+    # The ROMFS holds device.json as it was written.
+    said = _SECTORS.search(content, SETTINGS_OFFSET, SETTINGS_OFFSET + SETTINGS_BYTES_MAX)
+    return content[: window_sectors(int(said[1])) * 4096] if said else None
 
 
 def main(arguments: list[str]) -> int:
