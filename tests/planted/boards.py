@@ -3,6 +3,7 @@
 patch(object, attribute, value) undoes itself. Windows are loaded anew for each check, so a fault in one is put in as it is loaded.
 """
 
+import binascii
 import os
 import sys
 import threading
@@ -15,8 +16,8 @@ import pytest
 from protocol.diagnostic import DiagnosticError
 from tests.boards import windows
 from tests.boards.boots import FakeBoard, make_config
-from tests.tools import test_board, test_provision
-from tools.board import console, find, setup
+from tests.tools import test_board, test_board_journal, test_provision
+from tools.board import console, find, journal, setup
 from tools.board.frozen import FrozenList
 from tools.board.table import SILICON
 from tools.provision import Office
@@ -191,7 +192,30 @@ def _console_says(text, words):
     return check
 
 
+def _read_the_keys_too(patch):
+    patch(journal, "KEY_SECTORS", 0)
+
+
+def _believe_each_sector(patch):
+    honest = journal.sector_of
+
+    def sector_of(lines):
+        pieces = [line.partition(" ")[2] for line in lines if line.startswith("piece ")]
+        held = b"".join(binascii.a2b_base64(piece) for piece in pieces)
+        return held if len(held) == journal.SECTOR_BYTES else honest(lines)
+
+    patch(journal, "sector_of", sector_of)
+
+
 BOARD_FAULTS = {
+    "read_the_keys_too": (
+        _read_the_keys_too,
+        lambda folder: test_board_journal.check_journal_of_a_board(test_board_journal.worked()),
+    ),
+    "believe_each_sector": (
+        _believe_each_sector,
+        lambda folder: test_board_journal.check_noise(test_board_journal.worked()),
+    ),
     "leave_out_the_offset": (
         _in_windows(_leave_out_the_offset),
         _holds("window_begins_where_it_should", "open_esp32"),
