@@ -100,11 +100,12 @@ def _boot(items: dict, rest: list):
         if end.args[:1] != (_RESTART_EXIT,):
             raise
     except Exception as error:
+        # A board resets where its program ends.
+        agents.note_reset()
         if not agents.choice.is_counted:
             raise
-        # An agent on trial: a board resets where its program ends, and at the third time the one before runs.
+        # An agent on trial: at the third time the one before runs.
         sys.print_exception(error)
-        agents.note_reset()
     _forget()
     return None
 

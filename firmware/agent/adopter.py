@@ -318,6 +318,7 @@ class Adopter:
             release=[slot, NO_SLOT, 0, 0],
             rejected=rejected,
             owed=[[adoption.CONFIRMED, number, 0]],
+            failed=0,
         )
         self._patience.restore()
         self._settle()

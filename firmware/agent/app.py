@@ -50,6 +50,9 @@ _RESTORED = const(1)
 _TURN_SAMPLES = const(8)
 # Longest sleep: the watchdog is fed, and a stop is seen, at least so often. Real milliseconds.
 _SLEEP_MS = const(50)
+# An agent that runs so long is healthy: while a gateway answers, or without one. Real milliseconds.
+_HEALTHY_MS = const(60000)
+_ALONE_MS = const(600000)
 # Receipts come with the answers to heartbeats: who drains asks twice a second.
 _DRAIN_HEARTBEAT_MS = const(500)
 # A part that does not come by for a minute hangs; the exchange comes by before each request, and may wait for the last word of one.
@@ -535,6 +538,8 @@ class Agent:
         self._steward.turn()
         for kind, fields in self._telemetry.rows():
             self._recorder.record(ROUTINE, tick_ms, kind, fields)
+        if self._cell.failed:
+            self._forget_failures()
         oldest = self._journal.oldest_open_tick(ROUTINE)
         if oldest is not None and tick_ms - oldest >= self._config.routine_seal_ms:
             self._recorder.seal(ROUTINE)
@@ -542,6 +547,12 @@ class Agent:
         self._commander.turn()
         self._adopter.turn()
         self._checkpointer.write_if_due(self._config.period_s * 1000)
+
+    def _forget_failures(self) -> None:
+        # The image's agent says nothing for one that was given up.
+        healthy_ms = _HEALTHY_MS if self._exchange.is_online() else _ALONE_MS
+        if self._board.agent is not None and self._clock.real_ms() >= healthy_ms:
+            self._store(failed=0)
 
     async def _exchange_loop(self) -> None:
         while True:

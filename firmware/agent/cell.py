@@ -27,7 +27,9 @@ _NAMES = (
     "release",
     "rejected",
     "owed",
+    "failed",
 )
+_OWED = len(_NAMES) - 2
 
 # Adoption steps that can be owed at once: a trial's beginning and end, and that the slot before it is damaged.
 OWED_MAX = 3
@@ -46,6 +48,7 @@ class Cell:
     field that may be behind: `note_receipts` changes it in memory, and whatever is stored next takes it along.
     release: [active slot or -1, slot on trial or -1, starts of this trial, its number]. rejected: highest number rolled back.
     owed: [step, number, detail] of each adoption step whose event is not known to be durable, at most OWED_MAX.
+    failed: starts of the confirmed agent that ended by themselves, since it was healthy last; see agent.starter.
     """
 
     def __init__(self, flash, first_sector: int = 0):
@@ -69,6 +72,7 @@ class Cell:
             self.release,
             self.rejected,
             self.owed,
+            self.failed,
         ) = _new()
 
     def _set(self, fields: list) -> None:
@@ -93,7 +97,7 @@ class Cell:
         """Change fields; durable, and read back, when this returns. Raises FlashFault if no page keeps its bytes."""
         fields = [changes.pop(name, getattr(self, name)) for name in _NAMES]
         assert not changes, "the cell has no field {}".format(", ".join(changes))
-        assert len(fields[-1]) <= OWED_MAX, "{} steps are owed".format(len(fields[-1]))
+        assert len(fields[_OWED]) <= OWED_MAX, "{} steps are owed".format(len(fields[_OWED]))
         serial = self._serial + 1
         self._sector = self._program(encode_page(_LABEL, [serial] + fields))
         self._serial = serial
@@ -122,4 +126,4 @@ class Cell:
 
 def _new():
     """Return every field of a cell that was never stored."""
-    return 0, 0, 0, 0, 0, None, 0, 0, 0, None, False, None, [-1, -1, 0, 0], 0, []
+    return 0, 0, 0, 0, 0, None, 0, 0, 0, None, False, None, [-1, -1, 0, 0], 0, [], 0

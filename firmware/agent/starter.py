@@ -1,21 +1,25 @@
 """Which agent runs: that of the slot on trial, of the active slot, or the one that the image was made with.
 
 The image runs this before anything else of an agent, and what it was made with is always there: the safe one. An agent on trial may
-fail before it can say so, so each of its starts is counted first.
+fail before it can say so, so each of its starts is counted first. One that was confirmed may fail later, and always: of it the ends that
+a watchdog or the device itself brought about are counted, never a loss of power, and a healthy minute forgets them.
 
 Source: SPEC.md section 12.7.
 """
 
 import sys
 
-from agent.board import WATCHDOG
-from agent.cell import Cell
+from agent.board import SOFTWARE, WATCHDOG
+from agent.cell import OWED_MAX, Cell
 from agent.incumbent import NO_SLOT, file_places, index_digest, read_slot, starts_max
 from agent.layout import CELL_SECTOR
 from agent.slots import Slots, digest_at
+from protocol.adoption import RESTARTS, ROLLED_BACK
 from protocol.agent_index import parse_agent_index
 
 _PLACE = "/slot"
+# A confirmed agent that failed so often in a row is given up. Restarts that an adoption asks for are among them, and those are few.
+failed_max = 5
 
 
 class Choice:
@@ -66,7 +70,20 @@ def choose_agent(flash, rooms, cause: int) -> Choice:
         if held is not None:
             return Choice()
     held = None if active == NO_SLOT else read_slot(slots, active, rooms)
-    return Choice() if held is None or held[3] is None else Choice(active, held[3])
+    if held is None or held[3] is None or _is_given_up(cell, trial, cause):
+        return Choice()
+    return Choice(active, held[3])
+
+
+def _is_given_up(cell, trial: int, cause: int) -> bool:
+    """Count how the start before this one ended; return whether the confirmed agent is not to run any more."""
+    if cell.failed < failed_max and trial == NO_SLOT and cause in (WATCHDOG, SOFTWARE):
+        failed = cell.failed + 1
+        owed = cell.owed
+        if failed == failed_max and len(owed) < OWED_MAX:
+            owed = owed + [[ROLLED_BACK, cell.version_floor, RESTARTS]]
+        cell.store(failed=failed, owed=owed)
+    return cell.failed >= failed_max
 
 
 def start_agent(choice: Choice, rooms, mount, rest: list) -> None:

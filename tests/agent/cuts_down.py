@@ -9,10 +9,12 @@ from copy import deepcopy
 from functools import lru_cache
 from itertools import pairwise
 
+from agent.board import SOFTWARE
 from agent.cell import Cell
 from agent.flash import PowerCut, RamFlash
 from agent.incumbent import read_slot
 from agent.slots import Slots
+from agent.starter import failed_max
 from protocol import adoption
 from protocol.agent_index import AgentIndex, encode_agent_index
 from protocol.event import ACTION, COMMAND, DECISION
@@ -52,13 +54,17 @@ def rolling_back():
 def replacing():
     """A device with a confirmed release, about to adopt the next one into the other slot, which holds an older one."""
     desk, seconds = _adopted_twice()
+    return _copy(desk), seconds
+
+
+def _copy(desk):
     # Ciphers have a key and nothing that changes, and they cannot be copied.
     ciphers = [
         sealing._aes
         for context, *_ in desk.gateway.contexts.values()
         for sealing in (context._sealer, context._opener)
     ]
-    return deepcopy(desk, {id(cipher): cipher for cipher in ciphers}), seconds
+    return deepcopy(desk, {id(cipher): cipher for cipher in ciphers})
 
 
 @lru_cache(1)
@@ -87,6 +93,22 @@ def updating(rules=BODY):
 def updating_in_vain():
     """The same with rules that fault in the trial: the agent before runs again, after another restart."""
     return updating(FAULTY)
+
+
+def failing():
+    """A device whose confirmed agent from now on never comes up."""
+    desk = _copy(_updated_once())
+    desk.broken, desk.reset_cause = NEW_AGENT, SOFTWARE
+    return desk, 3.5
+
+
+@lru_cache(1)
+def _updated_once():
+    desk, seconds = updating()
+    desk.run(seconds)
+    assert desk.cell().version_floor == NUMBER
+    desk.agent = None
+    return desk
 
 
 def commanding():
@@ -205,6 +227,15 @@ def check_updated_in_vain(desk):
     assert desk.agent.running_agent is None
 
 
+def check_given_up(desk):
+    """The image's agent runs under the rules of the release, and the office is told."""
+    told = [(step, number, detail) for step, number, _, detail in adoptions(desk)]
+    assert (adoption.ROLLED_BACK, NUMBER, adoption.RESTARTS) in told
+    assert desk.agent.running_agent is None
+    assert desk.gateway.heartbeats[-1].bundle[1] == hashlib.sha256(BODY).digest()
+    assert (desk.cell().version_floor, desk.cell().failed) == (NUMBER, failed_max)
+
+
 def check_replaced(desk):
     """The next release decides, or the confirmed one before it."""
     check_adopted(desk, 9, SECOND, demo_bundle_again(5))
@@ -231,4 +262,5 @@ STORIES = {
     "commanding": (commanding, check_commanded),
     "updating": (updating, check_updated),
     "updating_in_vain": (updating_in_vain, check_updated_in_vain),
+    "failing": (failing, check_given_up),
 }

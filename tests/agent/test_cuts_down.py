@@ -19,7 +19,9 @@ NAMES = ["way", "first", "step", "depth"]
 
 @pytest.mark.proves("S11")
 @pytest.mark.parametrize(NAMES, SOAK if IS_SOAK else SWEEPS)
-@pytest.mark.parametrize("name", ["adopting", "rolling_back", "replacing", "updating", "updating_in_vain"])
+@pytest.mark.parametrize(
+    "name", ["adopting", "rolling_back", "replacing", "updating", "updating_in_vain", "failing"]
+)
 def test_cut_at_any_operation_of_an_adoption_leaves_the_old_or_the_new_rules(name, way, first, step, depth):
     """
     Never none and never a mixture; the floor never goes back, each step's event is there at least once, and nothing else of the

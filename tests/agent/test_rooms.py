@@ -2,6 +2,8 @@
 
 import hashlib
 
+from agent import starter
+from agent.board import POWER, SOFTWARE, WATCHDOG
 from agent.starter import choose_agent
 from protocol import adoption
 from protocol.agent_index import AgentIndex, encode_agent_index
@@ -11,7 +13,7 @@ from protocol.manifest import AGENT, RULES
 from tests.agent.cuts_down import FILES, INDEX, NEW_AGENT, updating
 from tests.agent.desk import MPY
 from tests.agent.release_bench import demo_bundle_again, make_release
-from tests.agent.way_down import NUMBER, adoptions, steps
+from tests.agent.way_down import BODY, NUMBER, adoptions, steps
 
 BOTH = ("release", "recovery")
 KEPT = [(adoption.STAGED, NUMBER, 0), (adoption.TRIAL, NUMBER, 5), (adoption.CONFIRMED, NUMBER, 0)]
@@ -123,6 +125,63 @@ def test_agent_that_never_comes_up_is_started_twice():
     assert ends == [(adoption.ROLLED_BACK, adoption.RESTARTS)]
     assert desk.failed_starts == 2
     assert desk.agent.running_agent is None
+
+
+def test_confirmed_agent_that_fails_again_and_again_is_given_up():
+    """At the fifth failed start in a row the image's agent runs, under the same rules, and says why; the other is not started any more."""
+    desk = _updated()
+    desk.broken, desk.reset_cause = NEW_AGENT, SOFTWARE
+    desk.run(1.5)
+    failed = desk.failed_starts
+    desk.run(1.5)
+
+    assert failed == desk.failed_starts == starter.failed_max - 1
+    assert desk.agent.running_agent is None
+    assert adoptions(desk)[-1][:2] == (adoption.ROLLED_BACK, NUMBER)
+    assert adoptions(desk)[-1][3] == adoption.RESTARTS
+    assert desk.gateway.heartbeats[-1].bundle[1] == hashlib.sha256(BODY).digest()
+    assert desk.cell().release[:2] != [-1, -1]
+
+
+def test_loss_of_power_is_no_failure_of_the_agent():
+    """However often and however soon after a start; and the count of what came before outlives it."""
+    desk = _updated()
+    desk.reset_cause = SOFTWARE
+    desk.run(0.1)
+    desk.reset_cause = POWER
+    for _ in range(3 * starter.failed_max):
+        desk.run(0.1)
+
+    assert desk.agent.running_agent == NEW_AGENT
+    assert desk.cell().failed == 1
+
+
+def test_healthy_minute_forgets_what_failed_before():
+    """So that one failure in a while never adds up; without a gateway it takes longer."""
+    desk = _updated()
+    for _ in range(starter.failed_max + 1):
+        desk.reset_cause = WATCHDOG
+        desk.run(0.1)
+        desk.reset_cause = POWER
+        desk.settings["sample_ms"] = 3_600_000
+        desk.run(61)
+        assert desk.cell().failed == 0
+
+    assert desk.agent.running_agent == NEW_AGENT
+
+
+def test_release_that_is_confirmed_later_is_not_given_up_for_the_one_before():
+    """The count begins anew with the next agent."""
+    desk = _updated()
+    desk.broken, desk.reset_cause = NEW_AGENT, SOFTWARE
+    desk.run(1.5)
+    desk.reset_cause = POWER
+    _offer(desk, 8, [bytes([90 + at]) * 900 for at in range(3)])
+    desk.run(3)
+
+    assert desk.cell().version_floor == 8
+    assert desk.agent.running_agent not in (None, NEW_AGENT)
+    assert desk.cell().failed == 0
 
 
 def test_files_of_a_release_that_was_given_up_do_not_pass_for_those_of_the_next():

@@ -2,6 +2,7 @@
 
 from agent import adopter, incumbent, starter
 from agent.app import Agent
+from agent.board import POWER
 from agent.bodies import Bodies
 from agent.cell import Cell
 from agent.rooms import Room
@@ -55,7 +56,45 @@ def _bring_an_agent_by_one_signer(patch):
     patch(adopter, "check_signers", lambda release, reasons: None)
 
 
+def _count_losses_of_power(patch):
+    patch(starter, "SOFTWARE", POWER)
+
+
+def _start_it_for_ever(patch):
+    patch(starter, "_is_given_up", lambda cell, trial, cause: False)
+
+
+def _remember_every_failure(patch):
+    patch(Agent, "_forget_failures", lambda self: None)
+
+
+def _hold_it_against_the_next(patch):
+    store = Agent._store
+
+    def careless(self, **changes):
+        changes.pop("failed", None)
+        store(self, **changes)
+
+    patch(Agent, "_store", careless)
+
+
 AGENT_UPDATE_FAULTS = {
+    "count_losses_of_power": (
+        _count_losses_of_power,
+        test_rooms.test_loss_of_power_is_no_failure_of_the_agent,
+    ),
+    "start_it_for_ever": (
+        _start_it_for_ever,
+        test_rooms.test_confirmed_agent_that_fails_again_and_again_is_given_up,
+    ),
+    "remember_every_failure": (
+        _remember_every_failure,
+        test_rooms.test_healthy_minute_forgets_what_failed_before,
+    ),
+    "hold_it_against_the_next": (
+        _hold_it_against_the_next,
+        test_rooms.test_release_that_is_confirmed_later_is_not_given_up_for_the_one_before,
+    ),
     "change_the_agent_without_a_restart": (
         _change_the_agent_without_a_restart,
         test_rooms.test_another_agent_begins_with_a_restart,
