@@ -82,6 +82,7 @@ class Office:
             clock_error_ms=settings.clock.error_ms,
             heard=self.watch.heard,
             views=Views(self.store, self.keystore),
+            paced=self.watch.paced,
             takings=Takings(self.store, patience=settings.rollout.patience_heartbeats),
             reach=self._reach,
         )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from office_ingest.health import short_of
+
 _HELD = ("device", "heard", "critical", "routine", "events", "decisions")
 _RUNS = ("device", "bundle", "wanted", "last adoption step")
 _COLUMNS_MAX = 80
@@ -24,7 +26,8 @@ def _site(site: str, rows: list[dict[str, Any]], now_ms: int) -> list[str]:
         for row in here
         if _wrong(row)
     ]
-    return [site, *(f"  {line}" for line in [*held, "", *map(_cut, runs), *wrong])]
+    short = [f"{row['name']}: {words}" for row in here if (words := short_of(row["health"]))]
+    return [site, *(f"  {line}" for line in [*held, "", *map(_cut, runs), *wrong, *short])]
 
 
 def _held_cells(row: dict[str, Any], now_ms: int) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from office_ingest.govern.rollout import Rollouts, rules_digest, step_words
+from office_ingest.health import health_of
 from office_ingest.storage.downward import Downward
 from office_ingest.storage.sqlite import SqliteStore, check_database
 from protocol.keys import LANE_NAMES
@@ -38,7 +39,14 @@ def devices_overview(connection: sqlite3.Connection, *, gateway: str | None = No
         " ORDER BY site, name, id",
         (gateway,),
     ).fetchall()
-    return [{**_device(connection, *row), **_rules(store, rollouts, row[0])} for row in rows]
+    return [
+        {
+            **_device(connection, *row),
+            **_rules(store, rollouts, row[0]),
+            "health": health_of(connection, row[0]),
+        }
+        for row in rows
+    ]
 
 
 def _device(connection: sqlite3.Connection, device: bytes, name: str, site: str) -> dict[str, Any]:

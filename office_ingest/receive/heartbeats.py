@@ -22,6 +22,9 @@ from protocol.limits import generation_ahead_max
 from protocol.messages import Heartbeat, Message, TimeToken, parse_heartbeat, seal_time_token
 from protocol.uplink import HEARTBEAT_SEEN, HEARTBEAT_TAKEN, QUARANTINED
 
+# Counter of a heartbeat's health: how far apart they are.
+APART_MS = 13
+
 
 class Heartbeats:
     """Takes heartbeats inside the transaction of their batch."""
@@ -34,6 +37,7 @@ class Heartbeats:
         *,
         clock_error_ms: int,
         heard: Callable[[bytes], None],
+        paced: Callable[[bytes, int], None] = lambda device, apart_ms: None,
         takings: Takings | None = None,
     ):
         self._store = store
@@ -41,6 +45,7 @@ class Heartbeats:
         self._lanes = lanes
         self._clock_error_ms = clock_error_ms
         self._heard = heard
+        self._paced = paced
         self._takings = takings
 
     def take(self, raw: bytes, arrival: Arrival, named: dict[bytes, None]) -> tuple[int, bytes | None]:
@@ -83,6 +88,8 @@ class Heartbeats:
             raise ProtocolError(REPLAY, f"heartbeat (epoch, boot, counter) {at} is not above {tuple(newest)}")
         self._store.add_heartbeat(heartbeat, message.raw, arrival)
         self._heard(heartbeat.device)
+        if APART_MS in heartbeat.health:
+            self._paced(heartbeat.device, heartbeat.health[APART_MS])
         if self._takings is not None:
             self._takings.heartbeat(heartbeat, arrival.received_ms)
         for lane in LANES:

@@ -68,6 +68,7 @@ class Ingest:
         wall_ms: Callable[[], int],
         clock_error_ms: int = 100,
         heard: Callable[[bytes], None] = lambda device: None,
+        paced: Callable[[bytes, int], None] = lambda device, apart_ms: None,
         takings: Takings | None = None,
         views: Views | None = None,
         reach: Reach = pass_by,
@@ -80,7 +81,13 @@ class Ingest:
         self._views = views
         self._lanes = Lanes(store)
         self._heartbeats = Heartbeats(
-            store, keystore, self._lanes, clock_error_ms=clock_error_ms, heard=heard, takings=takings
+            store,
+            keystore,
+            self._lanes,
+            clock_error_ms=clock_error_ms,
+            heard=heard,
+            paced=paced,
+            takings=takings,
         )
 
     def take(self, gateway: str, segments: list[bytes], heartbeats: list[bytes]) -> UplinkAnswer:

@@ -1,5 +1,7 @@
 """Notices devices that fell silent: no heartbeat for two intervals and a grace, on a clock that never goes back.
 
+A device that says its heartbeats are further apart, because its battery or its allowance runs short, is given that much longer.
+
 At start every device counts as heard just now: what was before the office ran is not the device's fault. Only those whose
 silence an earlier run had found stay silent until they are heard, or that finding would never end.
 """
@@ -10,6 +12,8 @@ from collections.abc import Callable, Iterable
 from office_ingest.storage.sqlite import SqliteStore
 
 INTERVALS_MISSED = 2
+# Longest distance that a device is believed, seconds: an hour, which is the longest that can be set, six times spaced.
+APART_S_MAX = 6 * 3600
 
 
 class SilenceWatch:
@@ -28,6 +32,8 @@ class SilenceWatch:
         silent: Iterable[bytes] = (),
     ):
         self.limit_s = INTERVALS_MISSED * interval_s + grace_s
+        self._interval_s = interval_s
+        self._apart_s: dict[bytes, float] = {}
         self._monotonic = monotonic
         self._silent = set(silent)
         self._heard = dict.fromkeys(self._silent, -math.inf)
@@ -36,10 +42,20 @@ class SilenceWatch:
         """Take note of a fresh heartbeat."""
         self._heard[device] = self._monotonic()
 
+    def paced(self, device: bytes, apart_ms: int) -> None:
+        """Take note of how far apart a device says its heartbeats are from now on (SPEC.md section 5.1, counter 13)."""
+        self._apart_s[device] = min(max(0, apart_ms) / 1000, APART_S_MAX)
+
+    def limit_of(self, device: bytes) -> float:
+        """Return after how many seconds without a heartbeat a device is silent."""
+        return self.limit_s + INTERVALS_MISSED * max(0.0, self._apart_s.get(device, 0) - self._interval_s)
+
     def check(self, devices: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Return (those that fell silent, those that are heard again) since the last check, of all registered devices."""
         now = self._monotonic()
-        silent = {device for device in devices if now - self._heard.setdefault(device, now) > self.limit_s}
+        silent = {
+            device for device in devices if now - self._heard.setdefault(device, now) > self.limit_of(device)
+        }
         fallen, again = sorted(silent - self._silent), sorted(self._silent - silent)
         self._silent = silent
         return fallen, again
@@ -59,9 +75,9 @@ def record_silence(watch: SilenceWatch, store: SqliteStore, now_ms: int) -> None
     fallen, again = watch.check([one for one in store.device_ids() if not store.is_revoked(one)])
     if not fallen and not again:
         return
-    text = f"no heartbeat for {watch.limit_s:g} s"
     with store.transaction():
         for device in fallen:
+            text = f"no heartbeat for {watch.limit_of(device):g} s"
             store.add_finding(device, "silence", "", text, now_ms)
         for device in again:
             store.clear_finding(device, "silence", "", now_ms)

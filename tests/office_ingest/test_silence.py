@@ -27,6 +27,35 @@ def _watch():
     return watch, clock
 
 
+def test_device_that_spaces_its_heartbeats_is_given_that_much_longer():
+    """Scarce of battery it says so, sealed; when it says otherwise, the usual limit holds. Nobody is believed without bound."""
+    watch, clock = _watch()
+    watch.heard(DEVICES[0])
+    watch.paced(DEVICES[0], 60_000)
+    clock.now += 125
+    assert ([DEVICES[1]], []) == watch.check(DEVICES)
+    clock.now += 0.1
+
+    assert ([DEVICES[0]], []) == watch.check(DEVICES)
+    watch.paced(DEVICES[0], 10_000)
+    assert watch.limit_of(DEVICES[0]) == watch.limit_s
+    watch.paced(DEVICES[0], 1 << 60)
+    assert watch.limit_of(DEVICES[0]) < 13 * 3600
+
+
+def test_office_takes_the_distance_from_sealed_heartbeats_alone(tmp_path):
+    """A heartbeat with that counter tells the watch; one with an empty map, or of an older device, changes nothing."""
+    said = []
+    desk, device = OfficeDesk(tmp_path), DeviceModel()
+    desk.add(device)
+    desk.ingest._heartbeats._paced = lambda of, apart_ms: said.append((of, apart_ms))
+    desk.take(
+        heartbeats=[device.heartbeat(), device.heartbeat(health={}), device.heartbeat(health={13: 60_000})]
+    )
+
+    assert said == [(device.device, 60_000)]
+
+
 def test_device_is_silent_after_two_intervals_and_the_grace():
     """At the limit a device still counts as heard; beyond it, it does not, and is told once."""
     watch, clock = _watch()
