@@ -222,9 +222,12 @@ def remember_strangers():
     from gateway.links.site import Site
 
     true_admit = Site.admit
-    remembered.PEER_BYTES_MAX = remembered.BYTES_MAX = 1 << 40
+    remembered.Remembered.__init__.__kwdefaults__ = {"bytes_max": 1 << 40, "peer_bytes_max": 1 << 40}
+
+    kept = []
 
     def admit(self, request, peer, **more):
+        kept.append(request)
         return true_admit(self, request, peer, **more)._replace(is_kept=True)
 
     Site.admit = admit
