@@ -148,7 +148,16 @@ def _starve(cause: ResetCause):
 
 
 def _link(items: dict):
-    if items.get("serial"):
+    order = items.get("order")
+    if order:
+        from agent.links.several import SeveralLinks
+
+        return SeveralLinks([_one_link(items, kind) for kind in order], time.ticks_ms, time.ticks_diff)
+    return _one_link(items, "serial" if items.get("serial") else "udp")
+
+
+def _one_link(items: dict, kind: str):
+    if kind == "serial":
         from unix_line import UnixLine
 
         from agent.links.serial import SerialLink

@@ -31,7 +31,7 @@ Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 
 
 class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the gateway is: an address, or a serial line of this machine."""
+    """Where the gateway is: an address, or a serial line of this machine; or both, and which of them is preferred."""
 
     host: Annotated[str, Meta(min_length=1, max_length=253, description="address of the gateway")] | None = (
         None
@@ -42,9 +42,18 @@ class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = None
     baud: Literal[9600, 57600, 115200, 230400, 460800, 500000, 576000, 921600, 1000000, 1152000] = 115200
 
+    order: list[Literal["udp", "serial"]] | None = None
+
     def __post_init__(self) -> None:
-        if (self.host is None) == (self.serial is None):
-            raise ValueError("link has either host or serial, the gateway's address or a serial port to it")
+        if self.order is not None:
+            if sorted(self.order) != ["serial", "udp"] or self.host is None or self.serial is None:
+                raise ValueError(
+                    'order names "udp" and "serial", the preferred one first, with both host and serial'
+                )
+        elif (self.host is None) == (self.serial is None):
+            raise ValueError(
+                "link has either host or serial, the gateway's address or a serial port to it; for both, write order too"
+            )
 
 
 class FaultSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

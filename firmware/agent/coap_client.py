@@ -93,7 +93,7 @@ class _Attempt:
 class CoapClient:
     """Sends requests to one peer and gives back what it verifiably answered.
 
-    link: send(datagram), await recv(timeout_ms) -> bytes or None. context: an OscoreContext; assign another after a loss
+    link: send(datagram), await recv(timeout_ms) -> bytes or None; answered(), if it has that, is told of each verified answer. context: an OscoreContext; assign another after a loss
     of state. ticks_ms: real milliseconds, rising, may wrap at 2**30 or more. random_bytes(n): unpredictable.
 
     Counts, all rising: requests, retransmissions, refused (datagrams that are not what they should be).
@@ -111,6 +111,7 @@ class CoapClient:
     ):
         self.context = context
         self._link = link
+        self._note_answer = getattr(link, "answered", None)
         self._ticks_ms = ticks_ms
         self._random_bytes = random_bytes
         self._ack_timeout_ms = ack_timeout_ms
@@ -148,9 +149,12 @@ class CoapClient:
         attempt = _Attempt(message, exchange)
         self.requests += 1
         try:
-            return await self._transmit(encode(message), attempt)
+            answer = await self._transmit(encode(message), attempt)
         finally:
             self._last_token = attempt.token
+        if self._note_answer is not None:
+            self._note_answer()
+        return answer
 
     async def _transmit(self, datagram: bytes, attempt: _Attempt) -> Message:
         wait_ms = self._first_wait_ms()

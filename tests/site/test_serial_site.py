@@ -16,14 +16,15 @@ NOISE = 1200, 400
 SEGMENTS = 12
 
 
-def put_on_a_wire(site, gateway_end, device_end):
-    """Let the gateway listen on one port, and the first device speak through the other instead of UDP."""
+def put_on_a_wire(site, gateway_end, device_end, order=None):
+    """Let the gateway listen on one port, and the first device speak through the other instead of UDP; with order, over both."""
     config = site.gateway_folder / "gateway.toml"
     config.write_text(f'{config.read_text()}\n[[serial]]\nport = "{gateway_end.path}"\nbaud = {BAUD}\n')
     config = site.folder / "device-1" / "device.toml"
     lines = config.read_text().splitlines()
     at = lines.index("[link]")
-    lines[at + 1 : at + 3] = [f'serial = "{device_end.path}"', f"baud = {BAUD}"]
+    kept = [] if order is None else [*lines[at + 1 : at + 3], f"order = {order}"]
+    lines[at + 1 : at + 3] = [*kept, f'serial = "{device_end.path}"', f"baud = {BAUD}"]
     config.write_text("\n".join(lines) + "\n")
 
 
@@ -80,3 +81,30 @@ def test_device_on_a_noisy_wire_whose_ports_are_pulled_out_loses_nothing(tmp_pat
     assert up.spoiled > 5 and down.spoiled > 2, said
     assert counts["serial_spoiled"] > 3 and counts["serial_losses"] >= 1, said
     assert held(site, 1) > 0, said
+
+
+@pytest.mark.timeout(240)
+def test_device_with_a_wire_and_udp_falls_over_and_loses_nothing(tmp_path):
+    """The wire is preferred; the device's port is pulled out for good, UDP takes over, and every byte is proved."""
+    seed = chosen_seed(SEED)
+    up, down = Noise(NOISE[0], seed), Noise(NOISE[1], seed + 1)
+
+    async def run():
+        site = await lay_out(tmp_path, 1, samples_per_s=15, ack_timeout_ms=200)
+        gateway_end, device_end = Plug(tmp_path / "ttyUSB0"), Plug(tmp_path / "ttyS1")
+        put_on_a_wire(site, gateway_end, device_end, order='["serial", "udp"]')
+        wire = Wire(device_end, gateway_end, up, down)
+        carrying = asyncio.create_task(wire.run())
+        try:
+            await start_all(site)
+            await more(site, SEGMENTS)
+            assert wire.carried > 0
+            device_end.unplug()
+            await more(site, SEGMENTS)
+            await stop_all(site)
+        finally:
+            carrying.cancel()
+            await site.close()
+        return site
+
+    proved(asyncio.run(run()), repeat_command(seed, f"{__file__}"))

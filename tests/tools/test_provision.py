@@ -160,10 +160,15 @@ def test_office_whose_keystore_is_open_to_others_is_not_added_to(site, office, t
         ("port = 5683", False),
         ('serial = "ttyS0"', False),
         ('serial = "/dev/ttyS0"\nbaud = 115000', False),
+        ('serial = "/dev/ttyS0"\nhost = "gateway.lan"\norder = ["serial", "udp"]', True),
+        ('serial = "/dev/ttyS0"\nhost = "gateway.lan"\norder = ["udp", "udp"]', False),
+        ('serial = "/dev/ttyS0"\nhost = "gateway.lan"\norder = ["udp"]', False),
+        ('serial = "/dev/ttyS0"\norder = ["udp", "serial"]', False),
+        ('serial = "/dev/ttyS0"\nhost = "gateway.lan"\norder = []', False),
     ],
 )
 def test_device_has_an_address_or_a_serial_port(site, tmp_path, link, is_right):
-    """Either, not both; and a rate that the port can be set to."""
+    """Either, or both in an order; and a rate that the port can be set to."""
     site("device", folder=tmp_path / "d")
     config = tmp_path / "d" / "device.toml"
     config.write_text(config.read_text().partition("[link]")[0] + f"[link]\n{link}\n")
