@@ -27,7 +27,7 @@ BOTH = ("release", "recovery")
 
 
 @cache
-def _files_of(name, line):
+def files_of(name, line):
     """Return the files of an agent in which one file has one line more."""
     target = Path("/tmp") / f"outstation-test-{time.time_ns()}" / "agent"
     try:
@@ -68,7 +68,7 @@ def _stop(process):
 def test_device_runs_the_agent_that_a_release_brought(folder):
     """Fetched, checked, tried after a restart, confirmed; and after the next start it is the same one."""
     with UdpGateway() as gateway:
-        _offer(folder, gateway.model, 7, _files_of("clock.py", f"print({WORD!r})"))
+        _offer(folder, gateway.model, 7, files_of("clock.py", f"print({WORD!r})"))
         first = _adopted(folder, gateway, [1, 2, 3])
         again = _stop_once_heard(folder, gateway)
 
@@ -95,10 +95,10 @@ def test_changed_line_costs_its_file(folder):
     """Of the next agent only the file that differs is asked for; the others are copied from the one that runs."""
     with UdpGateway() as gateway:
         model = gateway.model
-        _offer(folder, model, 7, _files_of("clock.py", "print('first')"))
+        _offer(folder, model, 7, files_of("clock.py", "print('first')"))
         _adopted(folder, gateway, [1, 2, 3])
         model.files_sent.clear()
-        _offer(folder, model, 8, _files_of("clock.py", f"print({WORD!r})"))
+        _offer(folder, model, 8, files_of("clock.py", f"print({WORD!r})"))
         output = _adopted(folder, gateway, [1, 2, 3] * 2)
     sizes = [event[3][3] for _, event in model.events(0) if event[2] == ADOPTION and event[3][0] == 1]
 
@@ -113,7 +113,7 @@ def test_changed_line_costs_its_file(folder):
 def test_agent_that_cannot_start_gives_way_to_the_one_before(folder, line):
     """It ends before it can say anything, three times; then the image's agent runs, says so, and goes on sending."""
     with UdpGateway() as gateway:
-        _offer(folder, gateway.model, 7, _files_of("app.py", line))
+        _offer(folder, gateway.model, 7, files_of("app.py", line))
         output = _adopted(folder, gateway, [1, 2, 4])
         heard = len(gateway.model.heartbeats)
         _stop_once_heard(folder, gateway)
@@ -130,7 +130,7 @@ def test_agent_that_cannot_start_gives_way_to_the_one_before(folder, line):
 def test_agent_needs_two_signers(folder):
     """Code may do whatever it likes, so one key alone does not replace it."""
     with UdpGateway() as gateway:
-        _offer(folder, gateway.model, 7, _files_of("clock.py", f"print({WORD!r})"), ("release",))
+        _offer(folder, gateway.model, 7, files_of("clock.py", f"print({WORD!r})"), ("release",))
         output = _adopted(folder, gateway, [0])
         codes = _refusals(gateway.model)
 
@@ -141,7 +141,7 @@ def test_agent_needs_two_signers(folder):
 def test_agent_of_another_micropython_is_refused(folder):
     """What this interpreter cannot read is never switched to."""
     with UdpGateway() as gateway:
-        files = _files_of("clock.py", f"print({WORD!r})")
+        files = files_of("clock.py", f"print({WORD!r})")
         said = parse_agent_index(files.part)
         other = encode_agent_index(AgentIndex(said.mpy - 1, said.files))
         _offer(folder, gateway.model, 7, AgentFiles(other, files.bodies))
@@ -153,7 +153,7 @@ def test_agent_of_another_micropython_is_refused(folder):
 def test_file_that_is_not_the_one_of_the_index_is_refused(folder):
     """A gateway swaps two files, or changes a bit: nothing is switched."""
     with UdpGateway() as gateway:
-        files = _files_of("clock.py", f"print({WORD!r})")
+        files = files_of("clock.py", f"print({WORD!r})")
         bodies = [*files.bodies[:-1], bytes([files.bodies[-1][0] ^ 1]) + files.bodies[-1][1:]]
         _offer(folder, gateway.model, 7, AgentFiles(files.part, bodies))
         _adopted(folder, gateway, [0])
@@ -164,7 +164,7 @@ def test_file_that_is_not_the_one_of_the_index_is_refused(folder):
 def test_damaged_file_of_a_confirmed_agent_lets_the_safe_one_run(folder):
     """One bit of flash: the image's agent seals, speaks and fetches the release anew."""
     with UdpGateway() as gateway:
-        _offer(folder, gateway.model, 7, _files_of("clock.py", f"print({WORD!r})"))
+        _offer(folder, gateway.model, 7, files_of("clock.py", f"print({WORD!r})"))
         _adopted(folder, gateway, [1, 2, 3])
         _flip_a_bit(folder / "flash.bin.agents")
         output = _adopted(folder, gateway, [1, 2, 3, 4, 1, 2, 3])
@@ -191,7 +191,7 @@ def _refusals(model):
 def test_device_without_room_for_agents_refuses_one(folder):
     """Its rules go on."""
     with UdpGateway() as gateway:
-        _offer(folder, gateway.model, 7, _files_of("clock.py", f"print({WORD!r})"))
+        _offer(folder, gateway.model, 7, files_of("clock.py", f"print({WORD!r})"))
         process = _start(folder, *_QUICK, port=gateway.port)
         _wait_until(lambda: 0 in _steps(gateway.model), process)
         _stop(process)

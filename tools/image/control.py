@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 from tools.image.flashfile import CONTROL_OFFSET, FLASH_FILE_BYTES
 
 MODES = ("clean", "torn", "noise")
-ACTIONS = ("exit", "reset", "hang")
+ACTIONS = ("exit", "reset", "hang", "wait")
 CUT_STATUS = 0x77
 
 _PROGRAMS_ONLY = 0x100
@@ -24,6 +24,8 @@ _COUNTS = struct.Struct("<6I")
 _COUNTS_OFFSET = 24
 _HEAP_OFFSET = 80
 _HEAP_FAILURES_OFFSET = 84
+_CUT_PLACE_OFFSET = 88
+_IS_HELD_OFFSET = 92
 
 
 class Counts(NamedTuple):
@@ -61,7 +63,7 @@ class Control:
     ) -> None:
         """Cut the power in the program or erase after so many more, exactly as agent.flash.RamFlash.cut_after does.
 
-        action: QEMU ends with status CUT_STATUS, or the board resets, or it hangs.
+        action: QEMU ends with status CUT_STATUS, or the board resets, or it hangs, or it waits for power_on().
         """
         words = (
             MODES.index(mode) | _PROGRAMS_ONLY * programs_only,
@@ -81,9 +83,18 @@ class Control:
         left: int = struct.unpack_from("<I", self._page, CONTROL_OFFSET + _CUT_OFFSET)[0]
         return None if left == _NO_CUT else left
 
+    def cut_place(self) -> tuple[str, int]:
+        """Return what the last cut interrupted: "program" or "erase", and where in the flash."""
+        word: int = struct.unpack_from("<I", self._page, CONTROL_OFFSET + _CUT_PLACE_OFFSET)[0]
+        return ("erase" if word & 1 else "program"), word & ~1
+
     def counts(self) -> Counts:
         """Return what was done so far."""
         return Counts(*_COUNTS.unpack_from(self._page, CONTROL_OFFSET + _COUNTS_OFFSET))
+
+    def power_on(self) -> None:
+        """Let a board that waits after a cut start anew."""
+        struct.pack_into("<I", self._page, CONTROL_OFFSET + _IS_HELD_OFFSET, 0)
 
     def heap_failures(self) -> int:
         """Return how often the heap had no room for what was asked, whoever caught it."""

@@ -26,6 +26,17 @@ void lines_start(void) {
     for (int line = 0; line < LINES; line++) {
         uarts[line]->BAUDDIV = 16;
         uarts[line]->CTRL = TX_ON | RX_ON | RX_INTERRUPT;
+        // A byte that came while the line was off has caused no interrupt, and would keep every other from coming.
+        while (uarts[line]->STATE & RX_FULL) {
+            (void)uarts[line]->DATA;
+        }
+    }
+}
+
+void lines_stop(void) {
+    for (int line = 0; line < LINES; line++) {
+        uarts[line]->CTRL = 0;
+        uarts[line]->INTSTATUS = RX_PENDING;
     }
 }
 

@@ -11,7 +11,7 @@
 #define NOISE_BYTES (64)
 
 enum { MODE_CLEAN, MODE_TORN, MODE_NOISE, MODE_MASK = 0xff, MODE_PROGRAMS_ONLY = 0x100 };
-enum { ACTION_EXIT, ACTION_RESET, ACTION_HANG };
+enum { ACTION_EXIT, ACTION_RESET, ACTION_HANG, ACTION_WAIT };
 
 static uint8_t *at(mp_int_t offset, mp_int_t n, mp_int_t unit) {
     if (offset < 0 || n <= 0 || offset > FLASH_BYTES || n > FLASH_BYTES - offset || offset % unit || n % unit) {
@@ -37,13 +37,18 @@ static uint32_t noise(uint32_t below) {
     return (x >> 8) % below;
 }
 
-static void die(void) {
+static void die(const uint8_t *flash, bool is_erase) {
+    CONTROL->cut_place = (uint32_t)(flash - (const uint8_t *)FLASH_START) + is_erase;
+    CONTROL->is_held = CONTROL->cut_action == ACTION_WAIT;
     CONTROL->cuts += 1;
     if (CONTROL->cut_action == ACTION_EXIT) {
         power_exit(CUT_STATUS);
     }
     if (CONTROL->cut_action == ACTION_RESET) {
         power_reset(CAUSE_POWER);
+    }
+    if (CONTROL->cut_action == ACTION_WAIT) {
+        power_again(&CONTROL->is_held);
     }
     board_lock();
     for (;;) {
@@ -60,7 +65,7 @@ static void cut_program(uint8_t *flash, const uint8_t *data, size_t n) {
     for (size_t i = done; mode == MODE_NOISE && i < n && i < done + NOISE_BYTES; i++) {
         flash[i] &= noise(256);
     }
-    die();
+    die(flash, false);
 }
 
 static void cut_erase(uint8_t *flash) {
@@ -70,7 +75,7 @@ static void cut_erase(uint8_t *flash) {
     for (size_t i = done; mode == MODE_NOISE && i < SECTOR_BYTES; i++) {
         flash[i] |= noise(256);
     }
-    die();
+    die(flash, true);
 }
 
 static mp_obj_t nor_read(mp_obj_t offset, mp_obj_t n) {

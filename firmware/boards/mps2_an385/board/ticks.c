@@ -27,6 +27,11 @@ void ticks_start(void) {
     SYST_CSR = 7;
 }
 
+void ticks_stop(void) {
+    SYST_CSR = 0;
+    TIMER0->CTRL = 0;
+}
+
 uint64_t ticks_now(void) {
     uint32_t state = board_lock();
     uint32_t now = TIMER0->VALUE;

@@ -1,0 +1,151 @@
+"""The board loses its power within hundreds of flash operations, of every kind and in every way, and recovers from each.
+
+`make hil` cuts 520 times; with OUTSTATION_SOAK set, ten times as often.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hil_tests.cut_board import CutBoard
+from protocol.manifest import AGENT, RULES
+from tests.agent.desk import Desk
+from tests.agent.release_bench import demo_bundle_again, faulting_bundle, make_release
+from tests.agent.test_agent_update import files_of
+from tests.agent.way_down import make_desk
+from tests.soak import IS_SOAK
+
+TIMES = 10 if IS_SOAK else 1
+SECONDS_MAX = 1800 * TIMES
+HARDWARE = "mps2_an385"
+SETTINGS = {"hardware": HARDWARE, "heartbeat_ms": 200, "exchange_idle_ms": 10, "ack_timeout_ms": 1000}
+# A sample each 72 ms, a seal each 150, and keys of a new period each 3.6 seconds.
+BUSY = {**SETTINGS, "clock_scale": 500, "routine_seal_ms": 75_000, "period_s": 1800}
+# A sample each 72 ms, so that there is time for what is fetched.
+ADOPT = {
+    **SETTINGS,
+    "clock_scale": 500,
+    "trial": {"min_ms": 50, "min_samples": 2, "limit_ms": 30_000},
+    "fetch": {"retry_ms": 50},
+}
+FIRST = 7
+JOURNAL = {f"{area} {kind}" for area in ("cell", "keys", "ring") for kind in ("program", "erase")}
+
+
+def cut_often(
+    board: CutBoard, cuts: int, name: str, figures: dict, between: Callable[[], None] = lambda: None
+) -> None:
+    """Cut the power so often, let the board live on after the last one, and look at everything that was promised."""
+    started = time.monotonic()
+    for _ in range(cuts):
+        board.cut()
+        between()
+    # The boot after the last cut may be over already: heartbeats tell that the device lives on.
+    heard = len(board.desk.gateway.heartbeats)
+    board.run_on(lambda: len(board.desk.gateway.heartbeats) > heard + 1)
+    board.desk.gateway.check_chains()
+    figures["cuts"] = {
+        name: {
+            **vars(board.tally),
+            "seconds": round(time.monotonic() - started, 1),
+            "processor_s": board.processor_s(),
+        }
+    }
+    assert "Traceback" not in board.board.said
+    assert min(board.tally.modes.values()) > cuts // 5
+
+
+@pytest.mark.timeout(SECONDS_MAX)
+def test_journal_is_whole_after_every_cut(image, tmp_path, figures):
+    """Append, seal, prune, key evolution, period switches and checkpoints, on a ring so small that it goes round many times."""
+    desk = Desk(sectors=16, **BUSY)
+    with CutBoard(Path(image.elf), desk, tmp_path / "flash.bin", 1) as board:
+        cut_often(board, 360 * TIMES, "journal", figures)
+        board.board.kill()
+        generation = board.check_seals()
+        board.check_keys_gone()
+
+    assert generation > 3
+    assert set(board.tally.places) == JOURNAL
+
+
+class Releases:
+    """Offers a device one release after the other: the next when the one before has ended. make(number): the release."""
+
+    def __init__(self, board: CutBoard, make: Callable[[int], tuple]):
+        self._board = board
+        self._make = make
+        self.confirmed: list[int] = []
+        self.refused: list[int] = []
+        self.number = FIRST - 1
+        self.offer_next()
+
+    def offer_next(self) -> None:
+        """Name the next release."""
+        self.number += 1
+        gateway = self._board.desk.gateway
+        gateway.releases[self.number] = self._make(self.number)
+        gateway.wanted = self.number
+
+    def look(self) -> None:
+        """Offer the next release if this one has ended."""
+        cell = self._board.cell()
+        if cell.version_floor == self.number:
+            self.confirmed.append(self.number)
+        elif cell.rejected == self.number:
+            self.refused.append(self.number)
+        else:
+            return
+        self.offer_next()
+
+
+def _rules(number: int) -> tuple:
+    body = faulting_bundle(number, after=1) if number % 4 == 3 else demo_bundle_again(number)
+    return make_release(number, body, hardware=[HARDWARE], validity=(0, 1 << 42))
+
+
+@pytest.mark.timeout(SECONDS_MAX)
+def test_old_or_new_rules_decide_after_every_cut_of_adoptions(image, tmp_path, figures):
+    """Releases are fetched, staged, tried, confirmed and rolled back one after the other; what the cell names is whole, the floor rises only."""
+    desk = make_desk(sectors=24, **ADOPT)
+    with CutBoard(Path(image.elf), desk, tmp_path / "flash.bin", 2, 3, 10) as board:
+        releases = Releases(board, _rules)
+        cut_often(board, 100 * TIMES, "adoption", figures, releases.look)
+        last = releases.number
+        board.run_on(lambda: last in (board.cell().version_floor, board.cell().rejected))
+        releases.look()
+        if not releases.confirmed:
+            # Three starts end a trial, and cuts may have ended every one.
+            board.run_on(lambda: releases.look() or bool(releases.confirmed))
+
+    assert releases.confirmed and releases.refused
+    assert {"slots program", "slots erase", "cell program"} <= set(board.tally.places)
+
+
+def _agents(board: CutBoard) -> Callable[[int], tuple]:
+    def make(number: int) -> tuple:
+        files = files_of("clock.py", f"print('agent {number} runs')")
+        board.desk.gateway.files[number] = files.bodies
+        parts = [demo_bundle_again(number), files.part]
+        signers = ("release", "recovery")
+        return make_release(
+            number, parts, signers, hardware=[HARDWARE], validity=(0, 1 << 42), kinds=[RULES, AGENT]
+        )
+
+    return make
+
+
+@pytest.mark.timeout(SECONDS_MAX)
+def test_whole_agent_runs_after_every_cut_of_its_update(image, tmp_path, figures):
+    """The agent is replaced by others from releases: the image's, or one whose every file is whole, runs after each cut, and the last is kept."""
+    desk = make_desk(sectors=24, agents=True, **ADOPT)
+    with CutBoard(Path(image.elf), desk, tmp_path / "flash.bin", 3, 2, 10) as board:
+        releases = Releases(board, _agents(board))
+        cut_often(board, 60 * TIMES, "agent", figures, releases.look)
+        last = releases.number
+        board.run_on(lambda: board.cell().version_floor == last, SECONDS_MAX / 2)
+
+    assert f"agent {last} runs" in board.board.said
+    assert {"rooms program", "slots program"} <= set(board.tally.places)
