@@ -27,7 +27,7 @@ from tools.captured import Ambiguous, NotKnown, bytes_of_text, grammars, read_fl
 from tools.cbor_tree import BadBytes, read_tree
 from tools.device import read_device, read_roots
 from tools.flashimage import read_image
-from tools.provision import _recording_mistakes
+from tools.provision import recording_mistakes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _GOLDEN = {entry.name: entry.golden for entry in DEVICE_ENTRIES}
@@ -64,7 +64,8 @@ _INDEX = AgentIndex(6, [("agent/app.mpy", hashlib.sha256(_FILE).digest(), len(_F
 _ARCHIVE = encode_agent(AgentFiles(encode_agent_index(_INDEX), [_FILE]))
 
 
-def _file(raw, kind, name):
+def write_beside(raw, kind, name):
+    """Return the path of a file of these bytes, in the folder of its kind."""
     path = _subfolder(kind) / name
     path.touch(0o600)
     path.write_bytes(bytes(raw))
@@ -148,7 +149,7 @@ def _capture_flash(raw):
 
 
 def _image(raw):
-    image = read_image(_file(raw, "flash", "flash.bin"))
+    image = read_image(write_beside(raw, "flash", "flash.bin"))
     image.lines()
     json.dumps(image.as_json())
 
@@ -170,11 +171,11 @@ def _kill_point(raw):
 
 
 def _recording(raw):
-    _recording_mistakes(_file(raw, "recording", "recording.csv"))
+    recording_mistakes(write_beside(raw, "recording", "recording.csv"))
 
 
 def _settings(read, kind, name):
-    return lambda raw: read(_file(raw, kind, name))
+    return lambda raw: read(write_beside(raw, kind, name))
 
 
 @cache

@@ -18,7 +18,7 @@ from tests.fuzz.frames import share_of, watch_entry
 from tests.fuzz.host_decoders import HOST_ENTRIES
 from tests.fuzz.runs import check_growth
 from tests.fuzz.server_decoders import the_gateway
-from tools.provision import _recording_mistakes
+from tools.provision import recording_mistakes
 
 # One in twenty: these decoders write files, open stores, read text.
 FRAMES = int(os.environ.get("OUTSTATION_FRAMES", "1000000")) // 20
@@ -83,7 +83,7 @@ def test_recording_with_an_endless_number_is_said_to_be_wrong(tmp_path):
     path = tmp_path / "recording.csv"
     path.write_text("8000," + "9" * 5000 + "\n")
 
-    assert _recording_mistakes(path)[0].line == 1
+    assert recording_mistakes(path)[0].line == 1
 
 
 def test_kill_point_with_an_endless_count_is_said_to_be_wrong():

@@ -230,7 +230,7 @@ def test_control_page_has_the_fields_of_the_boards_header():
 
     assert names[:6] == ["magic", "version", "cut_left", "cut_mode", "cut_action", "cut_seed"]
     counted = ["programs", "erases", "programmed", "violations", "boots", "cuts"]
-    assert names[6:] == [*counted, "heap_bytes"]
+    assert names[6:] == [*counted, "heap_bytes", "heap_failures", "cut_place", "is_held"]
     magic = int(re.search(r"CONTROL_MAGIC \(0x([0-9a-f]+)\)", header)[1], 16)
     assert control_page(bytes(32))[:4] == struct.pack("<I", magic)
 
