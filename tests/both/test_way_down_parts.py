@@ -10,6 +10,7 @@ from agent.layout import SLOT_SECTORS, SLOTS_SECTORS, window_sectors
 from agent.pages import encode_page
 from agent.patience import Patience
 from agent.slots import Slots, has_slots, part_places
+from agent.starter import failed_max
 from agent.trial import Trial, TrialSettings
 from protocol.adoption import DEADLINE, FAULT, GUARDED
 from protocol.blockwise import decode_block, encode_block
@@ -160,7 +161,7 @@ def test_longest_cell_fits_its_page():
     owed = [[4, uint32_max, uint32_max]] * OWED_MAX
     release = [-1, 1, 3, uint32_max]
     fields = [uint32_max] * 4 + [1 << 40, bytes(8), uint32_max, uint32_max, 1 << 40]
-    fields += [[3, uint32_max, head, head], True, [uint32_max] * 3, release, uint32_max, owed]
+    fields += [[3, uint32_max, head, head], True, [uint32_max] * 3, release, uint32_max, owed, failed_max]
     page = encode_page(b"outstation cell v1", [uint32_max] + fields)
 
     assert len(page) == 256

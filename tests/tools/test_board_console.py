@@ -188,7 +188,7 @@ def outstation(*words):
 @pytest.mark.parametrize("name", ["esp32_generic_s3", "rpi_pico_w"])
 def test_mpremote_makes_a_board_a_device(name, tmp_path):
     """The real mpremote types what we wrote at a prompt of MicroPython; then the board runs, and says so."""
-    config = make_config(tmp_path / "site")
+    config = make_config(tmp_path / "site", hardware=name)
     board = FakeBoard(name, tmp_path / "board")
     with board.on_pty() as port:
         board.wait_for_prompt()
