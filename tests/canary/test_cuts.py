@@ -26,7 +26,7 @@ from tests.planted.device import acknowledge_before_program
 from tests.planted.protocol import accept_longer_heads
 
 CUTS = 2000
-CYCLES = 300
+CYCLES = 600
 FRAMES = 4000
 
 

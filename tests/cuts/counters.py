@@ -23,7 +23,7 @@ from gateway import sessions as gateway_sessions
 from gateway.config import Link
 from gateway.sessions import Challenged, Refused, Sessions
 from gateway.store import open_store
-from protocol import coap, oscore
+from protocol import aes_host, coap, oscore
 from protocol.aead import AesCcm
 from protocol.aes_host import Aes128
 from protocol.errors import ProtocolError
@@ -96,7 +96,22 @@ class _Nonces:
                 note(self._aes.key, nonce)
                 return AesCcm.seal(self, nonce, text, aad)
 
-        with patch.object(oscore, "AesCcm", NotingCcm), patch.object(gateway_sessions, "Aes128", _KeyedAes):
+        whole = aes_host.Ccm
+
+        class NotingWhole(whole):
+            def __init__(self, key):
+                whole.__init__(self, key)
+                self._key = key
+
+            def seal(self, nonce, text, aad):
+                note(self._key, nonce)
+                return whole.seal(self, nonce, text, aad)
+
+        with (
+            patch.object(oscore, "AesCcm", NotingCcm),
+            patch.object(aes_host, "Ccm", NotingWhole),
+            patch.object(gateway_sessions, "Aes128", _KeyedAes),
+        ):
             yield
 
     def _note(self, key, nonce):

@@ -52,7 +52,9 @@ def _checked(check):
 def _records(walk):
     seen = {}
 
-    def records(self, index):
+    def records(self, index, first=0):
+        if first:
+            return walk(self, index, first)
         content = self._flash.read(self._offset(index, 0), SECTOR_BYTES)
         found = seen.get(content)
         if found is None:

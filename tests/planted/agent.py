@@ -3,7 +3,7 @@
 A fault is (plant(set), check): set is monkeypatch.setattr, check the name of the test in tests/agent that must fail.
 """
 
-from agent import app, recovery, run
+from agent import app, recovery, run, session
 from agent.app import Agent
 from agent.backlog import Backlog
 from agent.clock import Clock
@@ -130,13 +130,8 @@ def _keep_the_doubted_session(patch):
     patch(Session, "renew", lambda self: None)
 
 
-def _use_sequence_numbers_without_reserving(patch):
-    def careless(self):
-        number = self._next
-        self._next = number + 1
-        return number
-
-    patch(Session, "_next_sequence", careless)
+def _keep_one_context_over_boots(patch):
+    patch(session, "fresh_context", lambda boot, random_bytes: b"8 bytes!")
 
 
 def _drop_samples_silently(patch):
@@ -275,8 +270,8 @@ AGENT_FAULTS = {
         "test_restored_flash_starts_an_epoch_above_and_forks_nothing",
     ),
     "keep_the_doubted_session": (_keep_the_doubted_session, "test_second_link_doubt_takes_fresh_keys"),
-    "use_sequence_numbers_without_reserving": (
-        _use_sequence_numbers_without_reserving,
+    "keep_one_context_over_boots": (
+        _keep_one_context_over_boots,
         "test_no_sequence_number_is_sent_twice_over_cuts",
     ),
     "drop_samples_silently": (_drop_samples_silently, "test_device_that_cannot_keep_pace_says_so"),

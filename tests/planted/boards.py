@@ -123,12 +123,12 @@ def _show_bytes_as_they_come(patch):
 
 
 def _tell_the_office_of_a_unix_port(patch):
-    honest = Office.put_traits
+    honest = Office.add_device
 
-    def put_traits(self, device, plan, schema, bundle):
+    def add_device(self, device, plan, schema, bundle):
         honest(self, device, replace(plan, hardware="unix"), schema, bundle)
 
-    patch(Office, "put_traits", put_traits)
+    patch(Office, "add_device", add_device)
 
 
 def _name_an_image_after_its_files(patch):

@@ -32,6 +32,8 @@ from protocol.sqlite_file import is_of_the_file
 FAULTS = {}
 _BODIES = (("releases", "raw"), ("parts", "body"))
 _SMALL_COMMAND_BYTES = 60
+_SILENT_LOOKS = 20
+_LOOK_S = 0.001
 
 
 def fault(apply):
@@ -438,13 +440,15 @@ def read_until_silent(patch):
     true_hear = SerialLine._read
 
     def read(self):
-        while self._fd is not None:
+        empty = 0
+        while self._fd is not None and empty < _SILENT_LOOKS:
             before = self.quality.received_bytes
             true_hear(self)
             while self._arrived:
                 self._feed(self.name, self._arrived.popleft())
-            if self.quality.received_bytes == before:
-                return
+            empty = empty + 1 if self.quality.received_bytes == before else 0
+            # Whoever pours is a thread of its own, and slower than this.
+            time.sleep(_LOOK_S if empty else 0)
 
     patch(SerialLine, "_read", read)
 

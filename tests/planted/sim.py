@@ -202,14 +202,8 @@ def keep_the_seal_key(put):
 
 
 def start_at_zero(put):
-    """Counters: number requests from zero at each boot."""
-    made = session.Session.__init__
-
-    def init(self, *arguments):
-        made(self, *arguments)
-        self._next = 0
-
-    put(session.Session, "__init__", init)
+    """Counters: number requests from zero at each boot, under the keys of the boot before."""
+    put(session, "fresh_context", lambda boot, random_bytes: b"8 bytes!")
 
 
 def forget_the_boot(put):
@@ -329,7 +323,7 @@ def go_back_in_time(put):
 
     def tick(self):
         now = made(self)
-        return now - 3_600_000 if now > 36_000_000 else now
+        return now - 18_000_000 if now > 36_000_000 else now
 
     put(Clock, "tick_ms", tick)
 

@@ -275,9 +275,9 @@ def office_replacement_stops_at_the_first_bad_page(patch):
     """What lies behind an unreadable row is taken for lost."""
 
     def copy(source, target, table):
-        names = [row[1] for row in target.execute(f"PRAGMA table_info({table})")]
+        kinds = {row[1]: row[2] for row in target.execute(f"PRAGMA table_info({table})")}
         with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
             for row in source.execute(f"SELECT rowid, * FROM {table} ORDER BY rowid"):
-                replacement._keep_row(target, table, names, row)
+                replacement._keep_row(target, table, kinds, row)
 
     patch(replacement, "_copy", copy)
