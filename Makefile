@@ -84,7 +84,7 @@ soak-drills: $(READY)
 
 soak-hil: $(READY)
 	@mkdir -p build
-	OUTSTATION_SOAK=1 $(BIN)/python -m pytest -q -rs hil_tests/test_events.py --figures build/hil-soak.json
+	OUTSTATION_SOAK=1 $(BIN)/python -m pytest -q -rs hil_tests/test_events.py hil_tests/test_cuts.py --figures build/hil-soak.json
 
 clean:
 	rm -rf build dist .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
