@@ -24,11 +24,11 @@ def test_changed_byte_is_caught_by_a_landed_device(tmp_path, name):
         live(tmp_path / "site", hosts, image_words(device), seconds=STEP_SECONDS)
 
 
-@pytest.mark.canary
 # Open: with this fault in, the command of the story is not answered within 60 s any more; why is not found out yet.
 _OPEN = pytest.mark.xfail(reason="the command of the story is not answered in time; not explained yet")
 
 
+@pytest.mark.canary
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[_OPEN] if name == "answer_key" else []) for name in FAULTS]
 )
