@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-import cbor2
-
 from gateway.downlink import Downlink
 from gateway.errors import StoreFailed, StoreFull, TooManyForks
 from gateway.health import Health
@@ -152,7 +150,7 @@ class Collector:
             self._shelf.newest_command(device),
         )
         self._point("before_custody")
-        return Reply(CHANGED, encode_answer(answer, cbor2.dumps))
+        return Reply(CHANGED, encode_answer(answer))
 
     def _custody(self, device: bytes, lane: int, epoch: int) -> int:
         return self._store.lane(device, lane, epoch).watermark()

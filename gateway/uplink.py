@@ -257,9 +257,7 @@ class Office:
         except TimeoutError:
             raise OfficeUnreachable(f"no answer within {self._timeout_s} s") from None
         except (httpx.HTTPError, ssl.SSLError) as error:
-            raise _no_answer(
-                str(error) or type(error).__name__, is_certified=self._identity is not None
-            ) from None
+            raise _no_answer(error, is_certified=self._identity is not None) from None
         if response.status_code not in _GOOD:
             raise _refusal(response, raw)
         if mark := response.headers.get(AUTHORITIES_HEADER, ""):
@@ -304,14 +302,16 @@ async def _read(response: httpx.Response, bytes_max: int) -> bytes:
     return bytes(raw)
 
 
-def _no_answer(text: str, *, is_certified: bool) -> OfficeError:
+def _no_answer(error: Exception, *, is_certified: bool) -> OfficeError:
     """Return what a connection that broke means. An alert is the office's word about our certificate, before any HTTP."""
+    text = str(error) or type(error).__name__
     for alert, words in _ALERTS.items():
         if alert in text.upper().replace(" ", "_"):
             return OfficeRefused(words)
-    # So it looks where the office's TLS ends the handshake and the alert is lost on the way; or where the office just ended.
-    hint = f" {_CLOSED}" if is_certified and "without sending a response" in text else ""
-    return OfficeUnreachable(text + hint)
+    # So it looks where the office's TLS ends the handshake and the alert is lost on the way; or where the office just ended. Which of the
+    # two errors it is depends on whether the end is seen by the request's last write or by the first read.
+    is_broken_off = isinstance(error, (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError))
+    return OfficeUnreachable(f"{text} {_CLOSED}" if is_certified and is_broken_off else text)
 
 
 def _refusal(response: httpx.Response, raw: bytes = b"") -> OfficeError:

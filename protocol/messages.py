@@ -226,8 +226,8 @@ class Answer:
         self.command = command
 
 
-def encode_answer(answer: Answer, dumps=dumps) -> bytes:
-    """Return an answer of at most answer_bytes_max. dumps: a host may have a faster one that gives the same bytes.
+def encode_answer(answer: Answer) -> bytes:
+    """Return an answer of at most answer_bytes_max.
 
     What does not fit is left for the next: the last wants first, then the last receipts.
     Raises ProtocolError(TOO_LARGE) if even the rest does not fit.

@@ -11,9 +11,7 @@ from gateway.reconcile import Lane
 from protocol import coap
 from protocol.aead import AesCcm
 from protocol.aes_host import Aes128, Ccm, whole_ccm
-from protocol.cbor import dumps as strict_dumps
 from protocol.errors import ProtocolError
-from protocol.messages import Answer, encode_answer
 from protocol.oscore import OscoreContext, ReplayWindow
 from protocol.segment import parse_segment
 from tests.gateway.site import segment, tombstone
@@ -100,24 +98,6 @@ def test_values_that_look_alike_are_not_taken(value):
     for at in range(4):
         raw = cbor2.dumps(put([protected, unprotected, payload, tag], (at,), value))
         assert outcome(parse_quickly, raw) == outcome(parse_segment, raw)
-
-
-def test_answers_have_the_same_bytes():
-    """An answer encoded by C code is the one that `protocol` encodes."""
-    chance = random.Random(12)
-    for _ in range(500):
-        answer = Answer(
-            [(lane, chance.randrange(1 << 32), chance.randrange(1 << 33)) for lane in (0, 1)],
-            [
-                (1, 0, chance.randrange(300), 400 + chance.randrange(1 << 20))
-                for _ in range(chance.randrange(9))
-            ],
-            [chance.randbytes(chance.randrange(1, 150)) for _ in range(chance.randrange(4))],
-            chance.choice((None, chance.randbytes(60))),
-            chance.choice((None, chance.randrange(1 << 32))),
-            chance.choice((None, chance.randrange(1 << 32))),
-        )
-        assert encode_answer(answer, cbor2.dumps) == encode_answer(answer, strict_dumps)
 
 
 def test_ccm_of_the_library_is_ours():

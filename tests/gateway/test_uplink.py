@@ -13,7 +13,7 @@ from gateway.outbox import Outbox
 from gateway.readings import Readings
 from gateway.shelf import Shelf
 from gateway.store_down import StoreDown
-from gateway.uplink import Backoff, Uplink, _refusal
+from gateway.uplink import Backoff, Uplink, _no_answer, _refusal
 from protocol import coap
 from protocol.cbor import dumps
 from protocol.messages import parse_heartbeat
@@ -379,6 +379,21 @@ def test_quarantined_segment_is_sent_again_when_the_office_asks(site):
         await until(lambda: office.numbers(device.device) == [0], "the office has it")
 
     site(body)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (httpx.RemoteProtocolError("Server disconnected without sending a response."), True),
+        (httpx.ReadError(""), True),
+        (httpx.WriteError(""), True),
+        (httpx.ConnectError("Connection refused"), False),
+    ],
+)
+def test_connection_that_is_broken_off_may_mean_the_certificate(error, says):
+    """However the end is seen, a gateway with a certificate is told; one that found nobody there, or has none, is not."""
+    assert ("enrol it again" in str(_no_answer(error, is_certified=True))) is says
+    assert "enrol" not in str(_no_answer(error, is_certified=False))
 
 
 def test_revoked_devices_of_an_answer_are_kept_before_it_counts(tmp_path):
