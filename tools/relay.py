@@ -146,6 +146,11 @@ class TcpRelay:
             writer.transport.abort()
             return
         pair = {writer, far_writer}
+        # It may have been cut while this connection was being made.
+        if self.is_cut:
+            for end in pair:
+                end.transport.abort()
+            return
         self._writers |= pair
         try:
             await asyncio.gather(self._copy(reader, far_writer, True), self._copy(far_reader, writer, False))
