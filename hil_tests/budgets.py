@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hil_tests.provisioned import lay_out_folder
-from hil_tests.workload import Change, make_blank, make_provisioned, measure
+from hil_tests.workload import HEAP_BYTES, Change, make_blank, make_provisioned, measure
 from tools.device_types import ROOT
 from tools.image.build import Image, build_image
+from tools.image.control import Control
 
 BOARD = "mps2_an385"
 FILE = Path(ROOT, "hil_tests", "budgets.toml")
@@ -37,7 +38,12 @@ BUDGETS = {
     "first_decision": {
         "boot_to_first_decision": "image's digest, imports, an empty journal, four samples, the decision sealed"
     },
+    "look": {
+        "look": "at what is left of heap, flash, battery and link, in a production image's heap: each 10 s"
+    },
 }
+# Workloads of a provisioned device; the others find a blank flash.
+_PROVISIONED = ("first_decision", "look")
 _HEAD = """\
 # What the device may spend, in instructions of the emulated Cortex-M3 (development image: asserts are executed).
 # A test fails while `measured` of a run exceeds `allowed`. Rewrite this file with: {}
@@ -93,11 +99,14 @@ def measure_workload(
     """Return the figures of one workload. folder: for a flash file. site: of lay_out_folder. change: see workload_files."""
     flash = folder / f"{name}.bin"
     planted = () if change is None else (change,)
-    if name == "first_decision":
+    if name in _PROVISIONED:
         make_provisioned(flash, site / "device" / "device.toml", *planted)
     else:
         make_blank(flash, *planted)
-    return measure(image.elf, flash, name)
+    with Control(flash) as control:
+        if name == "look":
+            control.limit_heap(HEAP_BYTES)
+        return measure(image.elf, flash, name)
 
 
 def write_budgets(image: Image, figures: dict[str, int]) -> None:

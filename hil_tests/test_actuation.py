@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from hil_tests.qemu import Qemu
-from hil_tests.workload import make_provisioned, measure
+from hil_tests.workload import HEAP_BYTES, make_provisioned, measure
 from office_ingest.receive.body import open_events
 from protocol.event import ACTION, BOOT, DECISION
 from protocol.keys import CRITICAL
@@ -25,8 +25,6 @@ WINDOW_SECTORS = 4 + JOURNAL_SECTORS + 32
 P99_MAX = 60_000_000 if IS_SOAK else 20_000_000
 ACTS = 1000 if IS_SOAK else 100
 SECONDS_MAX = 3600 if IS_SOAK else 240
-# What MICROPY_HEAP_SIZE gives the production image.
-HEAP_BYTES = 327680
 DONE = 0
 # Critical events of one boot without a gateway: its boot, a checkpoint, and some decisions with their actions.
 CRITICAL_EVENTS = 8

@@ -6,7 +6,7 @@ would take half as long again, and the short run has counted them.
 
 import pytest
 
-from hil_tests.workload import make_blank, make_provisioned, measure
+from hil_tests.workload import HEAP_BYTES, make_blank, make_provisioned, measure
 from hil_tests.workloads.clock import SHIFT
 from tests.soak import IS_SOAK
 from tools.image.control import Control
@@ -16,8 +16,6 @@ SECONDS_MAX = 12 * 3600 if IS_SOAK else 240
 SOAK_SHIFT = None if IS_SOAK else SHIFT
 # So many that the clock does not wrap in between.
 LOOKS = 100 if IS_SOAK else 8
-# What MICROPY_HEAP_SIZE gives the production image.
-HEAP_BYTES = 327680
 # The largest thing that an agent reads in one piece is a part of a release.
 PIECE_BYTES = 65536
 # Free at the end of a run, of what was free early in it; and free in one piece.

@@ -23,7 +23,7 @@ from protocol._const import const
 from protocol.event import LEVEL
 from protocol.keys import CRITICAL, ROUTINE
 
-# Between two looks, real milliseconds: a collection and a walk over the ring's sectors each.
+# Between two looks, real milliseconds: a collection, two walks over the heap and one over the ring's sectors each.
 LOOK_MS = const(10000)
 # Heartbeats are so many times further apart.
 SPACING = const(6)
@@ -54,6 +54,7 @@ class Steward:
         self.heap_lowest = 0
         self.left = [None] * len(RESOURCES)
         self._look_at = 0
+        self._has_looked = False
         self._held_since = None
 
     @property
@@ -88,11 +89,13 @@ class Steward:
 
     def _look(self, now: int) -> None:
         self.left = [
-            self._heap(),
+            # Not at a boot's first look: what lives is what was just built, and the walks would come before the first decision.
+            self._heap() if self._has_looked else None,
             self._journal.spare(),
             self._board.battery(),
             self._allowance.left(self.moved(), now),
         ]
+        self._has_looked = True
         for resource, level, left in self.levels.changes(self.left):
             self._change(resource, level, left)
 

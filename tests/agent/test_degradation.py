@@ -14,7 +14,7 @@ from protocol.keys import CRITICAL, ROUTINE
 from rules.bundle import read_bundle
 from tests.agent.desk import BUNDLE, Desk
 from tests.agent.release_bench import make_command
-from tests.agent.way_down import NEW, commands, make_desk, running
+from tests.agent.way_down import NEW, NUMBER, commands, make_desk, running
 
 WHOLE = 200_000
 LOOK_S = steward.LOOK_MS // 1000
@@ -70,8 +70,10 @@ def test_low_heap_defers_releases_and_keeps_all_that_is_critical():
     """At 90 % of the heap no release is fetched; rules decide, commands are obeyed, nothing is missing; with room again it is."""
     desk = make_desk(trial={"min_ms": 400, "limit_ms": 30_000})
     desk.heap = (WHOLE // 10, WHOLE)
+    desk.gateway.wanted = None
     desk.gateway.commands[1] = make_command(1, [SET_ACTUATOR, 2, 1])
     asked = []
+    desk.after(LOOK_S + 1, lambda: setattr(desk.gateway, "wanted", NUMBER))
     desk.after(3 * LOOK_S, lambda: asked.extend(path for path in desk.gateway.order if path.startswith("r/")))
     desk.after(3 * LOOK_S + 1, lambda: setattr(desk, "heap", (WHOLE // 2, WHOLE)))
     desk.run(6 * LOOK_S)
@@ -83,6 +85,19 @@ def test_low_heap_defers_releases_and_keeps_all_that_is_critical():
     assert causes_missing(desk) == []
     assert unexplained(desk) == 0
     assert not events(desk, THINNING)
+
+
+def test_heap_is_not_walked_over_before_a_boot_has_had_time_to_decide():
+    """The first look leaves it out, each later one has it: walking over it takes longer than all else until the first decision."""
+    walked = []
+    desk = Desk()
+    desk.heap = (WHOLE // 20, WHOLE)
+    desk.after(LOOK_S - 1, lambda: walked.append(desk.agent._steward.heap_lowest))
+    desk.after(LOOK_S + 1, lambda: walked.append(desk.agent._steward.heap_lowest))
+    desk.run(LOOK_S + 2)
+
+    assert desk.moves
+    assert walked == [0, WHOLE // 20]
 
 
 @pytest.mark.proves("S43")

@@ -96,7 +96,22 @@ def fetches_releases_all_the_same(patch):
     patch(steward, "HOLD_RELEASES", 0)
 
 
+def walks_over_the_heap_at_once(patch):
+    """Look at the heap at the first look of a boot too."""
+    real = steward.Steward._look
+
+    def look(self, now):
+        self._has_looked = True
+        real(self, now)
+
+    patch(steward.Steward, "_look", look)
+
+
 DEGRADATION_FAULTS = {
+    "walks over the heap at once": (
+        walks_over_the_heap_at_once,
+        degradation.test_heap_is_not_walked_over_before_a_boot_has_had_time_to_decide,
+    ),
     "never clears": (never_clears, table.test_every_level_comes_back_when_there_is_enough_again),
     "never clears on a device": (
         never_clears,
