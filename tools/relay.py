@@ -136,9 +136,14 @@ class TcpRelay:
         for writer in list(self._writers):
             writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _abort_if_cut(self, *ends: asyncio.StreamWriter) -> bool:
         if self.is_cut:
-            writer.transport.abort()
+            for end in ends:
+                end.transport.abort()
+        return self.is_cut
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._abort_if_cut(writer):
             return
         try:
             far_reader, far_writer = await asyncio.open_connection(*self.server)
@@ -147,9 +152,7 @@ class TcpRelay:
             return
         pair = {writer, far_writer}
         # It may have been cut while this connection was being made.
-        if self.is_cut:
-            for end in pair:
-                end.transport.abort()
+        if self._abort_if_cut(*pair):
             return
         self._writers |= pair
         try:
