@@ -4,7 +4,7 @@ PYTEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: demo site bench test sweep check canary sim image hil year drills soak wheel ui clean
+.PHONY: demo site bench test sweep check canary sim image unix hil year drills soak wheel ui clean
 
 demo: $(READY)
 	@mkdir -p build
@@ -47,6 +47,10 @@ ui: $(READY)
 image: $(READY)
 	$(BIN)/python -m tools.image mps2_an385
 
+# For machines to which PyPI brings no MicroPython, such as aarch64.
+unix: $(READY)
+	$(BIN)/python -m tools.image unix
+
 hil: $(READY)
 	@mkdir -p build
 	$(BIN)/python -m pytest -q -rs -n $(PYTEST_WORKERS) --dist worksteal hil_tests --figures build/hil.json
@@ -82,7 +86,11 @@ soak-drills: $(READY)
 	@mkdir -p build
 	$(BIN)/python -m tools.drills --size soak --json build/drills-soak.json
 
-soak-hil: $(READY)
+soak-# For machines to which PyPI brings no MicroPython, such as aarch64.
+unix: $(READY)
+	$(BIN)/python -m tools.image unix
+
+hil: $(READY)
 	@mkdir -p build
 	OUTSTATION_SOAK=1 $(BIN)/python -m pytest -q -rs hil_tests/test_events.py hil_tests/test_cuts.py --figures build/hil-soak.json
 

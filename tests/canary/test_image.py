@@ -4,10 +4,12 @@ import inspect
 
 import pytest
 
+from protocol.diagnostic import DiagnosticError
 from tests.agent import test_serial_link as link
 from tests.both import test_slipmux as frames
 from tests.planted import image as planted
 from tests.tools import test_image as image
+from tests.tools import test_unix_port as port
 
 CATCHERS = [
     (planted.check_of_the_datagram_alone, frames.test_frames_are_those_of_the_specification),
@@ -20,6 +22,8 @@ CATCHERS = [
     (planted.romfs_length_of_one_byte, image.test_romfs_reads_back_as_it_was_written),
     (planted.cut_armed_from_the_start, image.test_flash_file_holds_window_settings_and_control_page),
     (planted.seed_at_another_place, image.test_flash_file_holds_window_settings_and_control_page),
+    (planted.objects_of_other_settings_are_kept, port.test_objects_of_other_settings_are_built_anew),
+    (planted.package_is_all_there_is, port.test_port_that_was_built_is_taken_where_no_package_brings_one),
 ]
 
 
@@ -27,9 +31,16 @@ CATCHERS = [
 @pytest.mark.parametrize(("plant", "catcher"), CATCHERS, ids=lambda f: f.__name__)
 def test_planted_fault_is_caught(plant, catcher, monkeypatch, tmp_path):
     """The named test passes on the code as it is and fails once the fault is in."""
-    needs = {"tmp_path": tmp_path} if "tmp_path" in inspect.signature(catcher).parameters else {}
-    catcher(**needs)
-    plant(monkeypatch)
+    wanted = inspect.signature(catcher).parameters
 
-    with pytest.raises((AssertionError, IndexError, ValueError)):
-        catcher(**needs)
+    def needs(folder):
+        handed = {"tmp_path": tmp_path / folder, "monkeypatch": monkeypatch}
+        return {name: item for name, item in handed.items() if name in wanted}
+
+    (tmp_path / "as it is").mkdir()
+    catcher(**needs("as it is"))
+    plant(monkeypatch)
+    (tmp_path / "planted").mkdir()
+
+    with pytest.raises((AssertionError, IndexError, ValueError, DiagnosticError)):
+        catcher(**needs("planted"))

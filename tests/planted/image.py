@@ -1,10 +1,12 @@
 """Faults to plant in what carries frames and makes flash files: each is a mistake that somebody could make."""
 
 import struct
+from pathlib import Path
 
 from agent.links import serial
 from protocol import slipmux
-from tools.image import flashfile, romfs
+from tools import upy
+from tools.image import flashfile, make, romfs
 
 
 def check_of_the_datagram_alone(monkeypatch):
@@ -52,3 +54,13 @@ def seed_at_another_place(monkeypatch):
         "control_page",
         lambda seed: struct.pack("<3I", 0x5443534F, 1, 0xFFFFFFFF) + seed + bytes(4052),
     )
+
+
+def objects_of_other_settings_are_kept(monkeypatch):
+    """Leave it to make, which knows nothing of settings."""
+    monkeypatch.setattr(make.shutil, "rmtree", lambda path, ignore_errors=False: None)
+
+
+def package_is_all_there_is(monkeypatch):
+    """Look for an installed package, and nowhere else."""
+    monkeypatch.setattr(upy, "unix_folder", lambda: Path("/nowhere"))

@@ -10,7 +10,7 @@ import pytest
 
 from protocol.diagnostic import UNREACHABLE, USAGE, DiagnosticError
 from tools.device_types import ROOT, device_files
-from tools.image import build, needs, source
+from tools.image import build, make, needs, source
 from tools.image.control import MODES, Control
 from tools.image.flashfile import CONTROL_OFFSET, FLASH_FILE_BYTES, SETTINGS_OFFSET, control_page, write_flash
 from tools.image.romfs import make_romfs
@@ -135,7 +135,7 @@ def test_paths_with_blanks_are_given_to_make_without(tmp_path):
     folder = tmp_path / "a folder"
     folder.mkdir()
     (folder / "file").write_text("x")
-    with build._without_blanks(folder, tmp_path) as (one, other):
+    with make.without_blanks(folder, tmp_path) as (one, other):
         assert " " not in f"{one}{other}"
         assert (one / "file").read_text() == "x"
 

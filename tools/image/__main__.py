@@ -1,6 +1,7 @@
-"""Builds the image of a board.
+"""Builds the image of a board, or MicroPython's unix port for this machine.
 
     python -m tools.image BOARD [--development] [--folder FOLDER] [--source TREE]
+    python -m tools.image unix [--folder FOLDER] [--source TREE]
 
 Takes system packages alone: a compiler from the machine's own suite, MicroPython's source from Debian. What is missing is named.
 """
@@ -12,24 +13,30 @@ from dataclasses import asdict
 from pathlib import Path
 
 from protocol.diagnostic import OK, DiagnosticError, show
-from tools.image.build import build_image
+from tools.image.build import Image, boards, build_image
+from tools.image.unix import UNIX, UnixPort, build_unix
 
 
 def main(arguments: list[str]) -> int:
     """Build, print what came of it as JSON, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tools.image", description="Build the image of a board.")
-    parser.add_argument("board")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.image", description="Build the image of a board, or the unix port."
+    )
+    parser.add_argument("board", help=f"one of {', '.join([*boards(), UNIX])}")
     parser.add_argument("--development", action="store_true", help="with a console that takes Python")
-    parser.add_argument("--folder", type=Path, help="where to build; build/image/BOARD otherwise")
+    parser.add_argument(
+        "--folder", type=Path, help="where to build; build/image/BOARD, for unix the cache, otherwise"
+    )
     parser.add_argument("--source", type=Path, help="a source tree of MicroPython, instead of Debian's")
     chosen = parser.parse_args(arguments)
+    folder = chosen.folder and chosen.folder.resolve()
+    tree = chosen.source and chosen.source.resolve()
     try:
-        image = build_image(
-            chosen.board,
-            folder=chosen.folder and chosen.folder.resolve(),
-            development=chosen.development,
-            tree=chosen.source and chosen.source.resolve(),
-        )
+        image: Image | UnixPort
+        if chosen.board == UNIX:
+            image = build_unix(folder, tree)
+        else:
+            image = build_image(chosen.board, folder=folder, development=chosen.development, tree=tree)
     except DiagnosticError as error:
         show(error.diagnostics)
         return error.exit_code

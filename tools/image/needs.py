@@ -7,6 +7,7 @@ from protocol.diagnostic import UNREACHABLE, Diagnostic, DiagnosticError
 
 # package -> a program of it; newlib has none.
 BUILD = {"build-essential": "make", "dpkg-dev": "dpkg-source", "gcc-arm-none-eabi": "arm-none-eabi-gcc"}
+UNIX = {"build-essential": "gcc", "make": "make", "dpkg-dev": "dpkg-source"}
 RUN = {"qemu-system-arm": "qemu-system-arm"}
 _NEWLIB = "libnewlib-arm-none-eabi"
 
@@ -28,7 +29,7 @@ def check_packages(programs: dict[str, str]) -> None:
     """Raise DiagnosticError (exit 3) that names what is missing and how to get it."""
     packages = missing_packages(programs)
     if packages:
-        message = f"an image needs system packages that are not here: {', '.join(packages)}"
+        message = f"the build needs system packages that are not here: {', '.join(packages)}"
         found = Diagnostic("image-packages-missing", message, fix=install_command(packages))
         raise DiagnosticError(found, UNREACHABLE)
 
