@@ -17,7 +17,7 @@ from agent.config import Config
 from agent.flash import FileFlash
 from agent.halt import KILL_POINT, POWER_CUT, halt
 from agent.image import fit_image
-from agent.links.udp import UdpLink
+from agent.links.search import make_udp
 from agent.schema import read_schema
 from agent.sensors.recording import Recording
 
@@ -163,7 +163,7 @@ def _one_link(items: dict, kind: str):
         from agent.links.serial import SerialLink
 
         return SerialLink(UnixLine(items["serial"], items["baud"]))
-    return UdpLink(items["host"], items["port"])
+    return make_udp(items, os.urandom)
 
 
 def build_board(items: dict, flash, cause: ResetCause, agents=None) -> Board:

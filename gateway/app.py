@@ -24,7 +24,9 @@ from gateway.errors import StoreFailed, StoreFull
 from gateway.fetcher import Fetcher
 from gateway.health import Health
 from gateway.links import udp
+from gateway.links.announcement import Announcement
 from gateway.links.ble import BleLink, Radio
+from gateway.links.groups import Groups
 from gateway.links.serial import SerialLink
 from gateway.links.server import CoapServer
 from gateway.links.site import Site
@@ -123,6 +125,9 @@ class Gateway:
         self.ble = self._ble_link(radio)
         # Of the links beside UDP.
         self._servers: list[CoapServer] = []
+        # How devices that look for a gateway find this one; None: they do not.
+        self.groups: Groups | None = None
+        self.announcement: Announcement | None = None
 
     def _ble_link(self, radio: Radio | None) -> BleLink | None:
         ble = self._configuration.settings.ble
@@ -184,7 +189,19 @@ class Gateway:
         self.link = await udp.listen(self.site, listen.host, listen.port)
         self._start_links()
         self.begin()
+        self._be_found(self.link)
         return self.link
+
+    def _be_found(self, link: udp.UdpLink) -> None:
+        """Let devices and people find this gateway on its networks, where the settings say so."""
+        settings = self._configuration.settings
+        if settings.discovery is None:
+            return
+        self.groups = Groups(link, settings.discovery.port)
+        self._tasks.append(asyncio.create_task(self.groups.keep()))
+        if settings.discovery.dns_sd:
+            self.announcement = Announcement(settings.gateway.name, link, lambda said: show([said]))
+            self._tasks.append(asyncio.create_task(self.announcement.keep()))
 
     async def load(self) -> None:
         """Take up what the store kept. Raises StoreFailed."""
@@ -226,6 +243,10 @@ class Gateway:
 
     async def stop(self) -> None:
         """Stop taking requests, finish what waits for the disk, and close everything."""
+        if self.groups is not None:
+            self.groups.close()
+        if self.announcement is not None:
+            await self.announcement.close()
         await self._close_links()
         if self.link is not None:
             await self.link.close()

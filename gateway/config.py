@@ -56,6 +56,13 @@ class BleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     turn_s: Annotated[float, Meta(ge=5, le=3600)] = 20.0
 
 
+class DiscoverySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Devices that look for their gateway find it. The section alone, empty, switches it on; dns_sd: by name and service too."""
+
+    port: Annotated[int, Meta(ge=1, le=65535)] = 5683
+    dns_sd: bool = False
+
+
 class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the gateway reaches the office."""
 
@@ -88,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreSection = StoreSection()
     serial: Annotated[list[SerialSection], Meta(max_length=64)] = []
     ble: BleSection | None = None
+    discovery: DiscoverySection | None = None
 
 
 class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

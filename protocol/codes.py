@@ -207,8 +207,9 @@ CODES = {
     ),
     "links-missing": Explanation(
         "What moves bytes over a kind of link is not installed",
-        "The settings name a serial port, and pyserial is not there, or BLE, and bleak is not: both come with the extra links.",
-        "Run pip install 'outstation[links]', or take [[serial]] or [ble] out of the settings.",
+        "The settings name a serial port, and pyserial is not there, or BLE, and bleak is not: both come with the extra links. For "
+        "dns_sd it is zeroconf, of the extra discovery; without it the gateway runs on, and is not announced by name.",
+        "Run pip install 'outstation[links,discovery]', or take [[serial]], [ble] or dns_sd out of the settings.",
     ),
     "micropython-missing": Explanation(
         "MicroPython is not here",

@@ -33,10 +33,14 @@ Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the gateway is: an address, or a serial line of this machine; or both, and which of them is preferred."""
 
-    host: Annotated[str, Meta(min_length=1, max_length=253, description="address of the gateway")] | None = (
-        None
-    )
+    host: (
+        Annotated[str, Meta(max_length=253, description="address of the gateway, empty: it is looked for")]
+        | None
+    ) = None
     port: Annotated[int, Meta(ge=1, le=65535)] = 5683
+    discover: bool = False
+    groups: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=4)] = []
+    local: Annotated[str, Meta(max_length=64, description="address from which a gateway is looked for")] = ""
     serial: (
         Annotated[str, Meta(pattern="^/.", max_length=255, description="path of a serial port")] | None
     ) = None
@@ -44,7 +48,14 @@ class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     order: list[Literal["udp", "serial"]] | None = None
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether a gateway is looked for where none is at the address that is known, if any."""
+        return self.host == "" or (self.discover and self.host is not None)
+
     def __post_init__(self) -> None:
+        if self.discover and self.host is None:
+            raise ValueError('discover is for a network: write host too, "" where no address is known')
         if self.order is not None:
             if sorted(self.order) != ["serial", "udp"] or self.host is None or self.serial is None:
                 raise ValueError(
@@ -53,6 +64,10 @@ class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         elif (self.host is None) == (self.serial is None):
             raise ValueError(
                 "link has either host or serial, the gateway's address or a serial port to it; for both, write order too"
+            )
+        if (self.groups or self.local) and not self.is_looking:
+            raise ValueError(
+                'groups and local are for a gateway that is looked for: host = "", or discover = true'
             )
 
 

@@ -85,6 +85,10 @@ class Public:
         """Return whether anybody may ask for this path."""
         return _path(request) in (_CORE, _TIME)
 
+    def is_sought(self, request: Message) -> bool:
+        """Return whether this is the one path that whoever asks a whole group is answered for: RFC 7252 section 8.2."""
+        return _path(request) == _CORE
+
     def answer(self, request: Message, host: Hashable) -> Message | None:
         """Return the answer to a request for a public path; host: who asks, whatever port he uses. None: no answer, too many ask."""
         now = self._clock.monotonic()

@@ -87,8 +87,10 @@ class Site:
     def admit(self, request: Message, peer: Hashable, *, is_multicast: bool = False) -> Verdict:
         """Open a request before anything is kept for it; what is refused is answered by a code alone.
 
-        To a multicast only what is public is answered, and only where it was found: RFC 7252 section 8.2.
+        To a multicast only what is here is answered, and only where something was found: RFC 7252 section 8.2.
         """
+        if is_multicast and not self._public.is_sought(request):
+            return Verdict()
         if len(request.options) > 1 and _is_for_another(request):
             return Verdict() if is_multicast else Verdict(answer=Message(ACK, PROXYING_NOT_SUPPORTED, 0))
         if option(request.options, OSCORE) is None and self._public.is_public(request):

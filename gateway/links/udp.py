@@ -24,6 +24,8 @@ _BUFFER_BYTES = 4 << 20
 _ANCILLARY_BYTES = 64
 # Linux's number; Python's socket module names it from 3.14 on.
 _IP_PKTINFO = 8
+# An IPv4 address as Python's sockets give it has host and port; one of IPv6 has flow and zone as well.
+_IPV4_NAME = 2
 
 
 class UdpLink:
@@ -35,7 +37,10 @@ class UdpLink:
         self.host = host
         self.port: int = opened.getsockname()[1]
         self.lost = 0
-        is_any = ipaddress.ip_address(opened.getsockname()[0].partition("%")[0]).is_unspecified
+        self.family = opened.family
+        self.address: str = opened.getsockname()[0].partition("%")[0]
+        # Whether we listen on all of our addresses.
+        self.is_any = is_any = ipaddress.ip_address(self.address).is_unspecified
         self.server = CoapServer(site, self._send_from if is_any else self._send)
         self._loop.add_reader(opened, self._read_to if is_any else self._read)
 
@@ -44,6 +49,12 @@ class UdpLink:
         self._loop.remove_reader(self._socket)
         await self.server.close()
         self._socket.close()
+
+    def feed_group(self, peer: Any, datagram: bytes) -> None:
+        """Take what came to a group that this gateway belongs to (`groups`); what is answered goes out from the link's own address."""
+        if self.family == socket.AF_INET6 and len(peer) == _IPV4_NAME:
+            peer = (f"::ffff:{peer[0]}", peer[1], 0, 0)
+        self.server.feed((peer, ()) if self.is_any else peer, datagram, is_multicast=True)
 
     def _read(self) -> None:
         feed, recv = self.server.feed, self._socket.recvfrom

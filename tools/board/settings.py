@@ -45,7 +45,9 @@ def board_items(config: Path, board: SiliconBoard, items: dict[str, Any]) -> dic
         fix = f'write it there: [wifi] with ssid = "..." and key = "...", or link = "serial" or "ble"; then chmod 600 {FILE}'
         found.append(_wrong("a board with Wi-Fi needs a network", path, fix))
     if settings.link == "wifi" and items["link"]["host"] is None:
-        fix = 'write host under [link] there, or link = "serial" into board.toml'
+        fix = (
+            'write host under [link] there (host = "": it is looked for), or link = "serial" into board.toml'
+        )
         found.append(_wrong("a board with Wi-Fi needs the address of its gateway", config, fix))
     if "recording" in settings.sensors and settings.sensors != ["recording"]:
         fix = "name the sensors, or the recording alone"

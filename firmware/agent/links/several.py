@@ -103,6 +103,9 @@ class SeveralLinks:
         """Take note that the last datagram was a verified answer: the CoAP client says so, nobody else can."""
         self._is_answered = True
         self._unanswered = 0
+        tell = getattr(self._source, "answered", None)
+        if tell is not None:
+            tell()
         if self._home is not None and self._source is self._links[self._at]:
             self._home = None
             self._since_ms = self._ticks_ms()

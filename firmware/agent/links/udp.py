@@ -59,7 +59,7 @@ class UdpLink:
 
     def _look(self):
         try:
-            datagram = self._open().recv(_READ_BYTES)
+            datagram = self._open().recv(READ_BYTES)
         except OSError as error:
             if error.errno == EAGAIN:
                 return None
@@ -70,9 +70,7 @@ class UdpLink:
 
     def _open(self):
         if self._socket is None:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                self._host, self._port, 0, socket.SOCK_DGRAM
-            )[0]
+            family, kind, protocol, address = self._resolve()
             opened = socket.socket(family, kind, protocol)
             opened.setblocking(False)
             try:
@@ -83,10 +81,14 @@ class UdpLink:
             self._socket = opened  # type: ignore[assignment]  # None until then
         return self._socket
 
+    def _resolve(self) -> tuple:
+        found = socket.getaddrinfo(self._host, self._port, 0, socket.SOCK_DGRAM)[0]
+        return found[0], found[1], found[2], found[4]
+
     def _fail(self) -> None:
         self.lost += 1
         self.close()
 
 
 # One byte more than allowed, so that a longer datagram is seen to be too long and not taken for a whole one.
-_READ_BYTES = datagram_bytes_max + 1
+READ_BYTES = datagram_bytes_max + 1

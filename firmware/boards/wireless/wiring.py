@@ -3,6 +3,7 @@
 Pins come from board_pins, one file a board; docs/operating/boards.md shows them.
 """
 
+import os
 import time
 
 import board_pins
@@ -10,8 +11,8 @@ import machine
 import onewire
 
 from agent.actuators import ActuatorFault
+from agent.links.search import make_udp
 from agent.links.serial import SerialLink
-from agent.links.udp import UdpLink
 from agent.sensors.ads1115 import Ads1115, Input
 from agent.sensors.bme280 import Bme280
 from agent.sensors.ds18b20 import Ds18b20
@@ -71,7 +72,7 @@ def build_link(items: dict):
     """Return the way to the gateway: the network, Bluetooth, or the UART of the pin map."""
     link = items.get("board", {}).get("link", "wifi")
     if link == "wifi":
-        return UdpLink(items["link"]["host"], items["link"]["port"])
+        return make_udp(items["link"], os.urandom)
     if link == "ble":
         import bluetooth
 
