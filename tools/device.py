@@ -174,6 +174,7 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trial: TrialSection = TrialSection()
     fetch: FetchSection = FetchSection()
     resources: ResourcesSection = ResourcesSection()
+    flash_keep: Annotated[int, Meta(ge=1, le=1000)] = 4
     link_day_bytes: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)] = 0
     inputs_ms: Annotated[int, Meta(ge=1000, le=86_400_000)] = 3_600_000
     battery: Path | None = None

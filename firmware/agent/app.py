@@ -203,8 +203,8 @@ class Agent:
             self._exchange,
             self._telemetry,
             self._hold_releases,
-            config.thresholds,
-            config.link_day_bytes,
+            self._checkpointer.write_when_whole,
+            config,
         )
 
     def _moved(self) -> int:

@@ -56,6 +56,10 @@ class Checkpointer:
         """Record the state because the newest checkpoint is about to be pruned."""
         self.write(PRUNE)
 
+    def write_when_whole(self) -> None:
+        """Record the state because the samples from here on are recorded without a hole again."""
+        self.write(COUNT)
+
     def write_if_due(self, period_ms: int) -> None:
         """Begin another view period after so much device time; else write a checkpoint if the journal wants one."""
         now = self._clock.rule_tick(self._clock.tick_ms())

@@ -18,7 +18,7 @@ class Config:
     device: identity, 8 bytes. kid, secret: of the link. classes: view class of (critical, routine).
     sample_ms, routine_seal_ms, period_s: device clock. heartbeat_ms, exchange_idle_ms, ack_timeout_ms, drain_ms: real.
     inputs_ms: real, between two counts of one channel's readings. link_day_bytes: allowance of the link, 0 none. thresholds: resource ->
-    (low, scarce), thousandths left, over those of agent.resources. cohort, kind, hardware: whom a release can mean. roots: public keys of 60 bytes that sign releases. adopt: AdoptSettings.
+    (low, scarce), thousandths left, over those of agent.resources. flash_keep: one sample of so many is recorded where flash is scarce, or None. cohort, kind, hardware: whom a release can mean. roots: public keys of 60 bytes that sign releases. adopt: AdoptSettings.
     """
 
     __slots__ = (
@@ -30,6 +30,7 @@ class Config:
         "device",
         "drain_ms",
         "exchange_idle_ms",
+        "flash_keep",
         "hardware",
         "heartbeat_ms",
         "inputs_ms",
@@ -61,6 +62,7 @@ class Config:
         self.inputs_ms = items.get("inputs_ms", 3600000)
         self.link_day_bytes = items.get("link_day_bytes", 0)
         self.thresholds = items.get("resources") or {}
+        self.flash_keep = items.get("flash_keep")
         self.cohort = items.get("cohort", "")
         self.kind = items.get("kind", "sensor")
         self.hardware = items.get("hardware", "unix")

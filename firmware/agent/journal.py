@@ -246,7 +246,7 @@ class Journal(Acknowledgements):
         return self.lanes[lane].run.thin()
 
     def spare(self) -> int:
-        """Return the share of the flash that holds nothing without a receipt, in thousandths."""
+        """Return the share of the ring, in thousandths, that can be taken before something is given up that is nowhere else."""
         return prune.spare(self)
 
     def open_events(self, lane: int) -> int:

@@ -106,9 +106,15 @@ def _candidates(journal) -> list:
 
 
 def spare(journal) -> int:
-    """Return the share of the ring's sectors that hold nothing without a receipt, in thousandths."""
-    held = [sector for sector in journal.ring.sectors if sector.lane is not None and _rank(journal, sector)]
-    return 1000 - 1000 * len(held) // len(journal.ring.sectors)
+    """Return the share of the ring, in thousandths, that can be taken before something is given up that is nowhere else.
+
+    Sectors that are free, receipted, or routine in custody; of all but the one that always stays free. One of the critical lane in
+    custody goes only after routine ones that are nowhere else: it is no room for them.
+    """
+    sectors = journal.ring.sectors
+    held = len([sector for sector in sectors if sector.lane is not None and _rank(journal, sector) > 1])
+    most = len(sectors) - 1
+    return 1000 * max(0, most - held) // most
 
 
 def _rank(journal, sector) -> int:

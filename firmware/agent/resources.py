@@ -31,8 +31,8 @@ NO_REPORTS = const(16)
 TABLE = (
     (HEAP, LOW, 100, 50, HOLD_RELEASES | SEAL_EARLY, 1),
     (HEAP, SCARCE, 50, 30, HOLD_RELEASES | SEAL_EARLY | NO_REPORTS, 2),
-    (FLASH, LOW, 250, 100, NO_REPORTS, 2),
-    (FLASH, SCARCE, 120, 80, NO_REPORTS, 4),
+    (FLASH, LOW, 150, 100, NO_REPORTS, 1),
+    (FLASH, SCARCE, 30, 70, NO_REPORTS, 4),
     (BATTERY, LOW, 300, 50, HOLD_RELEASES | SPACE_HEARTBEATS, 1),
     (BATTERY, SCARCE, 100, 50, HOLD_RELEASES | HOLD_ROUTINE | SPACE_HEARTBEATS | NO_REPORTS, 4),
     (LINK, LOW, 250, 100, HOLD_RELEASES | SPACE_HEARTBEATS, 2),
@@ -46,11 +46,14 @@ _DAY_MS = const(86400000)
 class Levels:
     """The level of each resource. thresholds: resource -> (thousandths at which it is low, scarce), over those of the table.
 
+    flash_keep: one sample of so many is recorded where flash is scarce, None: as the table has it.
     measures: sum of those in force. keep: one sample of so many is recorded. lowest: of each resource since boot, None before any.
     """
 
-    def __init__(self, thresholds=()):
-        self._rows = [row[:2] + (_threshold(row, thresholds),) + row[3:] for row in TABLE]
+    def __init__(self, thresholds=(), flash_keep=None):
+        self._rows = [
+            row[:2] + (_threshold(row, thresholds),) + row[3:5] + (_keep(row, flash_keep),) for row in TABLE
+        ]
         self.levels = [ENOUGH] * len(RESOURCES)
         self.lowest = [None] * len(RESOURCES)
         self.measures = 0
@@ -103,6 +106,10 @@ class Levels:
 def _threshold(row: tuple, thresholds) -> int:
     name = RESOURCES[row[0]]
     return thresholds[name][row[1] - LOW] if name in thresholds else row[2]
+
+
+def _keep(row: tuple, flash_keep) -> int:
+    return row[5] if flash_keep is None or row[:2] != (FLASH, SCARCE) else flash_keep
 
 
 class Allowance:

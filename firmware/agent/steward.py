@@ -36,12 +36,11 @@ _HELD_MS_MAX = const(86400000)
 class Steward:
     """One boot's levels and what follows from them. board, recorder, journal, clock, exchange, telemetry: the agent's.
 
-    may_fetch(is_held): told when releases are held, and when not any more. thresholds, day_bytes: of the settings.
+    may_fetch(is_held): told when releases are held, and when not any more. checkpoint(): called where samples are recorded without a
+    hole again. config: Config, of which thresholds, flash_keep and link_day_bytes.
     """
 
-    def __init__(
-        self, board, recorder, journal, clock, exchange, telemetry, may_fetch, thresholds, day_bytes: int
-    ):
+    def __init__(self, board, recorder, journal, clock, exchange, telemetry, may_fetch, checkpoint, config):
         self._board = board
         self._recorder = recorder
         self._journal = journal
@@ -49,13 +48,15 @@ class Steward:
         self._exchange = exchange
         self._telemetry = telemetry
         self._may_fetch = may_fetch
-        self.levels = Levels(thresholds)
-        self._allowance = Allowance(day_bytes)
+        self._checkpoint = checkpoint
+        self.levels = Levels(config.thresholds, config.flash_keep)
+        self._allowance = Allowance(config.link_day_bytes)
         self.heap_lowest = 0
         self.left = [None] * len(RESOURCES)
         self._look_at = 0
         self._has_looked = False
         self._held_since = None
+        self._is_whole_again = False
 
     @property
     def day_bytes(self) -> int:
@@ -81,6 +82,11 @@ class Steward:
         if now >= self._look_at:
             self._look_at = now + LOOK_MS
             self._look(now)
+        if self._is_whole_again:
+            # Who replays the samples cannot know the registers behind a hole: from here on it can. Not where the level changes:
+            # that may be in the middle of a command.
+            self._is_whole_again = False
+            self._checkpoint()
         if self._held_since is not None and now - self._held_since >= _HELD_MS_MAX:
             self._held_since = now
             self._may_fetch(False)
@@ -91,7 +97,8 @@ class Steward:
         self.left = [
             # Not at a boot's first look: what lives is what was just built, and the walks would come before the first decision.
             self._heap() if self._has_looked else None,
-            self._journal.spare(),
+            # Nor this: what a gateway has in custody it says with its first answer.
+            self._journal.spare() if self._has_looked else None,
             self._board.battery(),
             self._allowance.left(self.moved(), now),
         ]
@@ -117,7 +124,10 @@ class Steward:
 
     def _put_in_force(self) -> None:
         measures = self.levels.measures
-        self._recorder.keep = self.levels.keep
+        keep = self.levels.keep
+        if keep != self._recorder.keep:
+            self._is_whole_again = keep == 1
+        self._recorder.keep = keep
         self._exchange.holds_routine = bool(measures & HOLD_ROUTINE)
         self._exchange.spacing = SPACING if measures & SPACE_HEARTBEATS else 1
         self._telemetry.has_events = not measures & NO_REPORTS

@@ -4,7 +4,8 @@ Two ways, each with its coverage:
     step  every decision event, alone, from the inputs and registers that it carries;
     run   from a whole checkpoint through every sample after it, in order, so that a decision that should be there and is
           not is found too. It stops where an order is missing and at a boot, and starts again at the next whole checkpoint:
-          in between nobody can know the registers. A checkpoint that was written to make room may fall into the middle of
+          in between nobody can know the registers. A sample that was thinned moved them, and its values are not recorded: no
+          count of it could stand for it. A device writes a checkpoint where thinning ends. A checkpoint that was written to make room may fall into the middle of
           a sample's turn, before the rules saw it, so no run starts from one while a sample is open.
 
 Whether wall time was trusted and a gateway answered are inputs of the gates that only decisions record. Without a request
@@ -24,7 +25,7 @@ from office_ingest.prove.takeover import ADOPT, TO_MAKE_ROOM, Takeover
 from protocol.cbor import loads
 from protocol.command import SET_ACTUATOR
 from protocol.errors import RULE, ProtocolError
-from protocol.event import ADOPTION, BOOT, CHECKPOINT, COMMAND, DECISION, GOOD, RULE_FAULT, SAMPLE
+from protocol.event import ADOPTION, BOOT, CHECKPOINT, COMMAND, DECISION, GOOD, RULE_FAULT, SAMPLE, THINNING
 from rules.bundle import Bundle
 from rules.engine import Engine
 from rules.guard import ONLINE, TRUSTED_TIME
@@ -57,6 +58,7 @@ class Counts:
         self.samples = 0
         self.samples_run = 0
         self.checkpoints = 0
+        self.thinned = 0
 
     def add(self, other: "Counts") -> None:
         """Add another device's counts."""
@@ -145,6 +147,8 @@ class DeviceReplay:
         elif kind == BOOT:
             self._stop()
             self._now_base = fields[1] if len(fields) == 2 and isinstance(fields[1], int) else None
+        elif kind == THINNING:
+            self.counts.thinned += fields[1]
         elif kind == RULE_FAULT and self._pending is not None and len(fields) == 3:
             if order - fields[0] == self._pending.order:
                 self._pending.faults.append((fields[1], fields[2]))

@@ -110,6 +110,7 @@ def check_sealed(
     report.counts["samples_run_replayed"] = counts.samples_run
     report.counts["run_replay_coverage"] = round(counts.coverage(), 6)
     report.counts["checkpoints"] = counts.checkpoints
+    report.counts["events_thinned"] = counts.thinned
 
 
 def open_lane(

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from agent import app, steward
-from agent.resources import BATTERY, FLASH, HEAP, LINK, SCARCE
+from agent.resources import BATTERY, FLASH, HEAP, LINK, NO_REPORTS, SCARCE
 from office_ingest.prove.replay import DeviceReplay
 from protocol.cbor import dumps
 from protocol.command import DONE, LINK_DAY_BYTES, SET_ACTUATOR, SET_SETTING
@@ -150,20 +150,86 @@ def test_small_allowance_of_the_link_is_set_by_a_command_and_lets_critical_go_on
     assert unexplained(desk) == 0
 
 
+class Dry:
+    """A sensor without leaks or hot hours: readings by the hundred, hardly a decision."""
+
+    def __init__(self):
+        self.number = 0
+
+    def read(self):
+        self.number += 1
+        return [8000 + self.number * 7919 % 900, 600 + self.number * 104_729 % 300]
+
+
+def _in_custody_alone():
+    """Return a desk of a small ring, its gateway cut off from the office: it takes segments, and no receipt comes."""
+    desk = Desk(sectors=12)
+    desk.sensor = Dry()
+    desk.gateway.gives_receipts = False
+    return desk
+
+
 @pytest.mark.proves("S52")
 def test_full_flash_thins_readings_and_says_so_and_comes_back_by_itself():
-    """Without a gateway the ring fills: one sample in two, then in four; the gateway is back, and so is every reading."""
+    """Without a gateway the ring fills to its end: then one sample in four; the gateway is back, and so is every reading."""
     desk = Desk(sectors=24)
     desk.gateway.is_down = True
     desk.after(60, lambda: setattr(desk.gateway, "is_down", False))
-    desk.run(90)
-    flash = [change for change in levels(desk) if change[0] == FLASH]
+    desk.run(80)
+    flash = [event[3] for event in events(desk, LEVEL) if event[3][0] == FLASH]
 
-    assert flash[0] == (FLASH, 1)
-    assert flash[-1] == (FLASH, 0)
-    assert events(desk, THINNING)
+    assert flash[0] == (FLASH, SCARCE, 0, NO_REPORTS, 4)
+    assert flash[-1][:2] == (FLASH, 0)
     assert {event[3][2] for event in events(desk, THINNING)} == {1}
     assert desk.agent._recorder.keep == 1
+
+
+@pytest.mark.proves("S52")
+def test_outage_that_the_ring_can_hold_costs_no_reading():
+    """More than half of the ring waits for its receipts, and nothing is thinned, dropped or missing."""
+    desk = Desk(sectors=24)
+    desk.gateway.is_down = True
+    left = []
+    desk.after(25, lambda: left.append(desk.agent._journal.spare()))
+    desk.after(25, lambda: setattr(desk.gateway, "is_down", False))
+    desk.run(30)
+
+    assert left[0] < 500
+    assert levels(desk) == []
+    assert unexplained(desk) == 0
+    assert not events(desk, THINNING)
+
+
+def test_what_the_gateway_has_in_custody_thins_no_reading():
+    """The uplink is cut, the gateway goes on: a ring that is written again and again holds what is elsewhere too."""
+    desk = _in_custody_alone()
+    desk.run(2 * LOOK_S + 5)
+
+    assert desk.flash.erases > 3 * 8
+    assert SCARCE not in [level for _, level in levels(desk)]
+    assert not events(desk, THINNING)
+
+
+def test_boot_asks_what_is_in_custody_before_it_calls_its_ring_full():
+    """Custody is not on flash: a device that starts with a full ring hears of it from the gateway, and thins nothing meanwhile."""
+    desk = _in_custody_alone()
+    desk.run(LOOK_S)
+    desk.run(LOOK_S // 2)
+
+    assert desk.agent.boot == 2
+    assert SCARCE not in [level for _, level in levels(desk)]
+    assert not events(desk, THINNING)
+
+
+def test_person_can_have_the_newest_readings_whole_instead():
+    """flash_keep = 1: a ring that is full to its end gives up its oldest readings, and thins none."""
+    desk = Desk(sectors=24, flash_keep=1)
+    desk.gateway.is_down = True
+    desk.after(60, lambda: setattr(desk.gateway, "is_down", False))
+    desk.run(65)
+
+    assert (FLASH, SCARCE) in levels(desk)
+    assert not events(desk, THINNING)
 
 
 def test_every_sample_that_is_not_recorded_is_counted_and_those_that_decided_are_recorded():
@@ -200,13 +266,16 @@ def test_rules_decide_the_same_whether_readings_are_thinned_or_not():
 
 
 def test_office_replays_a_thinned_record_and_finds_nothing_wrong():
-    """Every decision is decided again, equal; run replay stops where readings are missing, as before, and accuses nobody."""
+    """Every decision is decided again, equal; run replay covers each sample before and after, knows how many are missing, accuses nobody."""
     desk = _scarce_for_a_while()
     counts, found = replayed(desk)
+    first, last = (change[0] for change in events(desk, LEVEL))
+    whole = [event for event in events(desk, SAMPLE) if not first < event[0] < last]
 
     assert found == []
     assert counts.decisions_equal == counts.decisions > 20
-    assert 0 < counts.samples_run < counts.samples
+    assert len(whole) <= counts.samples_run < counts.samples
+    assert counts.thinned == sum(event[3][1] for event in events(desk, THINNING)) > 100
 
 
 def test_level_outlives_no_boot():

@@ -3,7 +3,7 @@
 plant(patch), where patch(object, attribute, value) undoes itself. tests/canary/test_degradation.py runs the tests with the faults.
 """
 
-from agent import prune, recorder, resources, steward, telemetry
+from agent import checkpointer, prune, recorder, resources, steward, telemetry
 from agent.exchange import Exchange
 from protocol.keys import ROUTINE
 from rules import engine
@@ -81,14 +81,46 @@ def decides_on_recorded_samples_alone(patch):
     patch(recorder.Decider, "_decide", decide)
 
 
-def counts_receipted_flash_as_full(patch):
-    """Call a sector full although the office has receipted all of it."""
+def _call_held(patch, least):
+    """Call a sector full from this rank of victims on."""
 
     def spare(journal):
-        held = [sector for sector in journal.ring.sectors if sector.lane is not None]
-        return 1000 - 1000 * len(held) // len(journal.ring.sectors)
+        sectors = journal.ring.sectors
+        held = [
+            sector for sector in sectors if sector.lane is not None and prune._rank(journal, sector) >= least
+        ]
+        return 1000 * max(0, len(sectors) - 1 - len(held)) // (len(sectors) - 1)
 
     patch(prune, "spare", spare)
+
+
+def counts_receipted_flash_as_full(patch):
+    """Call a sector full although the office has receipted all of it."""
+    _call_held(patch, 0)
+
+
+def counts_custody_as_full(patch):
+    """Call a sector full although the gateway has all of it in custody."""
+    _call_held(patch, 1)
+
+
+def thins_while_there_is_room(patch):
+    """Begin to thin when half of the ring waits for its receipts."""
+    rows = [
+        (*row[:2], 650, 100, row[4], 2) if row[:2] == (resources.FLASH, resources.LOW) else row
+        for row in resources.TABLE
+    ]
+    patch(resources, "TABLE", tuple(rows))
+
+
+def writes_no_checkpoint_after_thinning(patch):
+    """Go on without telling the state from which all samples are recorded again."""
+    patch(checkpointer.Checkpointer, "write_when_whole", lambda self: None)
+
+
+def ignores_what_a_person_wants_kept(patch):
+    """Thin a full ring as the table says, whatever the settings say."""
+    patch(resources, "_keep", lambda row, flash_keep: row[5])
 
 
 def fetches_releases_all_the_same(patch):
@@ -148,6 +180,26 @@ DEGRADATION_FAULTS = {
     "counts receipted flash as full": (
         counts_receipted_flash_as_full,
         degradation.test_full_flash_thins_readings_and_says_so_and_comes_back_by_itself,
+    ),
+    "counts custody as full": (
+        counts_custody_as_full,
+        degradation.test_what_the_gateway_has_in_custody_thins_no_reading,
+    ),
+    "looks at the ring at once": (
+        walks_over_the_heap_at_once,
+        degradation.test_boot_asks_what_is_in_custody_before_it_calls_its_ring_full,
+    ),
+    "thins while there is room": (
+        thins_while_there_is_room,
+        degradation.test_outage_that_the_ring_can_hold_costs_no_reading,
+    ),
+    "writes no checkpoint after thinning": (
+        writes_no_checkpoint_after_thinning,
+        degradation.test_office_replays_a_thinned_record_and_finds_nothing_wrong,
+    ),
+    "ignores what a person wants kept": (
+        ignores_what_a_person_wants_kept,
+        degradation.test_person_can_have_the_newest_readings_whole_instead,
     ),
     "fetches releases all the same": (
         fetches_releases_all_the_same,

@@ -76,7 +76,7 @@ def test_figures_fit_eighty_columns():
     assert all(len(f"{'survived':8}  {text}") <= 80 for _, text in summary(figures))
 
 
-@pytest.mark.parametrize(("seconds", "sectors"), [(SECONDS_MIN, 7), (30, 9), (50, 12), (3600, 645)])
+@pytest.mark.parametrize(("seconds", "sectors"), [(SECONDS_MIN, 8), (30, 9), (50, 12), (3600, 456)])
 def test_flash_window_grows_with_the_cut(seconds, sectors):
     """The ring holds what a device writes while the uplink is cut, and little more: so the whole run wraps it twice."""
     assert make_plan(1, 2, float(seconds), [100], 2000).journal_sectors == sectors

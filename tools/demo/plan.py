@@ -9,14 +9,15 @@ SECONDS_MIN = 20
 SECONDS_MAX = 3600
 # In a shorter story the sectors beside the cut are so much of the ring that it is not written twice.
 _TWO_WRAPS_S = 40
-# Flash pages that a device writes in a second of the wall: 8.8 measured, decisions and their actions mostly, and a tenth to spare for
-# a busy machine.
-_PAGES_PER_S = 9.5
+# Flash pages that a device writes in a second of the wall: up to 9.7 measured, decisions and their actions mostly.
+_PAGES_PER_S = 10
 _PAGES_PER_SECTOR = 16
-# The open sector of each lane, and the one that stays free.
-_SECTORS_BESIDE = 3
+# The open sector of each lane, the one that stays free, and one that is still left: with none, the device would begin to thin.
+_SECTORS_BESIDE = 4
+# Receipts of what came before the cut, and those of what waited in it, take so long.
+_RECEIPTS_S = 2
 # Of the whole: how long the uplink is there before the cut, and how long it is cut.
-_BEFORE_CUT, _CUT = 0.35, 0.3
+_BEFORE_CUT, _CUT = 0.35, 0.2
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def make_plan(seed: int, devices: int, seconds: float, leaks: list[int], rows: i
         restart_s=kill + cut * 0.15,
         victim=chance.randrange(devices),
         victim_s=start + cut * chance.uniform(0.6, 0.9),
-        journal_sectors=_SECTORS_BESIDE + ceil(cut * _PAGES_PER_S / _PAGES_PER_SECTOR),
+        journal_sectors=_SECTORS_BESIDE + ceil((cut + _RECEIPTS_S) * _PAGES_PER_S / _PAGES_PER_SECTOR),
         release_s=start * 0.15,
         bad_s=start + cut + start * 0.2,
     )

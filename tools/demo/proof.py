@@ -74,6 +74,10 @@ def _judge(proof: Proof, told: Told, plan: Plan) -> None:
             f"{figures['releases_rolled_back']} devices took the bad rule back, not all of them",
         ),
         (told.drained, "the gateway's outbox was not drained"),
+        (
+            figures["events_thinned"] > 0 or figures["run_replay_coverage"] == 1,
+            f"no sample was given up, and run replay covers {figures['run_replay_coverage']:.1%} of them",
+        ),
         (figures["run_replay_coverage"] > 0, "run replay covered nothing"),
     )
     proof.faults += [text for good, text in checks if not good]
