@@ -6,15 +6,19 @@ Keys of the two maps that are not known are ignored, so that either side may be 
 Source: SPEC.md section 7.
 """
 
+from hashlib import sha256
+
 from protocol.cbor import dumps, loads
 from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
 from protocol.keys import LANES
 from protocol.limits import (
+    device_links_max,
     message_bytes_max,
     segment_bytes_max,
     uint32_max,
     uplink_commands_max,
     uplink_heartbeats_max,
+    uplink_links_max,
     uplink_receipts_max,
     uplink_releases_max,
     uplink_revoked_max,
@@ -33,6 +37,12 @@ HEARTBEAT_SEEN = 9
 # In quarantine: QUARANTINED + a reject code of protocol.errors.
 QUARANTINED = 16
 
+# The header of a request in which a gateway says which set of links it holds: its mark in hex.
+LINKS_HEADER = "Outstation-Links"
+LINKS_MARK_BYTES = 8
+_KID_BYTES_MAX = 7
+_LINK_SECRET_BYTES = 16
+
 _OUTCOME_MAX = 255
 
 
@@ -45,6 +55,8 @@ class UplinkAnswer:
     releases: (device, number) wanted, 0 for none; commands: as sealed, waiting; both of the devices of the heartbeats.
     revoked: devices of the gateway's site that nobody serves any more; who was named once stays so.
     views: (device, first period, keys) of class site; a key of 32 bytes or None for each period from the first on.
+    links: (mark, base or None, [entry ...], [device ...]) or None: what turns the set of links with the mark base into that of mark,
+    entries to put and devices that go. An entry is (device, kid, secret), or (device,) where only the gateway's file knows the secret.
     """
 
     __slots__ = (
@@ -57,6 +69,7 @@ class UplinkAnswer:
         "commands",
         "revoked",
         "views",
+        "links",
     )
 
     def __init__(
@@ -70,6 +83,7 @@ class UplinkAnswer:
         commands=(),
         revoked=(),
         views=(),
+        links=None,
     ):
         self.outcomes = list(outcomes)
         self.heartbeat_outcomes = list(heartbeat_outcomes)
@@ -80,6 +94,13 @@ class UplinkAnswer:
         self.commands = list(commands)
         self.revoked = list(revoked)
         self.views = list(views)
+        self.links = links
+
+
+def links_mark(entries) -> bytes:
+    """Return the mark (8 bytes) of a set of links. entries: as UplinkAnswer.links has them, in any order."""
+    listed = dumps([list(entry) for entry in sorted(entries)])
+    return sha256(b"outstation links v1\0" + listed).digest()[:LINKS_MARK_BYTES]
 
 
 def encode_request(segments: list, heartbeats: list) -> bytes:
@@ -121,6 +142,9 @@ def encode_uplink_answer(answer: UplinkAnswer) -> bytes:
         items[8] = answer.revoked
     if answer.views:
         items[9] = [[device, first, list(keys)] for device, first, keys in answer.views]
+    if answer.links is not None:
+        mark, base, entries, gone = answer.links
+        items[11] = [mark, base, [list(entry) for entry in entries], list(gone)]
     _check_answer(items)
     return dumps(items)
 
@@ -132,7 +156,11 @@ def parse_uplink_answer(raw: bytes) -> UplinkAnswer:
     wants = [tuple(want) for want in items[4]]
     releases = [tuple(entry) for entry in items.get(5, ())]
     views = [tuple(grant) for grant in items.get(9, ())]
-    more = (items.get(6, ()), items.get(8, ()), views)
+    links = None
+    if 11 in items:
+        mark, base, entries, gone = items[11]
+        links = (mark, base, [tuple(entry) for entry in entries], gone)
+    more = (items.get(6, ()), items.get(8, ()), views, links)
     return UplinkAnswer(items[0], items[1], items[2], items[3], wants, releases, *more)
 
 
@@ -163,6 +191,30 @@ def _check_answer(items: dict) -> None:
         _check_list(items[9], uplink_views_max, "views")
         if not items[9] or not all([_is_view(grant) for grant in items[9]]):
             raise ProtocolError(MALFORMED, "the views of an uplink answer are not [device, first, keys] each")
+    if 11 in items:
+        _check_links(items[11])
+
+
+def _check_links(said) -> None:
+    """Refuse what is no set of links. No message shows an entry: it holds a secret."""
+    if not isinstance(said, list) or len(said) != 4 or not is_bytes(said[0], LINKS_MARK_BYTES):
+        raise ProtocolError(MALFORMED, "the links of an uplink answer are not [mark, base, links, gone]")
+    if said[1] is not None and not is_bytes(said[1], LINKS_MARK_BYTES):
+        raise ProtocolError(MALFORMED, "the base of an uplink answer's links is not 8 bytes or null")
+    _check_list(said[2], device_links_max * uplink_links_max, "links")
+    _check_list(said[3], uplink_links_max, "devices without links")
+    if not all([_is_link(entry) for entry in said[2]]) or not all([is_bytes(one, 8) for one in said[3]]):
+        raise ProtocolError(MALFORMED, "one of the links of an uplink answer is not [device, kid, secret]")
+    held = {}
+    for entry in said[2]:
+        held.setdefault(entry[0], []).append(entry[1] if len(entry) == 3 else None)
+    for kids in held.values():
+        if len(kids) > device_links_max or len(set(kids)) < len(kids) or (None in kids and len(kids) > 1):
+            raise ProtocolError(MALFORMED, "a device of an uplink answer has the same link twice, or too many")
+    if len(held) > uplink_links_max:
+        raise ProtocolError(TOO_LARGE, "links of {} devices exceed {}".format(len(held), uplink_links_max))
+    if not all([device not in held for device in said[3]]):
+        raise ProtocolError(MALFORMED, "a device of an uplink answer has links and has none")
 
 
 def _load_map(raw: bytes, keys: int, what: str) -> dict:
@@ -218,6 +270,15 @@ def _is_want(want) -> bool:
 def _is_wanted_release(entry) -> bool:
     shaped = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], bytes)
     return shaped and len(entry[0]) == 8 and is_natural(entry[1], uint32_max)
+
+
+def _is_link(entry) -> bool:
+    if not isinstance(entry, list) or len(entry) not in (1, 3) or not is_bytes(entry[0], 8):
+        return False
+    if len(entry) == 1:
+        return True
+    kid = isinstance(entry[1], bytes) and 1 <= len(entry[1]) <= _KID_BYTES_MAX
+    return kid and is_bytes(entry[2], _LINK_SECRET_BYTES)
 
 
 def _is_view(grant) -> bool:

@@ -20,6 +20,7 @@ from tools import (
     vector_agent,
     vector_codec,
     vector_levels,
+    vector_links,
     vector_messages,
     vector_release,
     vector_revocation,
@@ -41,6 +42,7 @@ def files() -> dict[str, dict[str, Any]]:
         vector_revocation,
         vector_levels,
         vector_views,
+        vector_links,
     )
     return {name: content for part in parts for name, content in part.files().items()}
 

@@ -252,3 +252,17 @@ def test_revoked_devices_are_read_and_refused_as_the_vectors_say():
             "name"
         ]
     _refused(uplink.parse_uplink_answer, held["reject"])
+
+
+def test_links_are_read_and_refused_as_the_vectors_say():
+    """A whole set, a difference, two secrets of a device, and each way in which a set is none; the mark is the golden one."""
+    held = read_vectors("links")
+    for vector in held["accept"]:
+        answer = uplink.UplinkAnswer(**vector["fields"])
+        assert uplink.encode_uplink_answer(answer) == bytes_of(vector), vector["name"]
+        mark, base, entries, gone = uplink.parse_uplink_answer(bytes_of(vector)).links
+        assert [mark, base, [list(entry) for entry in entries], gone] == vector["fields"]["links"], vector["name"]
+    for vector in held["marks"]:
+        entries = [tuple(entry) for entry in vector["links"]]
+        assert uplink.links_mark(reversed(entries)) == vector["mark"], vector["name"]
+    _refused(uplink.parse_uplink_answer, held["reject"])

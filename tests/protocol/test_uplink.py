@@ -4,7 +4,7 @@ import pytest
 
 from protocol import uplink
 from protocol.errors import NAMES, TOO_LARGE, ProtocolError
-from protocol.limits import uplink_segments_max
+from protocol.limits import uplink_links_max, uplink_segments_max
 
 
 def test_unknown_keys_are_passed_over():
@@ -35,3 +35,17 @@ def test_full_request_is_read_whole():
     heartbeats = [bytes([n]) * 400 for n in range(256)]
 
     assert uplink.parse_request(uplink.encode_request(segments, heartbeats)) == (segments, heartbeats)
+
+
+def test_more_links_than_a_site_has_are_refused():
+    """4,096 devices with two secrets each are taken; one device more is too many, there or gone."""
+    devices = [at.to_bytes(8, "big") for at in range(uplink_links_max + 1)]
+    full = [(device, kid, bytes(16)) for device in devices[:-1] for kid in (b"a", b"b")]
+    said = uplink.encode_uplink_answer(uplink.UplinkAnswer(links=(bytes(8), None, full, [])))
+    entries = [(device,) for device in devices]
+
+    assert uplink.parse_uplink_answer(said).links == (bytes(8), None, full, [])
+    for links in ((bytes(8), None, entries, []), (bytes(8), bytes(8), [], devices)):
+        with pytest.raises(ProtocolError) as refused:
+            uplink.encode_uplink_answer(uplink.UplinkAnswer(links=links))
+        assert refused.value.code == TOO_LARGE

@@ -32,6 +32,7 @@ _LISTS = {
     "levels": ("accept", "reject"),
     "revocation": ("accept", "reject"),
     "views": ("accept", "reject"),
+    "links": ("accept", "reject"),
 }
 VECTORS = [
     {"rule": "events" if name == "event" else None, **vector}
