@@ -23,6 +23,7 @@ from gateway.downlink import Downlink
 from gateway.errors import StoreFailed, StoreFull
 from gateway.fetcher import Fetcher
 from gateway.health import Health
+from gateway.link_set import LinkSet
 from gateway.links import udp
 from gateway.links.announcement import Announcement
 from gateway.links.ble import BleLink, Radio
@@ -81,7 +82,10 @@ class Gateway:
             point=point,
             connect=connection,
         )
-        self.sessions = Sessions(self.store, links, secret=rng.randbytes(32), clock=clock)
+        # What the office tells this gateway it tells the others of the site too.
+        asks = _is_certified(configuration)
+        self.sessions = Sessions(self.store, links, secret=rng.randbytes(32), clock=clock, is_shared=asks)
+        self.links = LinkSet(self.store, self.health, links, reload=self.sessions.reload, asks=asks)
         self.downlink = Downlink()
         self.shelf = Shelf(StoreDown(self.store))
         self.readings = Readings(self.store, self.health, clock=clock)
@@ -101,6 +105,7 @@ class Gateway:
             is_revoked=self.sessions.is_revoked,
             revoke=self.sessions.revoke,
             readings=self.readings,
+            links=self.links,
         )
         self.uplink = Uplink(
             outbox,
@@ -112,6 +117,8 @@ class Gateway:
             point=point,
         )
         self.collector.arrived, self.collector.kept = self.uplink.wake, self.readings.offer
+        if isinstance(self._office, Office):
+            self._office.held = self.links.held
         self._scrub = Scrub(files.database, self.store, self.health, clock=clock)
         self._saved = ""
         self._counted = (0, 0)
@@ -207,6 +214,7 @@ class Gateway:
         """Take up what the store kept. Raises StoreFailed."""
         self.health.load(await self.store.load_health())
         self.downlink.load_receipts(await self.store.receipts())
+        await self.links.load()
         await self.shelf.load()
         await self.readings.load()
 
@@ -223,6 +231,8 @@ class Gateway:
         renewal = self._renewal_of(self._configuration.files)
         if renewal is not None:
             work.append(renewal.run())
+        if self.links.asks:
+            work.append(self.links.keep_asking(self.uplink.ask, self._clock))
         self._tasks = [asyncio.create_task(one) for one in work]
         if self.ble is not None:
             self._tasks.append(asyncio.create_task(self.ble.wait()))
@@ -234,8 +244,8 @@ class Gateway:
         except DiagnosticError as error:
             show(error.diagnostics)
             return
-        self.sessions.reload(links)
-        _log.info("links.toml read again: %d devices", len(links))
+        count = self.links.relist(links)
+        _log.info("links.toml read again: %d devices in it; %d links count", len(links), count)
 
     async def wait(self) -> None:
         """Return never; raise what ended one of the tasks, which is a fault of ours."""
@@ -288,10 +298,14 @@ class Gateway:
             _log.error("health not saved: %s", error)
 
 
+def _is_certified(configuration: Configuration) -> bool:
+    return configuration.files.identity.exists()
+
+
 def _office_of(configuration: Configuration) -> Office:
     uplink = configuration.settings.uplink
     files, token = configuration.files, configuration.token
-    identity = files.identity if files.identity.exists() else None
+    identity = files.identity if _is_certified(configuration) else None
     return Office(uplink.url, ca=files.ca, token=token, identity=identity, timeout_s=uplink.timeout_s)
 
 

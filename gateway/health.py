@@ -39,6 +39,8 @@ COUNTERS = {
     "views_replaced": "times the view keys of a device were replaced by what the office granted",
     "read": "segments of class site that were read with a granted key",
     "unreadable": "segments of class site whose body does not fit the granted key",
+    "links_replaced": "times the office told other links of this site's devices",
+    "links_refused": "times what the office told of links did not fit, and was asked for again",
     "revoked": "devices that the office called revoked: nobody serves them any more",
     "ble_frames": "datagrams that came over BLE",
     "ble_spoiled": "frames over BLE that were not whole, or not ours",

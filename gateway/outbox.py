@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gateway.downlink import Downlink, parse_downward
 from gateway.errors import OfficeConfused
 from gateway.health import Health
+from gateway.link_set import LinkSet
 from gateway.readings import Readings
 from gateway.shelf import Shelf
 from gateway.store import Batch, Store
@@ -47,6 +48,7 @@ class Outbox:
         is_revoked: Callable[[bytes], bool],
         readings: Readings,
         revoke: Callable[[list[bytes]], None],
+        links: LinkSet | None = None,
     ):
         self._store = store
         self._shelf = shelf
@@ -57,6 +59,7 @@ class Outbox:
         self._is_revoked = is_revoked
         self._readings = readings
         self._revoke = revoke
+        self._links = links
 
     async def next_batch(self, segments_max: int) -> Batch:
         """Return what to send next. Raises StoreFailed."""
@@ -74,6 +77,9 @@ class Outbox:
         except ProtocolError as error:
             raise OfficeConfused(f"the office's answer carries {error}") from None
         await self._take_revoked(answer.revoked)
+        if self._links is not None:
+            # Before all else is looked at: only what is said of devices that are served counts.
+            await self._links.take(answer.links)
         receipts = [receipt for receipt in receipts if self._is_known(receipt.fields.device)]
         settlement = await self._store.settle(
             [(row, outcome) for (row, _), outcome in zip(batch.segments, answer.outcomes, strict=True)],

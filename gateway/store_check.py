@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.store_identity import APPLICATION_ID, table_names
+from gateway.store_links import load_links
 from gateway.store_readings import COLUMNS as READINGS
 from gateway.store_readings import is_reading, is_view
 from protocol.command import parse_command
@@ -229,6 +230,12 @@ def _views(connection: sqlite3.Connection) -> Iterator[Damage]:
             yield Damage("readings", f"{_device(row[0])} channel {row[1]}", "the row does not have its sum")
 
 
+def _links(connection: sqlite3.Connection) -> Iterator[Damage]:
+    is_told = connection.execute("SELECT count(*) FROM link_set").fetchone()[0]
+    if is_told and load_links(connection)[0] is None:
+        yield Damage("links", "", "the set does not have its mark")
+
+
 # With the schema step that made what they look at.
 _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]], ...]], ...] = (
     ("0001_initial", (_segments, _lanes, _heartbeats, _health, _columns)),
@@ -237,6 +244,7 @@ _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]]
     ("0004_identity", (_identity,)),
     ("0005_revoked", (_revoked,)),
     ("0007_views", (_views,)),
+    ("0008_links", (_links,)),
 )
 
 

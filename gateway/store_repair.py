@@ -33,6 +33,8 @@ from gateway.store_identity import (
     refuse_strangers_file,
     table_names,
 )
+from gateway.store_links import COLUMNS as LINKS
+from gateway.store_links import entries_of, is_set, replace_links
 from gateway.store_readings import COLUMNS as READINGS
 from gateway.store_readings import is_reading, is_view
 from protocol import sqlite_file
@@ -221,6 +223,7 @@ def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
         for row in read_rows(source, table, columns, columns.rpartition(", ")[0]):
             if is_whole(row):
                 insert(target, table, columns, row)
+    _carry_links(source, target)
     # Numbers that only spare traffic: taken where they are numbers at all.
     for table, columns in (
         ("lost", "device, lane, epoch, start, stop"),
@@ -229,6 +232,14 @@ def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
         for row in read_rows(source, table, columns, columns):
             if _is_plain(row):
                 insert(target, table, columns, row)
+
+
+def _carry_links(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Carry the links over if they are the whole set of their mark; if not, the office tells all of them with its next answer."""
+    rows = {row for row in read_rows(source, "links", LINKS, "device, kid") if _is_plain(row)}
+    for _, mark in read_rows(source, "link_set", "id, mark", "id"):
+        if is_set(mark, entries_of(rows)):
+            replace_links(target, mark, entries_of(rows), None)
 
 
 class _Segments:

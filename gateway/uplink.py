@@ -34,13 +34,14 @@ from gateway.outbox import Outbox
 from gateway.store import Batch
 from protocol.diagnostic import Diagnostic, DiagnosticError, printable
 from protocol.enrolment import AUTHORITIES_HEADER
-from protocol.uplink import encode_request
+from protocol.uplink import LINKS_HEADER, encode_request
 
 _log = logging.getLogger("gateway.uplink")
 
 PATH = "/v1/uplink"
 CONTENT_TYPE = "application/cbor"
-# 512 outcomes, 1,536 receipts, 256 tokens, 1,024 wants, 256 releases and 256 commands stay well below.
+# 512 outcomes, 1,536 receipts, 256 tokens, 1,024 wants, 256 releases, 256 commands, view keys and two links of 4,096 devices
+# stay well below.
 ANSWER_BYTES_MAX = 1 << 20
 _GOOD = (httpx.codes.OK, httpx.codes.CREATED)
 _DETAIL_CHARACTERS_MAX = 300
@@ -104,6 +105,12 @@ class Uplink:
         self._batch_segments = batch_segments
         self._point = point
         self._wake = asyncio.Event()
+        self._is_asked = False
+
+    def ask(self) -> None:
+        """Make one exchange even if nothing waits: for what the office has to say."""
+        self._is_asked = True
+        self._wake.set()
 
     def wake(self) -> None:
         """Look into the outbox: something arrived."""
@@ -122,7 +129,7 @@ class Uplink:
         """Send one batch and carry out its answer, or wait after a failure; return False if nothing waits."""
         try:
             batch = await self._outbox.next_batch(self._batch_segments)
-            if not batch.segments and not batch.heartbeats:
+            if not batch.segments and not batch.heartbeats and not self._is_asked:
                 return False
             self._say("sending")
             await self._exchange(batch)
@@ -143,6 +150,7 @@ class Uplink:
         self._point("before_release")
         await self._outbox.settle(batch, answer)
         self._point("after_release")
+        self._is_asked = False
 
     async def _wait_after(self, error: OfficeError) -> None:
         self._health.count("uplink_failures")
@@ -169,7 +177,7 @@ class Office:
     """The office's HTTPS end: TLS against its own certificate authority alone, a certificate or a token of ours, bounded answers.
 
     identity: file with our key and certificate; while it is there, no token is sent. mark: of the authorities that we trust.
-    announced: told which authorities the office wants to be trusted.
+    announced: told which authorities the office wants to be trusted. held(): which set of links we have, None: we ask for none.
     """
 
     def __init__(
@@ -181,6 +189,7 @@ class Office:
         identity: Path | None = None,
         timeout_s: float,
         announced: Callable[[str], None] = lambda mark: None,
+        held: Callable[[], str | None] = lambda: None,
     ):
         self._url = url.rstrip("/")
         self._ca = ca
@@ -188,6 +197,7 @@ class Office:
         self._identity = identity
         self._timeout_s = timeout_s
         self.announced = announced
+        self.held = held
         self._busy: dict[httpx.AsyncClient, int] = {}
         self._client = self._new_client(identity)
 
@@ -213,7 +223,10 @@ class Office:
 
     async def post(self, body: bytes) -> bytes:
         """Return the body of the office's answer to one uplink request. Raises an OfficeError that says what to do."""
-        return await self.ask("POST", PATH, ANSWER_BYTES_MAX, body)
+        held = self.held() if self._identity is not None else None
+        return await self.ask(
+            "POST", PATH, ANSWER_BYTES_MAX, body, {} if held is None else {LINKS_HEADER: held}
+        )
 
     async def get(self, path: str, bytes_max: int) -> bytes:
         """Return a body of the office, of at most bytes_max bytes. Raises an OfficeError that says what to do."""
@@ -233,12 +246,14 @@ class Office:
         if not self._busy.get(old):
             await old.aclose()
 
-    async def ask(self, method: str, path: str, bytes_max: int, body: bytes) -> bytes:
+    async def ask(
+        self, method: str, path: str, bytes_max: int, body: bytes, headers: dict[str, str] | None = None
+    ) -> bytes:
         """Return the body of one answer. Raises an OfficeError that says what to do."""
         client = self._client
         self._busy[client] = self._busy.get(client, 0) + 1
         try:
-            return await self._ask(client, method, path, bytes_max, body)
+            return await self._ask(client, method, path, bytes_max, body, headers)
         finally:
             self._busy[client] -= 1
             if not self._busy[client]:
@@ -247,12 +262,18 @@ class Office:
                     await client.aclose()
 
     async def _ask(
-        self, client: httpx.AsyncClient, method: str, path: str, bytes_max: int, body: bytes
+        self,
+        client: httpx.AsyncClient,
+        method: str,
+        path: str,
+        bytes_max: int,
+        body: bytes,
+        headers: dict[str, str] | None = None,
     ) -> bytes:
         try:
             # httpx limits each read; an office that drips bytes is stopped here.
             async with asyncio.timeout(self._timeout_s):
-                async with client.stream(method, path, content=body) as response:
+                async with client.stream(method, path, content=body, headers=headers) as response:
                     raw = await _read(response, bytes_max)
         except TimeoutError:
             raise OfficeUnreachable(f"no answer within {self._timeout_s} s") from None

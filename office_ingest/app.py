@@ -22,6 +22,7 @@ from office_ingest.clock import SystemClock
 from office_ingest.config import Configuration
 from office_ingest.errors import StoreUnavailable, in_words
 from office_ingest.govern.enrolment import Enrolment
+from office_ingest.govern.links import Links
 from office_ingest.govern.people import People
 from office_ingest.govern.rollout import Rollouts
 from office_ingest.govern.views import Views
@@ -97,6 +98,7 @@ class Office:
             is_ready=self._is_ready,
             worker=self.worker,
             enter=self.people.enter,
+            links_for=Links(self.store, self.keystore).for_gateway,
             reach=self._reach,
         )
         add_asked(self.api, self.store.connection, self.in_worker, clock.wall_ms, limited_to_sites)

@@ -210,7 +210,9 @@ def _check_links(said) -> None:
         held.setdefault(entry[0], []).append(entry[1] if len(entry) == 3 else None)
     for kids in held.values():
         if len(kids) > device_links_max or len(set(kids)) < len(kids) or (None in kids and len(kids) > 1):
-            raise ProtocolError(MALFORMED, "a device of an uplink answer has the same link twice, or too many")
+            raise ProtocolError(
+                MALFORMED, "a device of an uplink answer has the same link twice, or too many"
+            )
     if len(held) > uplink_links_max:
         raise ProtocolError(TOO_LARGE, "links of {} devices exceed {}".format(len(held), uplink_links_max))
     if not all([device not in held for device in said[3]]):

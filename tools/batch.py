@@ -156,7 +156,7 @@ def _twice(name: str, line: int) -> Diagnostic:
 
 def provision_rows(
     office: Office,
-    gateway: Path,
+    gateway: Path | None,
     folder: Path,
     rows: list[Row],
     told: Callable[[Made], None],
@@ -195,7 +195,7 @@ def provision_rows(
     return made
 
 
-def provision_whole(office: Office, gateway: Path, folder: Path, plan: DevicePlan) -> Made:
+def provision_whole(office: Office, gateway: Path | None, folder: Path, plan: DevicePlan) -> Made:
     """Make one device, all of it or nothing; finish or undo what a cut left. Raises DiagnosticError."""
     draft = _draft(folder)
     if folder.exists():
@@ -210,7 +210,7 @@ def provision_whole(office: Office, gateway: Path, folder: Path, plan: DevicePla
     return Made(plan.name, device, True)
 
 
-def _left_by_a_cut(office: Office, gateway: Path, draft: Path, name: str) -> bytes | None:
+def _left_by_a_cut(office: Office, gateway: Path | None, draft: Path, name: str) -> bytes | None:
     """Finish a draft whose device is registered and return its identity; undo any other and return None."""
     begun = draft / BEGUN
     text = begun.read_text() if begun.is_file() else ""

@@ -221,8 +221,10 @@ class DevicePlan:
     sections: tuple[str, ...] = ()
 
 
-def provision_device(office: Office, gateway_folder: Path, folder: Path, plan: DevicePlan) -> bytes:
+def provision_device(office: Office, gateway_folder: Path | None, folder: Path, plan: DevicePlan) -> bytes:
     """Make a device's folder, tell office and gateway of it, and return its identity (8 bytes).
+
+    gateway_folder: of a gateway with a token, or none: gateways with a certificate are told the link by the office.
 
     The folder gets device.toml, a flash image with its first keys, the demonstration's schema and rules, its link secret, and the
     keys of those who may sign releases, as far as the office knows any.
@@ -235,7 +237,6 @@ def provision_device(office: Office, gateway_folder: Path, folder: Path, plan: D
     device = secrets.token_bytes(8)
     # For whoever finds the folder half made: see tools/batch.py.
     (folder / BEGUN).write_text(device.hex())
-    kid = secrets.token_bytes(_KID_BYTES)
     secret = secrets.token_bytes(16)
     schema = demo_schema()
     bundle = demo_bundle(schema=sha256(schema).digest()[:8])
@@ -244,6 +245,7 @@ def provision_device(office: Office, gateway_folder: Path, folder: Path, plan: D
     if plan.recording is not None:
         shutil.copyfile(plan.recording, folder / "recording.csv")
     _write_keys(office, folder, device, plan)
+    kid = _new_link(office, device, secret)
     write_secret(folder / "link.toml", f'kid = "{kid.hex()}"\nsecret = "{secret.hex()}"\n'.encode())
     write_roots(office, folder)
     (folder / "device.toml").write_text(_device_toml(plan, device))
@@ -254,10 +256,20 @@ def provision_device(office: Office, gateway_folder: Path, folder: Path, plan: D
     return device
 
 
-def finish_device(gateway_folder: Path, folder: Path, device: bytes, name: str) -> None:
-    """Tell the gateway of a device that the office has registered, once."""
-    links = gateway_folder / "links.toml"
-    if device.hex() not in links.read_text():
+def _new_link(office: Office, device: bytes, secret: bytes) -> bytes:
+    """Let the office tell gateways a device's link, and return its kid: one that no other device has, for gateways find devices by it."""
+    taken = {kid for _, kid, _ in office.keystore.links()}
+    kid = secrets.token_bytes(_KID_BYTES)
+    while kid in taken:
+        kid = secrets.token_bytes(_KID_BYTES)
+    office.keystore.add_link(device, kid, secret, _now_ms())
+    return kid
+
+
+def finish_device(gateway_folder: Path | None, folder: Path, device: bytes, name: str) -> None:
+    """Tell the gateway in a folder of a device that the office has registered, once. None: the office tells the site's gateways."""
+    links = gateway_folder / "links.toml" if gateway_folder else None
+    if links is not None and device.hex() not in links.read_text():
         link = tomllib.loads((folder / "link.toml").read_text())
         entry = f'\n[[device]] # {name}\nid = "{device.hex()}"\nkid = "{link["kid"]}"\nsecret = "{link["secret"]}"\n'
         with links.open("a") as file:
@@ -276,12 +288,12 @@ def write_roots(office: Office, folder: Path) -> int:
     return len(lines)
 
 
-def _check_device(office: Office, gateway_folder: Path, plan: DevicePlan) -> None:
+def _check_device(office: Office, gateway_folder: Path | None, plan: DevicePlan) -> None:
     named = {"cohort": plan.cohort} if plan.cohort else {}
     found = name_mistakes(device=plan.name, site=plan.site, kind=plan.kind, **named)
     if office.registry.has_device_called(plan.name):
         found.append(_taken("device", plan.name))
-    if not (gateway_folder / "links.toml").is_file():
+    if gateway_folder is not None and not (gateway_folder / "links.toml").is_file():
         message = "there is no links.toml in this folder, so it is not a gateway's"
         fix = "make the gateway first: outstation provision gateway"
         found.append(Diagnostic("provision-no-gateway", message, str(gateway_folder), fix=fix))
@@ -442,7 +454,10 @@ def _check_uplink(uplink: str) -> None:
 @needs(PROVISION_DEVICES, office="office_config")
 @_OFFICE
 @click.option(
-    "--gateway", "gateway_folder", type=_FOLDER, required=True, help="Folder of the site's gateway."
+    "--gateway",
+    "gateway_folder",
+    type=_FOLDER,
+    help="Folder of a gateway that has a token; left out, the office tells the site's gateways the link.",
 )
 @click.option("--name", required=True, help="Name of the device.")
 @click.option("--site", required=True, help="Name of the site.")
@@ -475,7 +490,7 @@ def _check_uplink(uplink: str) -> None:
 @click.argument("folder", type=_FOLDER)
 def provision_device_command(
     office_config: Path,
-    gateway_folder: Path,
+    gateway_folder: Path | None,
     name: str,
     site: str,
     host: str,
@@ -490,7 +505,8 @@ def provision_device_command(
 ) -> None:
     """Make the FOLDER of a new device.
 
-    It gets settings, first keys in a flash image, rules; office and gateway learn of it. A gateway that runs already learns of the device when it gets SIGHUP.
+    It gets settings, first keys in a flash image, rules; the office learns of it, and tells the gateways of the site that show a certificate
+    within a minute. A gateway that has a token needs --gateway; one that runs already learns of the device when it gets SIGHUP.
     """
     with opened(office_config) as office, replayed(recording) as (file, offset, more):
         plan = DevicePlan(name, site, host, port, sectors, file, offset, kind, cohort, hardware, more)

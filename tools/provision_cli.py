@@ -32,7 +32,10 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
     help="The list: name, site, and any of kind, cohort, hardware, host, port, sectors, recording.",
 )
 @click.option(
-    "--gateway", "gateway_folder", type=_FOLDER, required=True, help="Folder of the site's gateway."
+    "--gateway",
+    "gateway_folder",
+    type=_FOLDER,
+    help="Folder of a gateway that has a token; left out, the office tells the site's gateways the links.",
 )
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="The gateway's address where a row names none."
@@ -54,7 +57,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 def devices_command(
     office_config: Path,
     listed: Path,
-    gateway_folder: Path,
+    gateway_folder: Path | None,
     host: str,
     port: int,
     recording: Path | None,
@@ -63,8 +66,8 @@ def devices_command(
 ) -> None:
     """Make the devices of a list, each in a folder of its name below FOLDER.
 
-    The whole list is checked first. Each row is made whole or not at all; run it again after a cut, and it goes on where it was. A gateway
-    that runs already learns of them when it gets SIGHUP.
+    The whole list is checked first. Each row is made whole or not at all; run it again after a cut, and it goes on where it was. The office
+    tells the gateways that show a certificate; one that has a token needs --gateway, and SIGHUP if it runs already.
     """
     from tools.batch import Made, provision_rows, read_rows
     from tools.provision import DevicePlan, opened, replayed

@@ -1,4 +1,4 @@
-"""The commands `outstation office device ...`: what is decided about one device for good."""
+"""The commands `outstation office device ...`: what is decided about devices."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 
 from office_ingest.govern.opening import device_called, now_ms, open_store
 from office_ingest.options import SETTINGS_AND_JSON
-from office_ingest.permissions import REVOKE_DEVICES, needs
+from office_ingest.permissions import PROVISION_DEVICES, REVOKE_DEVICES, needs
 from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
 from protocol.report import emit
 
@@ -15,7 +15,7 @@ REASON_CHARACTERS_MAX = 200
 
 @click.group()
 def device() -> None:
-    """Decide about one device."""
+    """Decide about devices: their site, their links, their end."""
 
 
 @device.command()
@@ -61,3 +61,61 @@ def _check_reason(reason: str) -> None:
     if not reason.strip() or len(reason) > REASON_CHARACTERS_MAX or not reason.isprintable():
         message = f"--reason is no text of 1 to {REASON_CHARACTERS_MAX} characters that can be printed"
         raise DiagnosticError(Diagnostic("usage-wrong", message, fix="say in a line why"))
+
+
+@device.command()
+@needs(PROVISION_DEVICES)
+@click.argument("name", metavar="DEVICE")
+@click.option("--site", required=True, help="Name of the site that it is at from now on.")
+@SETTINGS_AND_JSON
+def move(name: str, site: str, config: Path, as_json: bool) -> None:
+    """Let DEVICE be of another site.
+
+    With their next exchanges the gateways of the old site serve it no more, and those of the new one do, if they show a certificate. What it
+    recorded stays one journal. It looks for its gateway where its own settings say: set them too.
+    """
+    from office_ingest.errors import in_words
+    from office_ingest.govern.gateway_cli import opened
+    from office_ingest.govern.shelf import Shelf
+    from office_ingest.receive.registry import Registry
+
+    with opened(config) as office:
+        sites = office.enrolment.sites()
+    if site not in sites:
+        fix = "make it first: outstation site create NAME; outstation site list shows those that there are"
+        raise DiagnosticError(Diagnostic("office-no-site", f"this office knows no site {site!r}", fix=fix))
+    with open_store(config) as store, in_words():
+        identity = device_called(Shelf(store), name)
+        Registry(store).move_device(identity, site)
+    if as_json:
+        emit("outstation.office-device-move", 1, {"device": identity.hex(), "site": site})
+    else:
+        click.echo(f"{name} ({identity.hex()}) is of site {site}; its gateways learn it within a minute")
+
+
+@device.command()
+@needs(PROVISION_DEVICES)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@SETTINGS_AND_JSON
+def links(file: Path, config: Path, as_json: bool) -> None:
+    """Take the link secrets in FILE, the links.toml of a gateway, into the office's keystore.
+
+    For devices that were provisioned before the office kept them: from then on it tells them to every gateway of their site that shows a
+    certificate. What the office has already stays as it is.
+    """
+    from office_ingest.config import read_office
+    from office_ingest.errors import in_words
+    from office_ingest.govern.links import take_links
+    from office_ingest.receive.keystore import Keystore
+
+    with open_store(config) as store, in_words():
+        keystore = Keystore.open(read_office(config).files.keystore)
+        try:
+            taken, left = take_links(store, keystore, file, now_ms())
+        finally:
+            keystore.close()
+    if as_json:
+        said = {"taken": [one.hex() for one in taken], "left": [one.hex() for one in left]}
+        emit("outstation.office-device-links", 1, said)
+    else:
+        click.echo(f"{len(taken)} taken, {len(left)} left: held already, or of no device of this office")

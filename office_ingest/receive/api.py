@@ -32,7 +32,7 @@ from office_ingest.receive.problem import PROBLEM, Problem, refusal
 from protocol.enrolment import AUTHORITIES_HEADER
 from protocol.errors import TOO_LARGE, ProtocolError
 from protocol.limits import message_bytes_max, segment_bytes_max, uplink_heartbeats_max, uplink_segments_max
-from protocol.uplink import UplinkAnswer, encode_uplink_answer, parse_request
+from protocol.uplink import LINKS_HEADER, UplinkAnswer, encode_uplink_answer, parse_request
 
 CBOR = "application/cbor"
 # Each string has at most three bytes of head, the map and its arrays nine; the rest is for keys that a newer gateway may add.
@@ -45,6 +45,8 @@ _NUMBER_DIGITS = 10
 _MARK_CHARACTERS_MAX = 64
 OCTETS = "application/octet-stream"
 
+# (gateway, mark of the links that it says it holds) -> what it is to change, or None
+LinksFor = Callable[[str, str], tuple[Any, ...] | None]
 Take = Callable[[str, list[bytes], list[bytes]], UplinkAnswer]
 TOKENS = {"type": "http", "scheme": "bearer"}
 _OF_GATEWAYS: dict[str, Any] = {"security": [{"bearer": []}], DECLARES: GATEWAY}
@@ -62,6 +64,7 @@ def build_api(
     is_ready: Callable[[], bool],
     worker: Executor,
     enter: Enter,
+    links_for: LinksFor = lambda gateway, held: None,
     reach: Reach = pass_by,
 ) -> FastAPI:
     """Return the office's HTTP interface. Every callable but is_ready and enter takes the gateway first; all run in worker, of one thread.
@@ -98,6 +101,10 @@ def build_api(
             raise Problem(415, "Not CBOR", f"the body of an uplink is {CBOR}")
         segments, heartbeats = _parse(await _read(request))
         answer = await in_worker(take, known.gateway, segments, heartbeats)
+        held = request.headers.get(LINKS_HEADER)
+        if held is not None and known.until_ms is not None:
+            # Secrets go to nobody but the key of this gateway's certificate: what a token opens, whoever copied it reads.
+            answer.links = await in_worker(links_for, known.gateway, held[:_MARK_CHARACTERS_MAX])
         told = {AUTHORITIES_HEADER: known.mark} if known.mark else None
         return Response(encode_uplink_answer(answer), 200, told, CBOR, BackgroundTask(reach, "after_receipt"))
 

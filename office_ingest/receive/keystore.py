@@ -1,7 +1,8 @@
 """The devices' keys: an SQLite file of its own, apart from the database, readable by its owner alone.
 
 Kept for each device: the downlink key; of each lane's seal chain k(0) and every generation_kept_every-th (4,096th) key;
-of each view ratchet one row for every vk, and only the newest r. The roots are used once, at enrolment, and not kept:
+of each view ratchet one row for every vk, and only the newest r; its link secrets, which gateways of its site are told
+(`govern.links`). The roots are used once, at enrolment, and not kept:
 whoever steals this file learns no view key that was erased from it.
 
 Any seal key is derived from the nearest kept or remembered one below it. Remembered keys are few and the eldest go
@@ -18,7 +19,7 @@ from pathlib import Path
 from office_ingest.errors import KeyUnknown, NotAnOfficeDatabase, check_readable
 from protocol import keys
 from protocol.errors import FAR_GENERATION, PERIOD, ProtocolError
-from protocol.limits import generation_ahead_max, generation_kept_every
+from protocol.limits import device_links_max, generation_ahead_max, generation_kept_every
 
 APPLICATION_ID = 0x4F55544B
 VERSION = 1
@@ -38,6 +39,15 @@ CREATE TABLE view_keys (device BLOB NOT NULL, class INTEGER NOT NULL, period INT
 CREATE TABLE ratchets (device BLOB NOT NULL, class INTEGER NOT NULL, period INTEGER NOT NULL, r BLOB NOT NULL,
     PRIMARY KEY (device, class)) STRICT;
 """
+# Beside the others since gateways are told links by the office. An older program passes it over, so the version is the same.
+# While a secret is replaced a device has two rows, the old and the new one: that is why the key is not the device alone.
+_LINKS_SCHEMA = """
+CREATE TABLE IF NOT EXISTS links (device BLOB NOT NULL, kid BLOB NOT NULL, secret BLOB NOT NULL, added_ms INTEGER NOT NULL,
+    PRIMARY KEY (device, kid)) STRICT;
+"""
+
+# (device, kid, secret): identity, OSCORE sender ID of 1..7 bytes, OSCORE master secret of 16.
+Link = tuple[bytes, bytes, bytes]
 
 
 class Keystore:
@@ -55,7 +65,7 @@ class Keystore:
         connection = _connect(path, read_only=False)
         _make_durable(connection)
         connection.executescript(
-            f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+            f"BEGIN; {_SCHEMA} {_LINKS_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
         )
         return cls(connection)
 
@@ -83,6 +93,8 @@ class Keystore:
         if (found, version) != (APPLICATION_ID, VERSION):
             connection.close()
             raise NotAnOfficeDatabase(f"{path} is not a keystore of version {VERSION}")
+        if not read_only:
+            connection.executescript(_LINKS_SCHEMA)
         return cls(connection, read_only=read_only)
 
     def close(self) -> None:
@@ -109,7 +121,7 @@ class Keystore:
         """Delete the keys of a device that was never registered: its provisioning was cut off. Nothing happens if there are none."""
         with self._writing():
             self._connection.execute("DELETE FROM devices WHERE id = ?", (device,))
-            for table in ("seal_keys", "view_keys", "ratchets"):
+            for table in ("seal_keys", "view_keys", "ratchets", *(("links",) if self._has_links() else ())):
                 self._connection.execute(f"DELETE FROM {table} WHERE device = ?", (device,))  # noqa: S608 - names are ours
 
     def devices(self) -> list[bytes]:
@@ -122,6 +134,43 @@ class Keystore:
         if row is None:
             raise KeyUnknown(f"the keystore holds nothing for device {device.hex()}")
         return row[0]
+
+    def links(self) -> list[Link]:
+        """Return every link that gateways may be told, by device, the newest of a device last."""
+        if not self._has_links():
+            return []
+        return self._connection.execute(
+            "SELECT device, kid, secret FROM links ORDER BY device, added_ms, kid"
+        ).fetchall()
+
+    def version(self) -> tuple[int, int]:
+        """Return what changes whenever this file may have been written, by whichever process."""
+        others = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        return others, self._connection.total_changes
+
+    def add_link(self, device: bytes, kid: bytes, secret: bytes, now_ms: int) -> None:
+        """Take a link of a device beside those that it has: gateways accept each until drop_link(). At most device_links_max.
+
+        Raises ValueError: the device has as many as it may, or the kid is another link's.
+        """
+        with self._writing():
+            held = self._connection.execute(
+                "SELECT device FROM links WHERE device = ? OR kid = ?", (device, kid)
+            )
+            owners = [row[0] for row in held]
+            if owners.count(device) >= device_links_max or len(set(owners) - {device}):
+                raise ValueError(f"device {device.hex()} has its links already, or another one has this kid")
+            self._connection.execute("INSERT INTO links VALUES (?, ?, ?, ?)", (device, kid, secret, now_ms))
+
+    def drop_link(self, device: bytes, kid: bytes) -> bool:
+        """Forget one link of a device, so that gateways accept it no more; return whether there was one."""
+        with self._writing():
+            gone = self._connection.execute("DELETE FROM links WHERE device = ? AND kid = ?", (device, kid))
+        return gone.rowcount == 1
+
+    def _has_links(self) -> bool:
+        # An older keystore that is only read has no such table yet.
+        return bool(self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'links'").fetchone())
 
     def seal_key(self, device: bytes, lane: int, generation: int) -> bytes:
         """Return k(generation) of a lane, at most two times 4,096 steps from a key that is kept or remembered.

@@ -7,6 +7,9 @@ from office_ingest.storage.downward import Downward, Traits
 from office_ingest.storage.sqlite import SqliteStore
 
 TOKEN_CHARACTERS_MIN = 16
+# A finding that stays on record for each revoked gateway, and is open only where authority.db does not know of it.
+GATEWAY_REVOKED = "gateway-revoked"
+NOBODY = b""
 
 
 class Registry:
@@ -27,6 +30,12 @@ class Registry:
         with self._store.transaction():
             self._store.put_device(device, name, site, now_ms)
             Downward(self._store).put_traits(device, traits)
+
+    def move_device(self, device: bytes, site: str) -> None:
+        """Let a registered device be of another site."""
+        with self._store.transaction():
+            name, added_ms = self._store.device_row(device)
+            self._store.put_device(device, name, site, added_ms)
 
     def put_traits(self, device: bytes, traits: Traits) -> None:
         """Say which releases are meant for a registered device."""
@@ -53,6 +62,19 @@ class Registry:
             with self._store.transaction():
                 name, site, added_ms = row
                 self._store.put_gateway(gateway, name, site, _no_token(), added_ms)
+
+    def note_revoked(self, gateway: str, now_ms: int) -> None:
+        """Keep that a gateway was revoked, beside what authority.db says: an older copy of that file may be put back."""
+        if gateway not in self.revoked_gateways():
+            with self._store.transaction():
+                self._store.add_finding(
+                    NOBODY, GATEWAY_REVOKED, gateway, "it was revoked; authority.db says so too", now_ms
+                )
+                self._store.clear_finding(NOBODY, GATEWAY_REVOKED, gateway, now_ms)
+
+    def revoked_gateways(self) -> set[str]:
+        """Return the gateways that were ever revoked, as this database remembers it."""
+        return self._store.places(NOBODY, GATEWAY_REVOKED)
 
     def site_of_gateway(self, gateway: str) -> str | None:
         """Return the site of a registered gateway, or None."""

@@ -182,6 +182,11 @@ class SqliteStore:
         """Register a gateway, or change it."""
         self.put("gateways", gateway, name, site, token_hash, added_ms)
 
+    def device_row(self, device: bytes) -> tuple[str, int]:
+        """Return (name, when added in milliseconds) of a registered device."""
+        found: tuple[str, int] = self._one("SELECT name, added_ms FROM devices WHERE id = ?", device)
+        return found
+
     def gateway_row(self, gateway: str) -> tuple[str, str, int] | None:
         """Return (name, site, when added in milliseconds) of a registered gateway, or None."""
         return self._one("SELECT name, site, added_ms FROM gateways WHERE id = ?", gateway)
@@ -189,6 +194,15 @@ class SqliteStore:
     def devices_of_site(self, site: str) -> list[bytes]:
         """Return the devices of a site in order."""
         rows = self.connection.execute("SELECT id FROM devices WHERE site = ? ORDER BY id", (site,))
+        return [row[0] for row in rows]
+
+    def served_of_site(self, site: str, most: int) -> list[bytes]:
+        """Return the devices of a site that nobody revoked, in order, at most so many."""
+        rows = self.connection.execute(
+            "SELECT d.id FROM devices d LEFT JOIN revoked r ON r.device = d.id WHERE d.site = ? AND r.device IS NULL"
+            " ORDER BY d.id LIMIT ?",
+            (site, most),
+        )
         return [row[0] for row in rows]
 
     def sites(self) -> set[str]:
@@ -348,6 +362,13 @@ class SqliteStore:
         )
         if row is not None:
             self.put("findings", device, kind, place, row[0], "cleared", row[1], now_ms, row[2])
+
+    def places(self, device: bytes, kind: str) -> set[str]:
+        """Return the places of a device's findings of a kind, open or over."""
+        rows = self.connection.execute(
+            "SELECT place FROM findings WHERE device = ? AND kind = ?", (device, kind)
+        )
+        return {row[0] for row in rows}
 
     def open_places(self, device: bytes, kind: str) -> list[str]:
         """Return the places of a device's open findings of a kind."""

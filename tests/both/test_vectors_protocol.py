@@ -261,7 +261,9 @@ def test_links_are_read_and_refused_as_the_vectors_say():
         answer = uplink.UplinkAnswer(**vector["fields"])
         assert uplink.encode_uplink_answer(answer) == bytes_of(vector), vector["name"]
         mark, base, entries, gone = uplink.parse_uplink_answer(bytes_of(vector)).links
-        assert [mark, base, [list(entry) for entry in entries], gone] == vector["fields"]["links"], vector["name"]
+        assert [mark, base, [list(entry) for entry in entries], gone] == vector["fields"]["links"], vector[
+            "name"
+        ]
     for vector in held["marks"]:
         entries = [tuple(entry) for entry in vector["links"]]
         assert uplink.links_mark(reversed(entries)) == vector["mark"], vector["name"]

@@ -14,7 +14,7 @@ from gateway.config import Link
 from gateway.sessions import CHALLENGES_AT_ONCE, UNCONFIRMED_MAX, Challenged, Refused, Sessions
 from protocol import coap
 from protocol.aes_host import Aes128
-from protocol.oscore import OscoreContext
+from protocol.oscore import OscoreContext, decode_option
 from tests.gateway.site import ROOT, Counter, TestClock, device_id, new_store, secret_of, segment
 from tests.soak import IS_SOAK
 
@@ -423,3 +423,58 @@ def test_echo_of_a_device_that_was_revoked_meanwhile_opens_nothing(bench):
 
     with pytest.raises(Refused, match="revoked"):
         bench.sessions.open(bench.with_echo(context, challenged.value, exchange))
+
+
+class _Twins:
+    """Two gateways of one site, each with a store of its own, and both with the device's link."""
+
+    def __init__(self, folder):
+        self.ends = []
+        for n in (1, 2):
+            (folder / str(n)).mkdir()
+            store = new_store(folder / str(n), clock=TestClock(), seed=n)
+            sessions = Sessions(store, [LINK], secret=os.urandom(32), clock=TestClock(), is_shared=True)
+            self.ends.append((store, sessions))
+
+    def ask(self, context, options=()):
+        """Return a protected request and its exchange."""
+        plain = coap.Message(coap.CON, coap.POST, 1, b"", coap.path_options("h") + list(options), b"")
+        return context.protect_request(plain)
+
+    def answers(self, request):
+        """Return what each gateway answers to one request, which both accept."""
+        return [
+            sessions.open(request).protect(coap.Message(coap.ACK, coap.CHANGED, 1, b"", [], b"answer %d" % n))
+            for n, (_, sessions) in enumerate(self.ends)
+        ]
+
+    def close(self):
+        for store, _ in self.ends:
+            asyncio.run(store.close())
+
+
+def check_no_nonce_of_two_gateways(folder):
+    """Bring each request of a device to two gateways that both know it, and compare what their answers were sealed under."""
+    twins = _Twins(folder)
+    context = device_context(b"8 bytes!")
+    for _, sessions in twins.ends:
+        request, exchange = twins.ask(context)
+        with pytest.raises(Challenged) as challenged:
+            sessions.open(request)
+        answer = context.unprotect_response(challenged.value.message, exchange)
+        sessions.open(twins.ask(context, [(coap.ECHO, coap.option(answer.options, coap.ECHO))])[0])
+    numbers = []
+    for _ in range(200):
+        request, exchange = twins.ask(context)
+        for n, answer in enumerate(twins.answers(request)):
+            numbers.append(decode_option(coap.option(answer.options, coap.OSCORE))[0])
+            assert b"answer %d" % n == context.unprotect_response(answer, exchange).payload
+    twins.close()
+
+    assert None not in numbers
+    assert len(numbers) == len(set(numbers))
+
+
+def test_two_gateways_never_seal_two_answers_under_one_nonce(tmp_path):
+    """A request that somebody brings to a second gateway of the site is answered under a number of that gateway's own."""
+    check_no_nonce_of_two_gateways(tmp_path)

@@ -145,6 +145,8 @@ def age(path, step):
         "ALTER TABLE sessions DROP COLUMN turn",
         "DROP TABLE views",
         "DROP TABLE readings",
+        "DROP TABLE links",
+        "DROP TABLE link_set",
         "PRAGMA application_id = 0",
         f"DELETE FROM migrations WHERE name >= '{step}'",
     )

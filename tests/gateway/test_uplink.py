@@ -412,3 +412,19 @@ def test_revoked_devices_of_an_answer_are_kept_before_it_counts(tmp_path):
         assert bench.health.counts["revoked"] == 1
 
     run(tmp_path, body, office)
+
+
+def test_an_idle_uplink_asks_when_it_is_told_to(tmp_path):
+    """One exchange without segments or heartbeats, and no second one; after a failure it is tried again."""
+
+    def office(segments, heartbeats):
+        return encode_uplink_answer(UplinkAnswer())
+
+    async def body(bench):
+        idle = await bench.uplink.step()
+        bench.uplink.ask()
+        asked = [await bench.uplink.step() for _ in range(2)]
+
+        assert (False, [True, False], [([], [])]) == (idle, asked, bench.requests)
+
+    run(tmp_path, body, office)

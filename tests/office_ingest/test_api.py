@@ -1,5 +1,6 @@
 """What a gateway meets over HTTP: its token, its limits, problem details, CBOR both ways."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -12,7 +13,7 @@ from office_ingest.overview import devices_overview
 from office_ingest.receive.api import REQUEST_BYTES_MAX, build_api
 from protocol.cbor import dumps
 from protocol.manifest import DEVICES, parse_release
-from protocol.uplink import encode_request, parse_uplink_answer
+from protocol.uplink import LINKS_HEADER, encode_request, parse_uplink_answer
 from tests.office_ingest.test_takings import digest_of, make_fleet, newer, publish
 from tests.support.device_model import DeviceModel
 from tests.support.identity_desk import IdentityDesk
@@ -21,14 +22,14 @@ from tests.support.office_desk import TOKEN
 CBOR = {"Content-Type": "application/cbor", "Authorization": f"Bearer {TOKEN}"}
 
 
-@pytest.fixture
-def call(desk):
-    """Send one request to the office's API: call(method, path, content, headers)."""
+@contextlib.contextmanager
+def calling(desk):
+    """Give what sends one request to the office's API: call(method, path, content, headers)."""
     worker = ThreadPoolExecutor(1)
     identity = IdentityDesk(desk)
     rollouts = Rollouts(desk.store)
 
-    def make(take):
+    def make(take, links_for):
         return build_api(
             take=take,
             identities=identity.identities(),
@@ -38,6 +39,7 @@ def call(desk):
             is_ready=lambda: True,
             worker=worker,
             enter=lambda token, permissions: None,
+            links_for=links_for,
         )
 
     async def send(api, method, path, content, headers):
@@ -45,14 +47,23 @@ def call(desk):
         async with httpx.AsyncClient(transport=transport, base_url="https://office") as client:
             return await client.request(method, path, content=content, headers=headers)
 
-    def call(method, path, content=b"", headers=CBOR, take=desk.ingest.take):
+    def call(
+        method, path, content=b"", headers=CBOR, take=desk.ingest.take, links_for=lambda gateway, held: None
+    ):
         import asyncio
 
-        return asyncio.run(send(make(take), method, path, content, headers))
+        return asyncio.run(send(make(take, links_for), method, path, content, headers))
 
     yield call
     worker.shutdown()
     identity.close()
+
+
+@pytest.fixture
+def call(desk):
+    """Send one request to the office's API: call(method, path, content, headers)."""
+    with calling(desk) as send:
+        yield send
 
 
 def _check_problem(response, status):
@@ -215,3 +226,22 @@ def test_health_and_openapi_are_open(call):
     assert {"status": "ready"} == call("GET", "/readyz", headers={}).json()
     assert "/v1/uplink" in call("GET", "/v1/openapi.json", headers={}).json()["paths"]
     _check_problem(call("GET", "/docs", headers={}), 404)
+
+
+def check_token_opens_no_links(call):
+    """Ask for links with a token, and look whether any came, or were even looked up."""
+    asked = []
+
+    def links_for(*about):
+        asked.append(about)
+        return bytes(8), None, [(bytes(8), b"k", bytes(16))], []
+
+    headers = {**CBOR, LINKS_HEADER: ""}
+    response = call("POST", "/v1/uplink", encode_request([], []), headers=headers, links_for=links_for)
+
+    assert (200, None, []) == (response.status_code, parse_uplink_answer(response.content).links, asked)
+
+
+def test_a_token_opens_no_links(call):
+    """A token is a text that can be copied: link secrets go to the key of a certificate alone."""
+    check_token_opens_no_links(call)

@@ -51,3 +51,47 @@ def test_revoked_device_is_shown_so_and_gets_no_command(field):
     assert any(line.split()[:2] == ["first", "revoked"] for line in shown.splitlines())
     assert (USAGE, "command-refused") == refused[:2]
     assert "revoked" in refused[2]
+
+
+def test_device_moves_to_a_site_that_the_office_knows(field):
+    """The office's register says so from then on; an unknown site or device is refused and nothing changes."""
+    move = ("office", "device", "move", "first", "--site")
+    unknown = field.refused(*move, "nowhere")
+    other = field.refused("office", "device", "move", "none", "--site", "site-1")
+    before = field.desk.rows("devices", "name, site", "name = 'first'")
+    field.run("site", "create", "elsewhere")
+    code, document = field.ask(*move, "elsewhere")
+
+    assert (USAGE, "office-no-site") == unknown[:2]
+    assert (USAGE, "office-no-such-device") == other[:2]
+    assert [("first", "site-1")] == before
+    assert (OK, "outstation.office-device-move") == (code, document["schema"])
+    assert [("first", "elsewhere")] == field.desk.rows("devices", "name, site", "name = 'first'")
+
+
+def test_links_of_a_gateways_file_are_taken(field, tmp_path):
+    """Once; the second time there is nothing to take, and no secret is shown."""
+    file = tmp_path / "links.toml"
+    secret = "5e" * 16
+    file.write_text(f'[[device]]\nid = "{field.first.device.hex()}"\nkid = "01020304"\nsecret = "{secret}"\n')
+    first = field.ask("office", "device", "links", file)
+    code, out, err = field.run("office", "device", "links", file)
+
+    assert (OK, [field.first.device.hex()], []) == (first[0], first[1]["taken"], first[1]["left"])
+    assert (OK, True, "") == (code, out.startswith("0 taken, 1 left"), err)
+    assert secret not in str(first) + out
+    assert [(field.first.device, bytes(range(1, 5)), bytes.fromhex(secret))] == field.desk.keystore.links()
+
+
+def test_verify_looks_at_the_authority_too(field):
+    """`outstation verify --authority`: clean as it is, and another file is refused."""
+    folder = field.desk.folder
+    command = ("verify", folder / "office.db")
+    from tools.cli import run
+
+    clean = run([str(word) for word in (*command, "--authority", folder / "authority.db")])
+    said = field.read().out
+    other = run([str(word) for word in (*command, "--authority", folder / "office.db")])
+    field.read()
+
+    assert (OK, True, USAGE) == (clean, "gateway certificates" in said, other)
