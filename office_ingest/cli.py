@@ -213,11 +213,13 @@ def explain(device: str, order: int | None, config: Path, as_json: bool) -> int:
 @needs(VERIFY_RECORDS, office=None)
 @click.argument("database", type=click.Path(path_type=Path))
 @click.option("--keystore", type=click.Path(path_type=Path), help="Also check seals, bodies and decisions.")
+@click.option("--authority", type=click.Path(path_type=Path), help="Also check the office's authority.db.")
 @JSON
-def verify(database: Path, keystore: Path | None, as_json: bool) -> int:
+def verify(database: Path, keystore: Path | None, authority: Path | None, as_json: bool) -> int:
     """Check an office DATABASE without the service, changing nothing. Exit code 1 if anything does not agree."""
     from office_ingest.errors import in_words
     from office_ingest.overview import open_read_only
+    from office_ingest.prove.authority import check_authority
     from office_ingest.prove.progress import shown_progress
     from office_ingest.prove.verify import verify_database
     from office_ingest.receive.keystore import Keystore
@@ -227,6 +229,9 @@ def verify(database: Path, keystore: Path | None, as_json: bool) -> int:
         keys = Keystore.open(keystore, read_only=True) if keystore else None
     with shown_progress(quiet=as_json) as progress:
         report = verify_database(connection, keys, progress)
+    if authority is not None:
+        with in_words():
+            check_authority(authority, connection, report)
     if as_json:
         emit("outstation.verify", 1, report.as_json())
     else:

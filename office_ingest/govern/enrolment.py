@@ -121,6 +121,7 @@ class Enrolment:
             for device in devices:
                 self._store.put_link_secret(device, gateway, now_ms)
         self._registry.end_token(gateway)
+        self._registry.note_revoked(gateway, now_ms)
         return devices
 
     def _check(self, gateway: str, site: str, way: str) -> None:
@@ -214,7 +215,8 @@ class Enrolment:
 
     def _standing(self, gateway: str) -> GatewayRow:
         known = self._store.gateway(gateway)
-        if known is None or known.revoked_ms is not None:
+        was_revoked = gateway in self._registry.revoked_gateways()
+        if known is None or known.revoked_ms is not None or was_revoked:
             raise Refused("gateway-revoked", f"gateway {gateway} was revoked")
         return known
 

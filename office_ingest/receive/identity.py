@@ -94,7 +94,9 @@ class Recogniser:
 
     def _refuse_revoked(self, gateway: str) -> None:
         known = self._store.gateway(gateway)
-        if known is not None and known.revoked_ms is not None:
+        is_revoked = known is not None and known.revoked_ms is not None
+        # Or authority.db was put back from a copy of before.
+        if is_revoked or gateway in self._registry.revoked_gateways():
             raise Refused("gateway-revoked", f"gateway {gateway} was revoked")
 
     def _over(self, row: CertificateRow, now_ms: int) -> Refused:

@@ -11,11 +11,16 @@ from cryptography import x509
 
 from office_ingest.certificates import milliseconds
 from office_ingest.govern.authority import Authority
+from office_ingest.receive.registry import GATEWAY_REVOKED, NOBODY, Registry
 from office_ingest.storage.authority import GONE, AuthorityStore
 from office_ingest.storage.sqlite import SqliteStore
 
 CERTIFICATE, LINK_SECRET = "certificate", "link-secret"
 INTERVAL_S = 60.0
+_FORGOTTEN = (
+    "it was revoked, and authority.db does not say so: it was put back from an older copy. It stays refused; revoke it again, "
+    "so that its devices' link secrets are on the list"
+)
 # Gateways renew when a third is left: at a sixth something is wrong.
 LEFT = 1 / 6
 LEFT_MS_MAX = 90 * 86_400_000
@@ -27,12 +32,20 @@ def record_certificates(
     store: SqliteStore, authorities: AuthorityStore, authority: Authority, now_ms: int
 ) -> None:
     """Bring the findings about certificates and link secrets up to date. Raises StoreUnavailable: the next call records it."""
+    revoked = {row.name for row in authorities.gateways() if row.revoked_ms is not None}
+    registry = Registry(store)
+    for name in sorted(revoked):
+        registry.note_revoked(name, now_ms)
+    forgotten = registry.revoked_gateways() - revoked
     found = dict(_found(authorities, authority, now_ms))
+    found |= {(NOBODY, GATEWAY_REVOKED, name): _FORGOTTEN for name in forgotten}
     known = {
         (device, kind, place)
-        for kind in (CERTIFICATE, LINK_SECRET)
+        for kind in (CERTIFICATE, LINK_SECRET, GATEWAY_REVOKED)
         for device in store.devices_with_open_finding(kind)
         for place in store.open_places(device, kind)
+        # Which secrets such a gateway knew, an older authority.db cannot say: nothing of that is over.
+        if not (kind == LINK_SECRET and place in forgotten)
     }
     if known == set(found):
         return

@@ -6,7 +6,7 @@ import pytest
 
 from office_ingest.govern.enrolment import Refused
 from office_ingest.receive.keystore import Keystore
-from tests.office_ingest import test_attempts, test_authority, test_identity
+from tests.office_ingest import test_attempts, test_authority, test_identity, test_verify_authority
 from tests.office_ingest.conftest import desk
 from tests.planted.identity import FAULTS
 from tests.site import test_identity as test_site
@@ -84,6 +84,7 @@ CAUGHT_BY = {
     "forget_the_link_secrets": _office(
         test_identity.test_link_secrets_that_a_revoked_gateway_knew_are_marked
     ),
+    "believe_an_older_authority": _office(test_verify_authority.check_older_copy_of_the_authority),
     "leave_gateways_behind": _office(test_authority.test_no_gateway_is_left_behind, 1, "lagging"),
     "end_the_old_authority_at_the_switch": _office(
         test_authority.test_authority_changes_over_without_a_moment_that_refuses_anybody

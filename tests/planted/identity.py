@@ -117,6 +117,11 @@ def forget_the_link_secrets(put):
     put(AuthorityStore, "put_link_secret", lambda self, device, gateway, now_ms: None)
 
 
+def believe_an_older_authority(put):
+    """Go by authority.db alone, whatever copy of it that is."""
+    put(Registry, "revoked_gateways", lambda self: set())
+
+
 def leave_gateways_behind(put):
     """Replace the authority whoever does not trust the new one."""
     put(authority, "_refuse_if", lambda gateways, words, anyway: None)
@@ -185,6 +190,7 @@ FAULTS = {
         *(take_a_code_twice, take_a_code_for_ever, keep_the_code_itself, believe_any_company_certificate),
         *(believe_any_signature_of_ours, recognise_a_connection_once, forget_that_certificates_end),
         *(go_by_the_certificate_whatever_the_token_says, keep_the_token_for_ever, forget_the_link_secrets),
+        believe_an_older_authority,
         *(leave_gateways_behind, end_the_old_authority_at_the_switch, count_no_wrong_codes),
         *(check_no_pin, drop_the_old_key_first, renew_never),
         *(keep_what_a_cut_left, pass_over_a_wrong_check),

@@ -1,0 +1,120 @@
+"""What the auditor finds in an authority.db, and what becomes of one that was put back from an older copy."""
+
+import contextlib
+import shutil
+import sqlite3
+
+import pytest
+
+from office_ingest.errors import NotAnOfficeDatabase
+from office_ingest.prove.authority import check_authority
+from office_ingest.prove.report import Report
+from office_ingest.storage.authority import AuthorityStore
+from office_ingest.watch.certificates import record_certificates
+from tests.office_ingest.test_identity import caller, refused
+from tests.support.device_model import DeviceModel
+from tests.support.identity_desk import IdentityDesk
+
+
+@pytest.fixture
+def identity(desk):
+    """An office with an authority, and two gateways that are enrolled."""
+    made = IdentityDesk(desk)
+    made.enrolled("gw-1")
+    made.enrolled("gw-2")
+    yield made
+    made.close()
+
+
+def _found(identity):
+    report = Report(has_keys=False)
+    check_authority(identity.desk.folder / "authority.db", identity.desk.store.connection, report)
+    return [(finding.where, finding.what) for finding in report.findings], report.counts
+
+
+def _edit(identity, sql, *values):
+    with contextlib.closing(sqlite3.connect(identity.desk.folder / "authority.db")) as connection:
+        connection.execute(sql, values)
+        connection.commit()
+
+
+def test_untouched_authority_is_clean(identity):
+    """Every certificate fits its digest and its key, every authority its own key."""
+    assert ([], {"gateway_certificates": 2}) == _found(identity)
+
+
+@pytest.mark.parametrize(
+    ("sql", "where"),
+    [
+        ("UPDATE certificates SET raw = zeroblob(300) WHERE gateway = 'gw-2'", "certificate of gateway gw-2"),
+        (
+            "UPDATE certificates SET public = zeroblob(91) WHERE gateway = 'gw-1'",
+            "certificate of gateway gw-1",
+        ),
+        (
+            "UPDATE certificates SET fingerprint = zeroblob(32) WHERE gateway = 'gw-1'",
+            "certificate of gateway gw-1",
+        ),
+        ("DELETE FROM gateways WHERE name = 'gw-2'", "certificate of gateway gw-2"),
+        ("UPDATE authorities SET certificate = zeroblob(300)", "authority 1"),
+        ("UPDATE authorities SET key = zeroblob(138)", "authority 1"),
+        ("UPDATE authorities SET state = 'old'", "authority 1"),
+    ],
+)
+def test_changed_row_of_the_authority_is_named(identity, sql, where):
+    """Whatever something else in the file repeats."""
+    _edit(identity, sql)
+
+    assert [where] == [place for place, _ in _found(identity)[0]]
+
+
+def test_damaged_page_of_the_authority_is_found(identity):
+    """SQLite's own check is part of it."""
+    path = identity.desk.folder / "authority.db"
+    content = bytearray(path.read_bytes())
+    at = content.index(b"certificates_gateway") // 4096 * 4096 + 4096
+    content[at : at + 64] = bytes(64)
+    path.write_bytes(content)
+
+    assert _found(identity)[0]
+
+
+def test_other_file_is_no_authority(identity):
+    """The office's database, or a text."""
+    for path in (identity.desk.folder / "office.db", identity.desk.folder / "text"):
+        if not path.exists():
+            path.write_text("text" * 2000)
+        with pytest.raises(NotAnOfficeDatabase):
+            check_authority(path, identity.desk.store.connection, Report(has_keys=False))
+
+
+def check_older_copy_of_the_authority(identity):
+    """Put a copy of authority.db of before a revocation back, and look who is served and what is said."""
+    desk, path = identity.desk, identity.desk.folder / "authority.db"
+    desk.add(DeviceModel(1), "pump")
+    certificate = identity.enrolled("gw-3")
+    shutil.copyfile(path, desk.folder / "older.db")
+    identity.enrolment.revoke("gw-3", "A. Person", "stolen")
+    record_certificates(desk.store, identity.store, identity.authority, desk.wall_ms())
+    before = desk.findings()
+    identity.store.close()
+    shutil.copyfile(desk.folder / "older.db", path)
+    identity.store = AuthorityStore.open(path)
+    identity.authority = type(identity.authority)(identity.store, identity.authority.paths)
+    identity.start()
+    kind = refused(caller, identity, certificate)
+    record_certificates(desk.store, identity.store, identity.authority, desk.wall_ms())
+    restored, named = desk.findings(), [where for where, _ in _found(identity)[0]]
+    identity.enrolment.revoke("gw-3", "A. Person", "stolen, again")
+    record_certificates(desk.store, identity.store, identity.authority, desk.wall_ms())
+
+    assert ([("link-secret", "gw-3")], "gateway-revoked") == (before, kind)
+    assert [("gateway-revoked", "gw-3"), ("link-secret", "gw-3")] == restored
+    assert ["gateway gw-3"] == named
+    assert ([("link-secret", "gw-3")], []) == (desk.findings(), _found(identity)[0])
+
+
+@pytest.mark.proves("S38")
+def test_older_copy_of_the_authority_trusts_no_revoked_gateway_again(identity):
+    """The office's database remembers who was revoked: the gateway stays refused, and a finding says what to do."""
+    check_older_copy_of_the_authority(identity)
