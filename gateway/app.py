@@ -95,7 +95,26 @@ class Gateway:
         self.fetcher = Fetcher(
             self.shelf, self.health, self._office.get, backoff=self._backoff(rng), clock=clock, point=point
         )
-        outbox = Outbox(
+        self.uplink = Uplink(
+            self._outbox(),
+            self.health,
+            self._office.post,
+            backoff=self._backoff(rng),
+            clock=clock,
+            batch_segments=settings.uplink.batch_segments,
+            point=point,
+        )
+        self.collector.arrived, self.collector.kept = self.uplink.wake, self.readings.offer
+        self._scrub = Scrub(files.database, self.store, self.health, clock=clock)
+        self._saved = ""
+        self._counted = (0, 0)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._make_links(radio)
+
+    def _outbox(self) -> Outbox:
+        if isinstance(self._office, Office):
+            self._office.held = self.links.held
+        return Outbox(
             self.store,
             self.downlink,
             self.shelf,
@@ -107,23 +126,6 @@ class Gateway:
             readings=self.readings,
             links=self.links,
         )
-        self.uplink = Uplink(
-            outbox,
-            self.health,
-            self._office.post,
-            backoff=self._backoff(rng),
-            clock=clock,
-            batch_segments=settings.uplink.batch_segments,
-            point=point,
-        )
-        self.collector.arrived, self.collector.kept = self.uplink.wake, self.readings.offer
-        if isinstance(self._office, Office):
-            self._office.held = self.links.held
-        self._scrub = Scrub(files.database, self.store, self.health, clock=clock)
-        self._saved = ""
-        self._counted = (0, 0)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._make_links(radio)
 
     def _make_links(self, radio: Radio | None) -> None:
         self.link: udp.UdpLink | None = None

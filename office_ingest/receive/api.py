@@ -93,6 +93,28 @@ def build_api(
     async def gateway(request: Request) -> str:
         return (await caller(request)).gateway
 
+    @api.get("/v1/devices", openapi_extra=_OF_GATEWAYS)
+    async def list_devices(request: Request) -> JSONResponse:
+        """Return what the office knows of each device of the gateway's site."""
+        name = await gateway(request)
+        return JSONResponse({"devices": await in_worker(devices, name)})
+
+    _serve_uplink(api, caller, in_worker, take, links_for, reach)
+    _serve_health(api, in_worker, is_ready)
+    _serve_releases(api, gateway, in_worker, release_for, part_for)
+    serve_enrolment(api, caller, in_worker, identities)
+    _answer_errors(api)
+    return api
+
+
+def _serve_uplink(
+    api: FastAPI,
+    caller: Callable[[Request], Awaitable[Caller]],
+    in_worker: Callable[..., Awaitable[Any]],
+    take: Take,
+    links_for: LinksFor,
+    reach: Reach,
+) -> None:
     @api.post("/v1/uplink", openapi_extra=_uplink_words(), response_class=Response)
     async def uplink(request: Request) -> Response:
         """Take segments and heartbeats; answer after they are committed."""
@@ -107,18 +129,6 @@ def build_api(
             answer.links = await in_worker(links_for, known.gateway, held[:_MARK_CHARACTERS_MAX])
         told = {AUTHORITIES_HEADER: known.mark} if known.mark else None
         return Response(encode_uplink_answer(answer), 200, told, CBOR, BackgroundTask(reach, "after_receipt"))
-
-    @api.get("/v1/devices", openapi_extra=_OF_GATEWAYS)
-    async def list_devices(request: Request) -> JSONResponse:
-        """Return what the office knows of each device of the gateway's site."""
-        name = await gateway(request)
-        return JSONResponse({"devices": await in_worker(devices, name)})
-
-    _serve_health(api, in_worker, is_ready)
-    _serve_releases(api, gateway, in_worker, release_for, part_for)
-    serve_enrolment(api, caller, in_worker, identities)
-    _answer_errors(api)
-    return api
 
 
 def bearer(request: Request) -> str | None:
