@@ -86,11 +86,7 @@ soak-drills: $(READY)
 	@mkdir -p build
 	$(BIN)/python -m tools.drills --size soak --json build/drills-soak.json
 
-soak-# For machines to which PyPI brings no MicroPython, such as aarch64.
-unix: $(READY)
-	$(BIN)/python -m tools.image unix
-
-hil: $(READY)
+soak-hil: $(READY)
 	@mkdir -p build
 	OUTSTATION_SOAK=1 $(BIN)/python -m pytest -q -rs hil_tests/test_events.py hil_tests/test_cuts.py --figures build/hil-soak.json
 
