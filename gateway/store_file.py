@@ -96,13 +96,16 @@ def load_lanes(connection: sqlite3.Connection) -> dict[LaneKey, Lane]:
     return lanes
 
 
+# In one statement: every transaction asks.
+_USED = (
+    "SELECT (pages.page_count - free.freelist_count) * size.page_size"
+    " FROM pragma_page_count AS pages, pragma_freelist_count AS free, pragma_page_size AS size"
+)
+
+
 def used_bytes(connection: sqlite3.Connection) -> int:
     """Return how many bytes of the database file hold something."""
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size
+    return connection.execute(_USED).fetchone()[0]
 
 
 def lock_store(path: Path) -> int:

@@ -40,17 +40,17 @@ class Acknowledgements:
 
     def kept_from(self, lane: int) -> int:
         """Return the lowest number of a lane still on flash; its next number when there is none."""
-        held = self.ring.of(lane, self.epoch)
-        return self.ring.sectors[held[0]].first if held else self.lanes[lane].next_number
+        lowest = self.ring.lowest(lane, self.epoch)
+        return self.lanes[lane].next_number if lowest is None else lowest
+
+    def head(self, lane: int):
+        """Return a lane's (kept_from, number, digest), or None where nothing was ever sealed."""
+        state = self.lanes[lane]
+        return (self.kept_from(lane), state.next_number - 1, state.previous) if state.next_number else None
 
     def offer(self) -> tuple:
-        """Return the heads (critical, routine), each (kept_from, number, digest) or None: what a heartbeat carries."""
-        heads = []
-        for lane in LANES:
-            state = self.lanes[lane]
-            held = state.next_number > 0
-            heads.append((self.kept_from(lane), state.next_number - 1, state.previous) if held else None)
-        return tuple(heads)
+        """Return the heads (critical, routine): what a heartbeat carries."""
+        return tuple([self.head(lane) for lane in LANES])
 
     def unacknowledged(self, lane: int):
         """Return the lowest number on flash not in custody and not receipted, or None: what to send next."""

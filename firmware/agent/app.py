@@ -510,8 +510,9 @@ class Agent:
         """Do what is due; return how long to sleep, real milliseconds."""
         is_behind = self._take_samples()
         self._keep_house()
-        self._watchdog.check_in("sampling", self._clock.real_ms())
-        self._watchdog.watch(self._clock.real_ms())
+        now_ms = self._clock.real_ms()
+        self._watchdog.check_in("sampling", now_ms)
+        self._watchdog.watch(now_ms)
         if is_behind:
             return 0
         return max(1, min(_SLEEP_MS, self._clock.real_until(self._sampler.next_tick_ms)))

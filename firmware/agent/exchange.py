@@ -288,7 +288,7 @@ class Exchange:
         wants = [
             (start, stop) for of, in_epoch, start, stop in answer.wants if of == lane and in_epoch == epoch
         ]
-        head = self._journal.offer()[lane]
+        head = self._journal.head(lane)
         watermark = None
         for of, in_epoch, mark in answer.custody:
             if of == lane and in_epoch == epoch:

@@ -190,6 +190,15 @@ class Ring:
         held.sort()
         return [index for _, index in held]
 
+    def lowest(self, lane: int, epoch: int):
+        """Return the lowest number of a lane that is here, or None."""
+        lowest = None
+        for sector in self.sectors:
+            if sector.lane == lane and sector.epoch == epoch and sector.last >= sector.first:
+                if lowest is None or sector.first < lowest:
+                    lowest = sector.first
+        return lowest
+
     def read(self, lane: int, epoch: int, number: int):
         """Return the bytes of a segment, or None if it is not here."""
         for index in range(len(self.sectors)):

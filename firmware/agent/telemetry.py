@@ -40,6 +40,8 @@ class Telemetry:
         self._not_good = [0] * len(channels)
         self._channel = 0
         self._spent = 0
+        # Nothing is worth encoding until the link has moved so much.
+        self._short_until = 0
         # When health in a heartbeat, health as an event, and the next channel's counts are due.
         self._due = [0, HEALTH_MS, inputs_ms]
         self._inputs_ms = inputs_ms
@@ -73,7 +75,7 @@ class Telemetry:
 
     def rows(self) -> list:
         """Return (kind, fields) of the events that are to be recorded now, at most one."""
-        if not self.has_events:
+        if not self.has_events or self._moved() < self._short_until:
             return []
         if self._is_turn(1):
             health = self._health()
@@ -101,7 +103,10 @@ class Telemetry:
         return due[which] == min(due) and self._real_ms() >= due[which]
 
     def _is_within(self, size: int) -> bool:
-        return self._spent + size <= self._moved() // _SHARE
+        if self._spent + size <= self._moved() // _SHARE:
+            return True
+        self._short_until = (self._spent + size) * _SHARE
+        return False
 
     def _spend(self, which: int, size: int, pause_ms: int) -> None:
         self._spent += size

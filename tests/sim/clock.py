@@ -61,7 +61,10 @@ class SimLoop(asyncio.SelectorEventLoop):
         return handle
 
     def call_later(self, delay, callback, *args, context=None):
-        return self.call_at(self._time_of_site.now + delay, callback, *args, context=context)
+        when = self._time_of_site.now + delay
+        timer = _Handle(callback, args, context, when)
+        heappush(self._timers, (when, next(self._order), timer))
+        return timer
 
     def call_at(self, when, callback, *args, context=None):
         timer = _Handle(callback, args, context, when)

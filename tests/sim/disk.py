@@ -20,13 +20,24 @@ class Disk:
     def __init__(self, folder, random):
         self.folder = folder
         self._random = random
-        self.fault = None
+        self._fault = None
         self.failed = 0
         self._open = []
+
+    @property
+    def fault(self):
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault):
+        self._fault = fault
+        for connection in self._open:
+            connection.troubled(fault is not None)
 
     def connect(self, path, **options):
         connection = _CONNECT(path, factory=_Connection, **options)
         connection.disk = self
+        connection.troubled(self._fault is not None)
         self._open.append(connection)
         return connection
 
@@ -69,13 +80,19 @@ class _Connection(sqlite3.Connection):
     disk = None
     is_dead = False
 
-    def execute(self, sql, *parameters):
-        # A hundred thousand times in a world.
-        if self.is_dead or (self.disk is not None and self.disk.fault is not None):
-            self._meet(sql)
-        return _EXECUTE(self, sql, *parameters)
+    def troubled(self, is_troubled):
+        """Ask the disk before each statement from now on, or no more: fifty thousand are run in a world, most without trouble."""
+        if is_troubled:
+            self.execute, self.executemany = self._execute, self._executemany
+        else:
+            self.__dict__.pop("execute", None)
+            self.__dict__.pop("executemany", None)
 
-    def executemany(self, sql, *parameters):
+    def _execute(self, sql, *parameters):
+        self._meet(sql)
+        return super().execute(sql, *parameters)
+
+    def _executemany(self, sql, *parameters):
         self._meet(sql)
         return super().executemany(sql, *parameters)
 
@@ -92,11 +109,11 @@ class _Connection(sqlite3.Connection):
         with contextlib.suppress(sqlite3.Error):
             self.rollback()
         self.is_dead = True
+        self.troubled(True)
         self.close()
 
 
 _CONNECT = sqlite3.connect
-_EXECUTE = sqlite3.Connection.execute
 
 
 @contextlib.contextmanager

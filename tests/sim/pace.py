@@ -23,7 +23,7 @@ class Pace(NamedTuple):
     seal_s: int = 3 * 3600
     idle_s: int = 180
     check_s: int = 900
-    look_s: int = 150
+    look_s: int = 300
     health_s: int = 1800
     save_s: int = 3600
 
