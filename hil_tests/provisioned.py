@@ -12,13 +12,17 @@ from tools.site import free_port
 SECTORS = 16
 # One recorded hour a tenth of a second, so that a board fills segments while a person waits.
 TIMING = (
-    *("sample_ms = 36_000", "clock_scale = 360", "heartbeat_ms = 500", "exchange_idle_ms = 20"),
+    "sample_ms = 36_000",
+    *("clock_scale = 360", "heartbeat_ms = 500", "exchange_idle_ms = 20"),
     *("routine_seal_ms = 1_000_000", "ack_timeout_ms = 1000"),
 )
 
 
-def lay_out_folder(folder: Path, hardware: str = "mps2_an385") -> None:
-    """Make folder/office, folder/gateway and folder/device; ports are free ones of this moment."""
+def lay_out_folder(folder: Path, hardware: str = "mps2_an385", policy: Path | None = None) -> None:
+    """Make folder/office, folder/gateway and folder/device; ports are free ones of this moment.
+
+    policy: of the device's channels and rules, for sensors instead of a recording; None: the demonstration's.
+    """
     config = found_office(
         folder / "office",
         now_ms=int(time.time() * 1000),
@@ -37,10 +41,11 @@ def lay_out_folder(folder: Path, hardware: str = "mps2_an385") -> None:
             "device",
             "test site",
             journal_sectors=SECTORS,
-            recording=recording,
+            recording=None if policy else recording,
             hardware=hardware,
-            more=TIMING,
+            more=TIMING[1:] if policy else TIMING,
             port=port,
+            policy=policy,
         )
         provision_device(office, folder / "gateway", folder / "device", device)
 

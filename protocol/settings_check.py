@@ -70,7 +70,8 @@ def _struct(value: dict[str, Any], struct: type[msgspec.Struct], path: Path) -> 
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     meant = set()
     for key in value:
-        if key not in fields:
+        # What says which of several Structs is meant is no field of any.
+        if key not in fields and key != struct.__struct_config__.tag_field:
             near = suggest(key, [name for name in fields if name not in value])
             meant.add(near)
             yield _unknown(key, path, list(fields), near)
@@ -84,6 +85,10 @@ def _struct(value: dict[str, Any], struct: type[msgspec.Struct], path: Path) -> 
 
 def _value(value: Any, annotation: Any, path: Path) -> Iterator[Mistake]:
     inner = _nested(value, annotation)
+    tagged = _tagged(annotation) if inner is None and isinstance(value, dict) else {}
+    if tagged:
+        yield from _untagged(value, tagged, path)
+        return
     if inner is None:
         yield from _leaf(value, annotation, path)
         return
@@ -108,6 +113,11 @@ def _nested(value: Any, annotation: Any) -> Any:
     """Return the part of annotation to walk into for this value: a Struct, dict[..] or list[..]; None for a leaf."""
     kind = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     if get_origin(kind) in (Union, types.UnionType):
+        tagged = _tagged(annotation)
+        if tagged and isinstance(value, dict):
+            # A tag may be of any type in TOML, even one that is no key.
+            named = [struct for (field, tag), struct in tagged.items() if value.get(field) == tag]
+            return named[0] if named else None
         inner = [
             found for found in (_nested(value, option) for option in get_args(kind)) if found is not None
         ]
@@ -120,6 +130,39 @@ def _nested(value: Any, annotation: Any) -> Any:
         fixed = origin is tuple and get_args(kind)[1:] != (...,)
         return None if fixed and len(value) != len(get_args(kind)) else kind
     return None
+
+
+def _tagged(annotation: Any) -> dict[tuple[str, str], type[msgspec.Struct]]:
+    """Return the Structs of which a table may be one, by the key and the word that say which; empty where none does."""
+    kind = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if get_origin(kind) not in (Union, types.UnionType):
+        return {}
+    structs = [
+        option for option in get_args(kind) if isinstance(option, type) and issubclass(option, msgspec.Struct)
+    ]
+    configs = [(struct.__struct_config__, struct) for struct in structs]
+    return {
+        (config.tag_field, str(config.tag)): struct
+        for config, struct in configs
+        if config.tag_field is not None
+    }
+
+
+def _untagged(
+    value: dict[str, Any], tagged: dict[tuple[str, str], type[msgspec.Struct]], path: Path
+) -> Iterator[Mistake]:
+    key = next(iter(tagged))[0]
+    words = [tag for _, tag in tagged]
+    choices = "write one of " + ", ".join(f'"{word}"' for word in words)
+    if key not in value:
+        message = f"the key {key} is missing in {_name(path)}"
+        yield Mistake("settings-missing-key", path, message, choices, at_key=True)
+        return
+    said = value[key]
+    near = suggest(said, words) if isinstance(said, str) else None
+    message = f"{_name((*path, key))} is {_shown(said)}: not one of its choices"
+    fix = f'did you mean "{near}"?' if near else choices
+    yield Mistake("settings-out-of-range", (*path, key), message, fix)
 
 
 def _leaf(value: Any, annotation: Any, path: Path) -> Iterator[Mistake]:

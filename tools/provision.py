@@ -12,7 +12,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +26,7 @@ from protocol.cbor import dumps
 from protocol.diagnostic import TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
 from tools.board.table import NAMES as BOARDS
+from tools.device_policy import provisions_of
 from tools.provision_cli import devices_command, labels_command, read_label_command
 
 _TOKEN_BYTES = 32
@@ -204,6 +205,7 @@ class DevicePlan:
     """What a new device is told, and the office of it. host, port: of its gateway as the device reaches it.
 
     hardware: "unix" for one on this machine, else its board: both ends refuse a release for another.
+    policy: the file of its first rules and its channels, None: the demonstration's; without a recording then, for a board's sensors.
     more: further lines of device.toml's top table; sections: lines after its [link]; both for tests and demonstrations.
     """
 
@@ -219,6 +221,7 @@ class DevicePlan:
     hardware: str = UNIX
     more: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
+    policy: Path | None = None
 
 
 def provision_device(office: Office, gateway_folder: Path | None, folder: Path, plan: DevicePlan) -> bytes:
@@ -226,29 +229,29 @@ def provision_device(office: Office, gateway_folder: Path | None, folder: Path, 
 
     gateway_folder: of a gateway with a token, or none: gateways with a certificate are told the link by the office.
 
-    The folder gets device.toml, a flash image with its first keys, the demonstration's schema and rules, its link secret, and the
+    The folder gets device.toml, a flash image with its first keys, the plan's schema and rules, its link secret, and the
     keys of those who may sign releases, as far as the office knows any.
     Raises DiagnosticError, with every mistake and before anything is written.
     """
-    from tools.demo_rules import demo_bundle
-
-    _check_device(office, gateway_folder, plan)
+    provisions = provisions_of(plan.policy)
+    _check_device(office, gateway_folder, plan, provisions.channels)
     _new_folder(folder)
     device = secrets.token_bytes(8)
     # For whoever finds the folder half made: see tools/batch.py.
     (folder / BEGUN).write_text(device.hex())
     secret = secrets.token_bytes(16)
-    schema = demo_schema()
-    bundle = demo_bundle(schema=sha256(schema).digest()[:8])
+    schema, bundle = provisions.schema, provisions.bundle
     (folder / "schema.cbor").write_bytes(schema)
     (folder / "bundle.cbor").write_bytes(bundle)
     if plan.recording is not None:
         shutil.copyfile(plan.recording, folder / "recording.csv")
+    elif plan.policy is not None:
+        (folder / "recording.csv").write_text(provisions.blank_recording())
     _write_keys(office, folder, device, plan)
     kid = _new_link(office, device, secret)
     write_secret(folder / "link.toml", f'kid = "{kid.hex()}"\nsecret = "{secret.hex()}"\n'.encode())
     write_roots(office, folder)
-    (folder / "device.toml").write_text(_device_toml(plan, device))
+    (folder / "device.toml").write_text(_device_toml(plan, device, provisions.timing))
     office.registry.add_schema(schema)
     office.registry.add_bundle(bundle)
     office.add_device(device, plan, schema, bundle)
@@ -288,7 +291,7 @@ def write_roots(office: Office, folder: Path) -> int:
     return len(lines)
 
 
-def _check_device(office: Office, gateway_folder: Path | None, plan: DevicePlan) -> None:
+def _check_device(office: Office, gateway_folder: Path | None, plan: DevicePlan, channels: int) -> None:
     named = {"cohort": plan.cohort} if plan.cohort else {}
     found = name_mistakes(device=plan.name, site=plan.site, kind=plan.kind, **named)
     if office.registry.has_device_called(plan.name):
@@ -298,14 +301,13 @@ def _check_device(office: Office, gateway_folder: Path | None, plan: DevicePlan)
         fix = "make the gateway first: outstation provision gateway"
         found.append(Diagnostic("provision-no-gateway", message, str(gateway_folder), fix=fix))
     if plan.recording is not None:
-        found += recording_mistakes(plan.recording)
+        found += recording_mistakes(plan.recording, channels)
     if found:
         raise DiagnosticError(found)
 
 
-def recording_mistakes(path: Path) -> list[Diagnostic]:
+def recording_mistakes(path: Path, columns: int = len(DEMO_CHANNELS)) -> list[Diagnostic]:
     """Return what is wrong with the first row that the agent could not read."""
-    columns = len(DEMO_CHANNELS)
     fix = f"write {columns} whole numbers a row, separated by a comma; empty where there is no reading"
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -351,7 +353,7 @@ def _write_keys(office: Office, folder: Path, device: bytes, plan: DevicePlan) -
     flash.close()
 
 
-def _device_toml(plan: DevicePlan, device: bytes) -> str:
+def _device_toml(plan: DevicePlan, device: bytes, timing: tuple[str, ...]) -> str:
     lines = [
         "# A device of Outstation on this machine. Every key: docs/operating/device.md",
         f"# {plan.name} at {plan.site}",
@@ -361,6 +363,7 @@ def _device_toml(plan: DevicePlan, device: bytes) -> str:
         f"kind = {_quoted(plan.kind)}",
         f"cohort = {_quoted(plan.cohort)}",
         f"hardware = {_quoted(plan.hardware)}",
+        *timing,
         *plan.more,
         "",
         "[link]",
@@ -477,6 +480,11 @@ def _check_uplink(uplink: str) -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="CSV of integers, a column a channel; the demonstration's recordings if left out.",
 )
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Its channels and first rules; the demonstration's if left out. A board's sensors need no recording then.",
+)
 @click.option("--kind", default="sensor", show_default=True, help="Kind of device that releases can name.")
 @click.option("--cohort", default="", help="Cohort of the device; none if left out.")
 @click.option(
@@ -497,6 +505,7 @@ def provision_device_command(
     port: int,
     sectors: int,
     recording: Path | None,
+    policy: Path | None,
     kind: str,
     cohort: str,
     hardware: str,
@@ -508,8 +517,11 @@ def provision_device_command(
     It gets settings, first keys in a flash image, rules; the office learns of it, and tells the gateways of the site that show a certificate
     within a minute. A gateway that has a token needs --gateway; one that runs already learns of the device when it gets SIGHUP.
     """
-    with opened(office_config) as office, replayed(recording) as (file, offset, more):
-        plan = DevicePlan(name, site, host, port, sectors, file, offset, kind, cohort, hardware, more)
+    played = replayed(recording) if policy is None else nullcontext((recording, 0, ()))
+    with opened(office_config) as office, played as (file, offset, more):
+        plan = DevicePlan(
+            name, site, host, port, sectors, file, offset, kind, cohort, hardware, more, policy=policy
+        )
         device = provision_device(office, gateway_folder, folder, plan)
     settings = folder / "device.toml"
     if as_json:

@@ -92,8 +92,9 @@ def make_config(
     folder: Path,
     board_toml: str = '[wifi]\nssid = "site"\nkey = "a long secret"\n',
     hardware: str = "rpi_pico_w",
+    policy: Path | None = None,
 ) -> Path:
-    """Make a provisioned device with a board.toml, and return its device.toml."""
-    lay_out_folder(folder, hardware)
+    """Make a provisioned device with a board.toml, and return its device.toml. policy: None for the demonstration's."""
+    lay_out_folder(folder, hardware, policy)
     (folder / "device" / "board.toml").write_text(board_toml)
     return folder / "device" / "device.toml"

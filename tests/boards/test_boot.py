@@ -126,22 +126,86 @@ def test_agent_that_ends_begins_anew(board, config, tmp_path):
         assert str(0x5354) in said
 
 
-@pytest.mark.parametrize(
-    ("toml", "words"),
-    [
-        ('link = "serial"\nsensors = ["sht31"]\n', "runs, boot 1"),
-        ('link = "serial"\nsensors = ["pulse"]\n', "runs, boot 1"),
-        ('link = "serial"\nsensors = ["sht31", "ds18b20"]\n', "the sensors have 3 channels, the schema 2"),
-    ],
-)
-def test_sensors_of_board_toml_are_those_of_the_schema(toml, words, tmp_path):
-    """A board with nothing on its pins still runs; one whose channels are others says so."""
-    config = make_config(tmp_path / "site", toml)
+POLICY = """
+name: climate
+sample: 36s
+channels:
+{}guard:
+  fan: {{action: 0, range: [0, 1], safe: 0}}
+rule:
+  name: warm
+  id: 1
+  description: The fan runs above 25 degrees.
+  match:
+    - condition: {} > {}
+      output: {{fan: 1}}
+      explanation: it is warm
+    - output: {{fan: 0}}
+"""
+
+
+def write_policy(path, *scales):
+    """Write a policy of as many channels, and return its path."""
+    channels = "".join(
+        f"  c{i}: {{unit: Cel, scale: {scale}, range: [-40, 125]}}\n" for i, scale in enumerate(scales)
+    )
+    path.write_text(POLICY.format(channels, "c0", "25" if scales[0] == 0 else f"25.{'0' * -scales[0]}"))
+    return path
+
+
+SENSORS = [
+    ([-2, -2], '[[sensor]]\ndriver = "sht31"\naddress = 0x45\n'),
+    ([0, -3], '[[sensor]]\ndriver = "pulse"\npin = 14\n'),
+    ([-4, -6], '[[sensor]]\ndriver = "ds18b20"\n[[sensor]]\ndriver = "ads1115"\ninputs = [{plus = 3}]\n'),
+    (
+        [-1],
+        '[modbus]\nbaud = 9600\n[[sensor]]\ndriver = "modbus"\naddress = 5\npoints = [{table = "inputs", register = 8, scale = -1}]\n',
+    ),
+]
+
+
+@pytest.mark.parametrize("board", ["rpi_pico_w"], indirect=True)
+@pytest.mark.parametrize(("scales", "tables"), SENSORS, ids=["sht31", "pulse", "two parts", "modbus"])
+def test_board_runs_with_the_sensors_of_its_policy(board, scales, tables, tmp_path):
+    """With nothing on its pins it still runs, and no recording takes the sensors' place."""
+    policy = write_policy(tmp_path / "policy.yaml", *scales)
+    config = make_config(tmp_path / "site", f'link = "ble"\n{tables}', policy=policy)
+    board.provision(config, tmp_path / "programs")
+    said = board.hear("runs, boot 1")
+
+    assert "refused" not in said
+    # Even parity, unless the settings say otherwise: Serial Line V1.02, section 2.5.1.
+    assert ("fake: uart 1 9600 8 0 1" in said) == ("modbus" in tables)
+    assert not (board.root / "recording.csv").exists()
+    assert "sample_ms = 36000" in config.read_text()
+
+
+REFUSED = [
+    ({"driver": "sht31", "address": 300}, "sensor sht31 refused: address = 300 is not 68..69"),
+    ({"driver": "sht33"}, "sensors refused: they have 1 channels, the schema 2"),
+    (
+        {"driver": "modbus", "address": 5, "points": [{"table": "inputs", "register": 8}] * 2},
+        "have no [modbus]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "words"), REFUSED, ids=["address", "driver", "line"])
+def test_board_with_wrong_settings_of_a_sensor_runs_on_and_says_so(row, words, tmp_path):
+    """Its rules, its journal and its link are worth more than one part; a board that restarts for ever is worth nothing."""
+    policy = write_policy(tmp_path / "policy.yaml", -2, -2)
+    config = make_config(tmp_path / "site", 'link = "ble"\n[[sensor]]\ndriver = "sht31"\n', policy=policy)
     board = FakeBoard("rpi_pico_w", tmp_path / "board")
     board.provision(config, tmp_path / "programs")
+    settings = board.root / "device.json"
+    items = json.loads(settings.read_text())
+    items["board"]["sensors"] = [row]
+    settings.write_text(json.dumps(items))
+    said = board.hear("fake: advertises")
 
-    assert words in board.hear(words)
-    assert not (board.root / "recording.csv").exists()
+    assert words in said
+    assert "runs, boot 1" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)
@@ -165,7 +229,7 @@ def test_settings_of_a_board_hold_nothing_of_this_machine(config):
 
     assert str(config.parent) not in json.dumps(items)
     assert items["board"]["wifi"]["ssid"] == "site"
-    assert set(items["link"]) == {"host", "port", "kid", "secret"}
+    assert set(items["link"]) == {"host", "port", "kid", "secret", "discover", "groups", "local"}
 
 
 @pytest.mark.parametrize(

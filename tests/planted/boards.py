@@ -13,11 +13,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from protocol import settings_check
 from protocol.diagnostic import DiagnosticError
 from tests.boards import windows
 from tests.boards.boots import FakeBoard, make_config
-from tests.tools import test_board, test_board_journal, test_provision
-from tools.board import console, find, journal, setup
+from tests.tools import test_board, test_board_journal, test_board_sensors, test_provision
+from tools.board import console, find, journal, settings, setup
 from tools.board.frozen import FrozenList
 from tools.board.table import SILICON
 from tools.provision import Office
@@ -246,5 +247,19 @@ BOARD_FAULTS = {
     "name_an_image_after_its_files": (
         _name_an_image_after_its_files,
         test_board.test_image_has_another_name_with_another_source,
+    ),
+    "take_a_channel_of_any_scale": (
+        lambda patch: patch(settings, "sensor_faults", lambda *facts: []),
+        test_board_sensors.test_scale_of_a_channel_is_that_of_the_part,
+    ),
+    "put_two_parts_at_one_place": (
+        lambda patch: patch(settings, "place_faults", lambda *facts: []),
+        lambda folder: test_board_sensors.test_two_parts_are_never_at_one_place(
+            folder, *test_board_sensors.PLACES[0]
+        ),
+    ),
+    "look_into_the_first_sensor_alone": (
+        lambda patch: patch(settings_check, "_tagged", lambda annotation: {}),
+        test_board_sensors.test_all_mistakes_of_all_sensors_are_named_at_once,
     ),
 }

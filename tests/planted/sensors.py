@@ -9,6 +9,7 @@ from agent.sensors import (
     ads1115,
     bme280,
     checksum,
+    configured,
     ds18b20,
     joined,
     modbus_rtu,
@@ -24,7 +25,7 @@ from agent.sensors.modbus_rtu import ModbusInstrument, ModbusLine, Point
 from agent.sensors.pulse import EdgeCounter, PulseCounter
 from agent.sensors.sht31 import Sht31
 from tests.agent.sensors import test_ranges
-from tests.both import test_sensors_i2c, test_sensors_joined, test_sensors_wire
+from tests.both import test_sensors_configured, test_sensors_i2c, test_sensors_joined, test_sensors_wire
 
 
 def _believe_every_checksum_of_an_sht31(patch):
@@ -314,6 +315,7 @@ def _give_what_a_part_cannot_measure(patch):
 
 
 _I, _W, _J, _R = test_sensors_i2c, test_sensors_wire, test_sensors_joined, test_ranges
+_C = test_sensors_configured
 
 
 def _let_a_failed_part_take_all_channels(patch):
@@ -324,6 +326,47 @@ def _let_a_failed_part_take_all_channels(patch):
         return [FAULTY] * len(row) if FAULTY in row else row
 
     patch(JoinedSensors, "read", strict)
+
+
+def _take_every_number_of_the_settings(patch):
+    patch(configured, "_number", lambda row, key, low, high, default=None: row.pop(key, default))
+
+
+def _forget_the_address_of_the_settings(patch):
+    real = configured._number
+
+    def number(row, key, low, high, default=None):
+        chosen = real(row, key, low, high, default)
+        return default if key == "address" and default is not None else chosen
+
+    patch(configured, "_number", number)
+
+
+def _let_wrong_settings_stop_the_board(patch):
+    def driver(row, hands):
+        left = dict(row)
+        return configured._MAKERS[left.pop("driver")](left, hands)
+
+    patch(configured, "_driver", driver)
+
+
+def _call_a_refused_part_missing(patch):
+    patch(configured.Refused, "start", lambda self: True)
+    patch(configured.Refused, "read", lambda self: [None] * self.channels)
+
+
+def _read_another_register(patch):
+    real = configured._point
+
+    def point(item):
+        return real({**item, "register": item["register"] + 1})
+
+    patch(configured, "_point", point)
+
+
+def _take_ground_for_every_input(patch):
+    real = configured._input
+    patch(configured, "_input", lambda item: real({key: item[key] for key in item if key != "minus"}))
 
 
 SENSOR_FAULTS = {
@@ -473,5 +516,29 @@ SENSOR_FAULTS = {
     "give_what_a_part_cannot_measure": (
         _give_what_a_part_cannot_measure,
         _R.test_sht31_gives_what_it_can_measure_or_nothing,
+    ),
+    "take_every_number_of_the_settings": (
+        _take_every_number_of_the_settings,
+        _C.test_wrong_settings_are_refused_in_their_place_and_the_others_read,
+    ),
+    "forget_the_address_of_the_settings": (
+        _forget_the_address_of_the_settings,
+        _C.test_part_answers_at_the_address_of_its_settings,
+    ),
+    "let_wrong_settings_stop_the_board": (
+        _let_wrong_settings_stop_the_board,
+        _C.test_wrong_settings_are_refused_in_their_place_and_the_others_read,
+    ),
+    "call_a_refused_part_missing": (
+        _call_a_refused_part_missing,
+        _C.test_refused_channels_are_recorded_as_faults_in_every_sample,
+    ),
+    "read_another_register": (
+        _read_another_register,
+        _C.test_instrument_is_asked_for_the_registers_of_its_settings,
+    ),
+    "take_ground_for_every_input": (
+        _take_ground_for_every_input,
+        _C.test_inputs_and_full_scales_of_an_ads1115_are_those_of_its_settings,
     ),
 }

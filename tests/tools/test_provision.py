@@ -1,12 +1,14 @@
 """Provisioning: what it makes is whole and private, and it refuses before it writes anything."""
 
 import json
+from hashlib import sha256
 
 import pytest
 
 from office_ingest.founding import found_office
 from office_ingest.storage.downward import Downward
 from protocol.diagnostic import NOT_ALLOWED, OK, USAGE, DiagnosticError
+from rules.authoring.compile import compile_file
 from tools.cli import run
 from tools.device import read_device
 from tools.provision import Office
@@ -38,6 +40,7 @@ def site(office, tmp_path, capsys):
             chosen |= {"gateway": tmp_path / "gateway", "recording": tmp_path / "recording.csv"}
         folder = options.pop("folder", tmp_path / what)
         chosen |= options
+        chosen = {name: value for name, value in chosen.items() if value is not None}
         words = [word for name, value in chosen.items() for word in (f"--{name}", str(value))]
         code = run(["provision", what, *words, str(folder)])
         said = capsys.readouterr()
@@ -177,3 +180,64 @@ def test_device_has_an_address_or_a_serial_port(site, tmp_path, link, is_right):
     else:
         with pytest.raises(DiagnosticError, match="link"):
             read_device(config)
+
+
+CLIMATE = """
+name: climate
+sample: 5s
+channels:
+  temperature: {unit: Cel, scale: -2, range: [-40.00, 125.00]}
+guard:
+  fan: {action: 0, range: [0, 1], safe: 0}
+rule:
+  name: warm
+  id: 1
+  description: The fan runs above 25 degrees.
+  match:
+    - condition: temperature > 25.00
+      output: {fan: 1}
+      explanation: it is warm
+    - output: {fan: 0}
+"""
+
+
+def test_device_begins_with_the_channels_and_rules_of_its_policy(site, office, tmp_path):
+    """Device and office have the same ones, the pace is the policy's, and no recording is needed: the sensors give the readings."""
+    policy = tmp_path / "climate.yaml"
+    policy.write_text(CLIMATE)
+    assert site("device", policy=policy, recording=None)[0] == OK
+    folder = tmp_path / "device"
+    compiled, _ = compile_file(policy)
+    with Office(office) as books:
+        traits = dict(Downward(books.store).all_traits())
+
+    assert (folder / "schema.cbor").read_bytes() == compiled.schema
+    assert (folder / "bundle.cbor").read_bytes() == compiled.bundle
+    assert [one.schema for one in traits.values()] == [sha256(compiled.schema).digest()[:8]]
+    assert (read_device(folder / "device.toml")["sample_ms"], "clock_scale" in _text(folder)) == (5000, False)
+    assert (folder / "recording.csv").read_text() == "\n"
+
+
+def _text(folder):
+    return (folder / "device.toml").read_text()
+
+
+def test_wrong_policy_is_refused_before_anything_is_written(site, tmp_path):
+    """With what is wrong with it, at its line."""
+    policy = tmp_path / "climate.yaml"
+    policy.write_text(CLIMATE.replace("temperature >", "humidity >"))
+    code, _, said = site("device", policy=policy, recording=None)
+
+    assert code != OK
+    assert "climate.yaml:13" in said or "humidity" in said
+    assert not (tmp_path / "device").exists()
+
+
+def test_recording_has_a_column_for_each_channel_of_the_policy(site, tmp_path):
+    """Two columns for one channel are somebody else's."""
+    policy = tmp_path / "climate.yaml"
+    policy.write_text(CLIMATE)
+    code, _, said = site("device", policy=policy)
+
+    assert code == USAGE
+    assert "this row is not 1 whole numbers" in said

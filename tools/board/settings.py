@@ -8,10 +8,10 @@ from msgspec import Meta
 
 from protocol.diagnostic import USAGE, Diagnostic, DiagnosticError
 from protocol.settings import read_settings
+from tools.board.sensors import Modbus, ModbusLine, Name, Sensor, named, place_faults, sensor_faults
 from tools.board.table import SiliconBoard
 
 FILE = "board.toml"
-Sensor = Literal["recording", "sht31", "bme280", "ads1115", "ds18b20", "pulse"]
 
 
 class WifiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,9 +25,9 @@ class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file board.toml; docs/operating/boards.md explains each key."""
 
     link: Literal["wifi", "serial", "ble"] = "wifi"
-    sensors: Annotated[list[Sensor], Meta(min_length=1)] = msgspec.field(
-        default_factory=lambda: ["recording"]
-    )
+    sensors: Annotated[list[Name], Meta(min_length=1)] | None = None
+    sensor: list[Sensor] = []
+    modbus: ModbusLine | None = None
     wifi: WifiSection | None = None
 
 
@@ -49,9 +49,8 @@ def board_items(config: Path, board: SiliconBoard, items: dict[str, Any]) -> dic
             'write host under [link] there (host = "": it is looked for), or link = "serial" into board.toml'
         )
         found.append(_wrong("a board with Wi-Fi needs the address of its gateway", config, fix))
-    if "recording" in settings.sensors and settings.sensors != ["recording"]:
-        fix = "name the sensors, or the recording alone"
-        found.append(_wrong("a recording takes the place of all sensors", path, fix))
+    kept, also_found = _sensors(settings, board, path, Path(items["schema"]).read_bytes())
+    found += also_found
     sectors = window_sectors(items["flash_sectors"])
     if sectors > board.window_sectors:
         most = board.window_sectors - sectors + items["flash_sectors"]
@@ -61,7 +60,37 @@ def board_items(config: Path, board: SiliconBoard, items: dict[str, Any]) -> dic
         )
     if found:
         raise DiagnosticError(found, USAGE)
-    return msgspec.to_builtins(settings)
+    items = {"link": settings.link, "wifi": settings.wifi, **kept}
+    return dict(msgspec.to_builtins(items))
+
+
+def _sensors(
+    settings: BoardSettings, board: SiliconBoard, path: Path, schema: bytes
+) -> tuple[dict[str, Any], list[Diagnostic]]:
+    """Return the keys sensors and modbus of device.json, and what is wrong with them."""
+    from agent.schema import read_schema
+
+    if settings.sensors is not None and settings.sensor:
+        fix = "write either, the tables where a part needs an address, a pin or registers"
+        return {}, [_wrong("sensors = [...] and [[sensor]] are both there", path, fix)]
+    names: list[Name] = list(settings.sensors or ())
+    if not settings.sensor and names in ([], ["recording"]):
+        return {"sensors": ["recording"]}, []
+    if "recording" in names:
+        fix = "name the sensors, or the recording alone"
+        return {}, [_wrong("a recording takes the place of all sensors", path, fix)]
+    sensors = settings.sensor or named(names)
+    modbus = settings.modbus
+    if any(isinstance(sensor, Modbus) for sensor in sensors):
+        modbus = modbus or ModbusLine()
+    found = sensor_faults(sensors, read_schema(schema), path) + place_faults(sensors, modbus, board, path)
+    if modbus is not None and settings.link == "serial":
+        fix = 'take link = "wifi" or "ble", or leave the instruments to another board'
+        found.append(_wrong("the board has one serial line, and link and Modbus both want it", path, fix))
+    kept: dict[str, Any] = {"sensors": sensors}
+    if modbus is not None:
+        kept["modbus"] = modbus
+    return kept, found
 
 
 def _wrong(message: str, path: Path, fix: str) -> Diagnostic:

@@ -8,6 +8,8 @@ EMULATED = "mps2_an385"
 
 _PICO_WINDOW = 104
 _PICO2_WINDOW = 532
+_PICO_PINS = {"ds18b20": 16, "pulse": 17}
+_PICO_SENSOR_PINS = (2, 3, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 20, 21, 26, 27, 28)
 _RASPBERRY_PI = 0x2E8A
 _ESPRESSIF = 0x303A
 # UART bridges that modules with an ESP32 carry: Silicon Labs CP210x, WCH CH340 and CH9102, FTDI FT232R.
@@ -20,7 +22,8 @@ class SiliconBoard:
 
     folders: under firmware/boards, its own first. port: of MicroPython. stubs: distribution and version of its types.
     window_sectors: what its flash has for the agent. files_bytes: room for settings. usb: (vendor, product) as the system lists it,
-    product None for any of the vendor's.
+    product None for any of the vendor's. default_pins: where the pin map has a part. sensor_pins: those and the free ones, GPIO
+    numbers that take a pull-up and that a reset does not read; from the datasheets, not tried on silicon.
     """
 
     name: str
@@ -32,6 +35,8 @@ class SiliconBoard:
     files_bytes: int
     usb: tuple[tuple[int, int | None], ...]
     chip: str
+    default_pins: dict[str, int]
+    sensor_pins: tuple[int, ...]
 
 
 def _stubs(name: str) -> tuple[str, str]:
@@ -51,6 +56,8 @@ SILICON = {
             128 << 10,
             _BRIDGES,
             "esp32",
+            {"ds18b20": 4, "pulse": 18},
+            (4, 13, 14, 18, 19, 23, 25, 32, 33),
         ),
         SiliconBoard(
             "esp32_generic_s3",
@@ -62,6 +69,8 @@ SILICON = {
             128 << 10,
             ((_ESPRESSIF, None), *_BRIDGES),
             "esp32s3",
+            {"ds18b20": 4, "pulse": 5},
+            (1, 2, 4, 5, 10, 11, 12, 13, 14, 15, 16, 21),
         ),
         SiliconBoard(
             "rpi_pico_w",
@@ -73,6 +82,8 @@ SILICON = {
             32 << 10,
             ((_RASPBERRY_PI, 0x0005),),
             "rp2040",
+            _PICO_PINS,
+            _PICO_SENSOR_PINS,
         ),
         SiliconBoard(
             "rpi_pico2_w",
@@ -84,6 +95,8 @@ SILICON = {
             32 << 10,
             ((_RASPBERRY_PI, 0x0005),),
             "rp2350",
+            _PICO_PINS,
+            _PICO_SENSOR_PINS,
         ),
     )
 }

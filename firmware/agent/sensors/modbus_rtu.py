@@ -30,6 +30,10 @@ U32_LOW_FIRST = const(4)
 S32_LOW_FIRST = const(5)
 BIT = const(6)
 
+# As settings name them: COILS is the first of TABLES, U16 of KINDS.
+TABLES = ("coils", "discrete_inputs", "holding", "inputs")
+KINDS = ("u16", "s16", "u32", "s32", "u32_low_first", "s32_low_first", "bit")
+
 _REGISTER_MAX = const(0xFFFF)
 # 0 is a broadcast, which nobody answers; from 248 on addresses are reserved.
 _ADDRESS_MAX = const(247)

@@ -126,11 +126,11 @@ def build_board(items: dict, window, rooms, choice, feed):
 
     schema = _read("schema.cbor")
     channels = len(read_schema(schema))
-    names = items.get("board", {}).get("sensors", ["recording"])
+    settings = items.get("board", {})
     board = Board(
         window,
         wiring.build_link(items),
-        wiring.build_sensor(names, channels, _ROOT + "recording.csv", items.get("recording_offset", 0)),
+        wiring.build_sensor(settings, channels, _ROOT + "recording.csv", items.get("recording_offset", 0)),
         wiring.Relays().move,
         time.ticks_ms,
         time.ticks_diff,

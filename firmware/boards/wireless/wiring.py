@@ -1,4 +1,4 @@
-"""What hangs on the pins of a board: drivers by the names of board.toml, relays, and the link to the gateway.
+"""What hangs on the pins of a board: drivers by board.toml, relays, and the link to the gateway.
 
 Pins come from board_pins, one file a board; docs/operating/boards.md shows them.
 """
@@ -13,59 +13,74 @@ import onewire
 from agent.actuators import ActuatorFault
 from agent.links.search import make_udp
 from agent.links.serial import SerialLink
-from agent.sensors.ads1115 import Ads1115, Input
-from agent.sensors.bme280 import Bme280
-from agent.sensors.ds18b20 import Ds18b20
-from agent.sensors.joined import JoinedSensors
-from agent.sensors.pulse import EDGE_BITS, EdgeCounter, PulseCounter
+from agent.sensors.configured import Hands, build_sensors
+from agent.sensors.modbus_rtu import ModbusLine
+from agent.sensors.pulse import EDGE_BITS, EdgeCounter
 from agent.sensors.recording import Recording
-from agent.sensors.sht31 import Sht31
 
 _LINE_BAUD = 115200
 # Longest frame of a link, so that nothing is lost while the loop samples.
 _LINE_BUFFER_BYTES = 2048
-_PULSE_GAP_US = 30000
-_PULSE_RATE_MAX = 16
 
 
-def _i2c():
-    scl, sda = machine.Pin(board_pins.I2C_SCL), machine.Pin(board_pins.I2C_SDA)
-    return machine.I2C(board_pins.I2C, scl=scl, sda=sda, freq=100000)
+class BoardHands(Hands):
+    """What this board has for its drivers: one I2C bus, 1-Wire and pulses on any pin, one line for Modbus where no link has it.
 
-
-def _pulses():
-    edges = EdgeCounter(time.ticks_us, time.ticks_diff, _PULSE_GAP_US)
-    pin = machine.Pin(board_pins.PULSE, machine.Pin.IN, machine.Pin.PULL_UP)
-    pin.irq(edges.edge, machine.Pin.IRQ_FALLING)
-    return PulseCounter(edges, EDGE_BITS, _PULSE_RATE_MAX, time.ticks_ms, time.ticks_diff)
-
-
-def _driver(name: str):
-    if name == "sht31":
-        return Sht31(_i2c(), time.sleep_ms)
-    if name == "bme280":
-        return Bme280(_i2c())
-    if name == "ads1115":
-        return Ads1115(_i2c(), [Input(0), Input(1)], time.sleep_ms)
-    if name == "ds18b20":
-        return Ds18b20(onewire.OneWire(machine.Pin(board_pins.ONE_WIRE)))
-    if name == "pulse":
-        return _pulses()
-    raise ValueError("no driver is called {}".format(name))
-
-
-def build_sensor(names: list, channels: int, recording: str, offset: int):
-    """Return the one sensor of the board. recording: a file, in place of drivers; offset: its rows to skip.
-
-    Raises ValueError where its channels are not those of the schema.
+    modbus: that section of the settings, or None.
     """
-    if names == ["recording"]:
+
+    def __init__(self, modbus):
+        super().__init__(print, time.sleep_ms, time.ticks_ms, time.ticks_diff)
+        self._modbus = modbus
+        self._bus = None
+        self._line = None
+
+    def i2c(self):
+        """Return the bus of the pin map; all parts on it share one object."""
+        if self._bus is None:
+            scl, sda = machine.Pin(board_pins.I2C_SCL), machine.Pin(board_pins.I2C_SDA)
+            self._bus = machine.I2C(board_pins.I2C, scl=scl, sda=sda, freq=100000)  # type: ignore[assignment]  # None until then
+        return self._bus
+
+    def wire(self, pin):
+        """Return a 1-Wire line."""
+        return onewire.OneWire(machine.Pin(board_pins.ONE_WIRE if pin is None else pin))
+
+    def pulses(self, pin, gap_us: int) -> tuple:
+        """Return (counter of the falling edges of a pin, its bits)."""
+        edges = EdgeCounter(time.ticks_us, time.ticks_diff, gap_us)
+        taken = machine.Pin(board_pins.PULSE if pin is None else pin, machine.Pin.IN, machine.Pin.PULL_UP)
+        taken.irq(edges.edge, machine.Pin.IRQ_FALLING)
+        return edges, EDGE_BITS
+
+    def line(self) -> ModbusLine:
+        """Return the line that instruments share. Raises ValueError on a board whose settings give it to nobody."""
+        if self._modbus is None:
+            raise ValueError("the settings have no [modbus]")
+        if self._line is None:
+            self._line = _modbus_line(self._modbus)  # type: ignore[assignment]  # None until then
+        return self._line  # type: ignore[return-value]  # see above
+
+
+def _modbus_line(settings: dict) -> ModbusLine:
+    baud = settings["baud"]
+    parity = (None, 0, 1)[("none", "even", "odd").index(settings["parity"])]
+    # Without a parity bit a character has a second stop bit: Serial Line V1.02, section 2.5.1.
+    stop = 2 if parity is None else 1
+    tx, rx = machine.Pin(board_pins.LINE_TX), machine.Pin(board_pins.LINE_RX)
+    uart = machine.UART(board_pins.LINE, baud, bits=8, parity=parity, stop=stop, tx=tx, rx=rx, timeout=0)
+    drive = None
+    if settings.get("drive_pin") is not None:
+        drive = machine.Pin(settings["drive_pin"], machine.Pin.OUT, value=0).value
+    return ModbusLine(uart, baud, time.sleep_ms, settings["answer_ms"], drive=drive)
+
+
+def build_sensor(settings: dict, channels: int, recording: str, offset: int):
+    """Return the one sensor of the board. settings: of board.toml; recording: a file, in place of drivers; offset: its rows to skip."""
+    rows = settings.get("sensors", ["recording"])
+    if rows == ["recording"]:
         return Recording(recording, channels, offset)
-    drivers = [_driver(name) for name in names]
-    found = sum([driver.channels for driver in drivers])
-    if found != channels:
-        raise ValueError("the sensors have {} channels, the schema {}".format(found, channels))
-    return JoinedSensors(drivers, time.ticks_ms, time.ticks_diff, time.sleep_ms)
+    return build_sensors(rows, channels, BoardHands(settings.get("modbus")))
 
 
 def build_link(items: dict):

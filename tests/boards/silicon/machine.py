@@ -65,7 +65,12 @@ class I2C:
 
 
 class UART:
-    def __init__(self, number, baudrate=9600, tx=None, rx=None, timeout=0, rxbuf=256):
+    def __init__(
+        self, number, baudrate=9600, bits=8, parity=None, stop=1, tx=None, rx=None, timeout=0, rxbuf=256
+    ):
+        print("fake: uart", number, baudrate, bits, parity, stop)
+
+    def flush(self):
         pass
 
     def read(self, n=None):
