@@ -24,6 +24,7 @@ from agent.sensors.joined import JoinedSensors
 from agent.sensors.modbus_rtu import ModbusInstrument, ModbusLine, Point
 from agent.sensors.pulse import EdgeCounter, PulseCounter
 from agent.sensors.sht31 import Sht31
+from tests.agent import test_ahead
 from tests.agent.sensors import test_ranges
 from tests.both import test_sensors_configured, test_sensors_i2c, test_sensors_joined, test_sensors_wire
 
@@ -369,6 +370,21 @@ def _take_ground_for_every_input(patch):
     patch(configured, "_input", lambda item: real({key: item[key] for key in item if key != "minus"}))
 
 
+def _keep_what_was_begun_for_another_instant(patch):
+    def begin(self, left_ms):
+        if self._started_at is not None:
+            return joined._LOOK_MS
+        if left_ms <= 0:
+            self.start()
+        return max(joined._LOOK_MS, min(left_ms, joined._NAP_MS))
+
+    patch(JoinedSensors, "_begin_ahead", begin)
+
+
+def _never_begin_ahead(patch):
+    patch(JoinedSensors, "_begin_ahead", lambda self, left_ms: joined._NAP_MS)
+
+
 SENSOR_FAULTS = {
     "believe_every_checksum_of_an_sht31": (
         _believe_every_checksum_of_an_sht31,
@@ -540,5 +556,17 @@ SENSOR_FAULTS = {
     "take_ground_for_every_input": (
         _take_ground_for_every_input,
         _C.test_inputs_and_full_scales_of_an_ads1115_are_those_of_its_settings,
+    ),
+    "sleep_until_a_sample_that_may_come_sooner": (
+        lambda patch: patch(joined, "_NAP_MS", 1 << 40),
+        test_ahead.test_command_that_quickens_the_pace_leaves_no_read_to_wait,
+    ),
+    "keep_what_was_begun_for_another_instant": (
+        _keep_what_was_begun_for_another_instant,
+        lambda: test_ahead.test_command_that_slows_the_pace_drops_what_was_begun(0.7),
+    ),
+    "never_begin_ahead": (
+        _never_begin_ahead,
+        test_ahead.test_reads_never_wait_and_values_are_of_their_instant,
     ),
 }

@@ -11,6 +11,8 @@ from protocol._const import const
 _AHEAD_MS_MAX = const(1000)
 # How often keep_ahead() looks again while a measurement waits to be read.
 _LOOK_MS = const(20)
+# It sleeps no longer than that at a time: a command may have brought the next sample nearer.
+_NAP_MS = const(1000)
 
 BROKEN = "broken driver"
 
@@ -100,13 +102,16 @@ class JoinedSensors:
         until_next_ms(): real milliseconds until the next sample is due. sleep_ms(n): awaitable.
         """
         while True:
-            left_ms = until_next_ms() - self.lead_ms
-            if self._started_at is not None:
-                left_ms = _LOOK_MS
-            elif left_ms <= 0:
-                self.start()
-                left_ms = _LOOK_MS
-            await sleep_ms(left_ms)
+            await sleep_ms(self._begin_ahead(until_next_ms() - self.lead_ms))
+
+    def _begin_ahead(self, left_ms: int) -> int:
+        """Begin a measurement if it is time to; return how long to sleep. left_ms: until then."""
+        # One that waits for an instant which a command has put off is none any more.
+        if self._left_ms() is None and left_ms > 0:
+            return min(left_ms, _NAP_MS)
+        if self._left_ms() is None:
+            self.start()
+        return _LOOK_MS
 
 
 def _faults(driver) -> int:
