@@ -33,16 +33,17 @@ from tests.agent.desk import BUNDLE, MPY, SCHEMA, SEAL_KEYS, Desk, Story
 from tests.agent.kept import Kept
 from tests.both.seeded_bytes import Dice
 from tools.flashimage import FlashImage, parse_image
-from tools.image.control import MODES, Control
+from tools.image.control import MODES, NO_CUT, Control
 from tools.image.flashfile import SETTINGS_OFFSET, write_flash
 
 ROOMS_OFFSET = 12 << 20
 SECONDS_MAX = 150.0
 _LOOK_SECONDS = 0.002
 _ROWS = 400
-# Operations between two cuts. A boot takes about eight, so that most cuts fall into recovery; one in long_every falls later.
+# Operations between two cuts. A boot takes about eight, so that most cuts fall into recovery; one in long_every falls later, and each
+# operation there takes a third of a boot.
 _GAP_MAX = 8
-_LONG_GAP_MAX = 28
+_LONG_GAP_MAX = 20
 # Each rest_every cuts there is power for so many requests: what was recorded is sent, and receipted.
 _REST_REQUESTS = 15
 _RISING = ("boot", "epoch", "command_floor", "version_floor", "order_reserved", "rejected")
@@ -73,7 +74,7 @@ def recording() -> bytes:
 
 
 def write_desk_flash(desk: Desk, path: Path, seed: bytes) -> None:
-    """Write the flash file of a board that is the desk's device."""
+    """Write the flash file of a board that is the desk's device, as it is now."""
     files = {
         "device.json": json.dumps({**desk.settings, "flash_sectors": ring_sectors(desk)}).encode(),
         "schema.cbor": SCHEMA,
@@ -81,6 +82,8 @@ def write_desk_flash(desk: Desk, path: Path, seed: bytes) -> None:
         "recording.csv": recording(),
     }
     write_flash(path, bytes(desk.flash.image), files, seed)
+    with Control(path) as control:
+        control.write(ROOMS_OFFSET, bytes(desk.rooms_image))
 
 
 def ring_sectors(desk: Desk) -> int:
@@ -89,12 +92,16 @@ def ring_sectors(desk: Desk) -> int:
 
 
 class CutBoard:
-    """The board of a desk. Use with `with`. seed: of the dice that say where the power fails; long_every, rest_every: see above."""
+    """The board of a desk. Use with `with`. seed: of the dice that say where the power fails; long_every, rest_every: see above.
+
+    aims_at_the_cell: set, the next cuts take each boot's first operation, and something of it is done.
+    """
 
     def __init__(
-        self, elf: Path, desk: Desk, path: Path, seed: int, long_every: int = 8, rest_every: int = 20
+        self, elf: Path, desk: Desk, path: Path, seed: int, long_every: int = 10, rest_every: int = 20
     ):
         self.tally = Tally()
+        self.aims_at_the_cell = False
         self.desk = desk
         self._path = path
         self._dice = Dice(seed)
@@ -105,6 +112,7 @@ class CutBoard:
         self._floors: dict[str, int] = {}
         write_desk_flash(desk, path, bytes([seed]) * 32)
         self.control = Control(path)
+        self.look()
         self._mode = self._order()
         self.board = Qemu(elf, path)
         self.line = ModelLine(self.board.line, desk.gateway)
@@ -121,6 +129,9 @@ class CutBoard:
         dice = self._dice
         mode = MODES[dice.below(len(MODES))]
         gap = dice.below(_GAP_MAX if dice.below(self._long_every) else _LONG_GAP_MAX)
+        if self.aims_at_the_cell:
+            # The first thing that a boot writes. Where nothing of it is done, the next boot meets the same page again.
+            mode, gap = MODES[1 + dice.below(2)], 0
         self.control.cut_after(gap, mode, dice.below(1 << 30), action="wait")
         return mode
 
@@ -129,11 +140,8 @@ class CutBoard:
 
         Raises AssertionError where a promise is broken, BoardSilent where the board does no flash operation any more.
         """
-        self._wait_cut()
-        kind, place = self.control.cut_place()
-        self.tally.count(self._mode, f"{self.area(place)} {kind}")
-        self.look()
-        self.line.start_anew()
+        self._wait(lambda: self.control.counts().cuts > self.tally.cuts, SECONDS_MAX, _LOOK_SECONDS)
+        self._take_cut()
         if self.tally.cuts % self._rest_every == 0:
             enough = len(self.desk.gateway.order) + _REST_REQUESTS
             self.control.power_on()
@@ -143,25 +151,34 @@ class CutBoard:
         self._mode = self._order()
         self.control.power_on()
 
-    def _wait_cut(self) -> None:
-        deadline = time.monotonic() + SECONDS_MAX
-        while self.control.counts().cuts == self.tally.cuts:
-            if self.line.failure is not None:
-                raise self.line.failure
-            if time.monotonic() > deadline:
-                raise BoardSilent(f"no cut after {self.tally.cuts}: {self.board.tail()}")
-            time.sleep(_LOOK_SECONDS)
+    def _take_cut(self) -> None:
+        kind, place = self.control.cut_place()
+        self.tally.count(self._mode, f"{self.area(place)} {kind}")
+        self.look()
+        self.line.start_anew()
 
-    def run_on(self, is_done: Callable[[], bool], seconds: float = SECONDS_MAX) -> None:
-        """Let the board live without a cut until something is so. Raises BoardSilent."""
-        self.control.cut_after(0xFFFFFFFF)
+    def _wait(self, is_done: Callable[[], bool], seconds: float, look_seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not is_done():
             if self.line.failure is not None:
                 raise self.line.failure
             if time.monotonic() > deadline:
-                raise BoardSilent(f"it did not come to its end: {self.board.tail()}")
-            time.sleep(0.05)
+                raise BoardSilent(f"nothing more after {self.tally.cuts} cuts: {self.board.tail()}")
+            time.sleep(look_seconds)
+
+    def run_on(self, is_done: Callable[[], bool], seconds: float = SECONDS_MAX) -> None:
+        """Let the board live without a cut until something is so. Raises BoardSilent."""
+        self.control.cut_after(NO_CUT)
+
+        def is_over() -> bool:
+            if self.control.counts().cuts > self.tally.cuts:
+                # The cut that was ordered last came before this order.
+                self._take_cut()
+                self.control.cut_after(NO_CUT)
+                self.control.power_on()
+            return is_done()
+
+        self._wait(is_over, seconds, _LOOK_SECONDS)
 
     def processor_s(self) -> float:
         """Return the processor time of the emulator so far: what this took, on a busy machine and on an idle one."""

@@ -82,12 +82,19 @@ class Cell:
     def load(self) -> None:
         """Read the newest valid page. A cell never stored has every field at its start."""
         for sector in (self._first, self._first + 1):
-            for page in range(PAGES_PER_SECTOR):
-                item = decode_page(_LABEL, self._flash.read(page_offset(sector, page), PAGE_BYTES))
-                if item is not None and item[0] > self._serial:
-                    self._serial = item[0]
-                    self._sector = sector
-                    self._set(item[1:] + list(_new()[len(item) - 1 :]))
+            item = self._newest(sector)
+            if item is not None and item[0] > self._serial:
+                self._serial = item[0]
+                self._sector = sector
+                self._set(item[1:] + list(_new()[len(item) - 1 :]))
+
+    def _newest(self, sector: int):
+        """Return the item of a sector's last valid page, or None. Pages are programmed in turn: none before it is newer."""
+        for page in range(PAGES_PER_SECTOR - 1, -1, -1):
+            item = decode_page(_LABEL, self._flash.read(page_offset(sector, page), PAGE_BYTES))
+            if item is not None:
+                return item
+        return None
 
     def note_receipts(self, epoch: int, critical: int, routine: int) -> None:
         """Let the next store, of whatever field, make these numbers durable: not worth a program of their own."""

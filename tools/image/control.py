@@ -15,8 +15,10 @@ MODES = ("clean", "torn", "noise")
 ACTIONS = ("exit", "reset", "hang", "wait")
 CUT_STATUS = 0x77
 
+# More operations than there will ever be.
+NO_CUT = 0xFFFFFFFF
+
 _PROGRAMS_ONLY = 0x100
-_NO_CUT = 0xFFFFFFFF
 # cut_left last: it is the word that arms.
 _CUT = struct.Struct("<4I")
 _CUT_OFFSET = 8
@@ -81,7 +83,7 @@ class Control:
     def cut_left(self) -> int | None:
         """Return how many operations are left before the cut; None where none is ordered."""
         left: int = struct.unpack_from("<I", self._page, CONTROL_OFFSET + _CUT_OFFSET)[0]
-        return None if left == _NO_CUT else left
+        return None if left == NO_CUT else left
 
     def cut_place(self) -> tuple[str, int]:
         """Return what the last cut interrupted: "program" or "erase", and where in the flash."""
