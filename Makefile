@@ -1,6 +1,10 @@
 # The commands people type. Each makes .venv if it is missing.
 PYTHON ?= python3
 PYTEST_WORKERS ?= 2
+# About half of a test's time is waiting for a process, a socket or a disk: two of them to a core.
+WAITING_WORKERS ?= 4
+# The tests start hundreds of processes, and each would compile the whole tree anew.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 READY := .venv/.installed
 
@@ -20,16 +24,16 @@ site: $(READY)
 	$(BIN)/outstation demo --live --dir build/site
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not sweep and not canary and not wheel and not browser"
+	$(BIN)/python -m pytest -q -n $(WAITING_WORKERS) --dist worksteal -m "not sweep and not canary and not wheel and not browser"
 
 sweep: $(READY)
-	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "sweep and not canary"
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist worksteal -m "sweep and not canary"
 
 check: $(READY)
 	$(BIN)/python -m tools.check
 
 canary: $(READY)
-	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m canary
+	$(BIN)/python -m pytest -q -n $(WAITING_WORKERS) --dist worksteal -m canary
 
 sim: $(READY)
 	$(BIN)/python -m tests.sim --seeds 0..200 --json build/sim.json

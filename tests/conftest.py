@@ -3,6 +3,7 @@
 Marks the sweeps: what tries every cut, every disk state, a million frames or whole histories of a site has a tier of its own.
 """
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ _SWEEPS = [Path(__file__).parent / name for name in ("cuts", "fuzz", "sim", "sto
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if any(folder in item.path.parents for folder in _SWEEPS):
+        if _is_sweep(item.path):
             item.add_marker(pytest.mark.sweep)
         ids = [name for marker in item.iter_markers(_PROOFS) for name in marker.args]
         unknown = [name for name in ids if not _is_capability(name)]
@@ -56,6 +57,11 @@ def _outcomes(terminalreporter):
                 if key == _PROOFS and (report.when == "call" or outcome != "passed"):
                     tests.setdefault(name, {})[report.nodeid] = outcome
     return tests
+
+
+@cache
+def _is_sweep(path):
+    return any(folder in path.parents for folder in _SWEEPS)
 
 
 def _is_capability(name):

@@ -2,7 +2,8 @@
 
 Here the whole agent is cut: what its parts say to each other. What a cut leaves of a page, whole, half or as noise, and a second cut
 in the recovery, is the business of tests/cuts, over the same cell, slots and journal. So each operation is cut in the torn way, which
-leaves the most to find, alone and with a second cut, and in one of the other two ways. With OUTSTATION_SOAK set, all in all ways.
+leaves the most to find, alone and with a second cut, and in one of the other two ways: `make sweep`. `make test` cuts one operation in
+five, alone and with a second cut. With OUTSTATION_SOAK set, all in all ways.
 """
 
 import pytest
@@ -12,13 +13,15 @@ from tests.agent import cuts_down
 from tests.soak import IS_SOAK
 
 # (way, first operation, step, depth)
+SAMPLES = [("torn", 0, 5, 1), ("torn", 2, 5, 2)]
 SWEEPS = [("torn", 0, 1, 1), ("torn", 0, 1, 2), ("clean", 0, 2, 1), ("noise", 1, 2, 1)]
 SOAK = [(mode, 0, 1, depth) for mode in MODES for depth in (1, 2)]
+WAYS = SOAK if IS_SOAK else SAMPLES + [pytest.param(*way, marks=pytest.mark.sweep) for way in SWEEPS]
 NAMES = ["way", "first", "step", "depth"]
 
 
 @pytest.mark.proves("S11")
-@pytest.mark.parametrize(NAMES, SOAK if IS_SOAK else SWEEPS)
+@pytest.mark.parametrize(NAMES, WAYS)
 @pytest.mark.parametrize(
     "name", ["adopting", "rolling_back", "replacing", "updating", "updating_in_vain", "failing"]
 )
@@ -34,7 +37,7 @@ def test_cut_at_any_operation_of_an_adoption_leaves_the_old_or_the_new_rules(nam
     assert cuts > 25 // step
 
 
-@pytest.mark.parametrize(NAMES, SOAK if IS_SOAK else SWEEPS)
+@pytest.mark.parametrize(NAMES, WAYS)
 def test_cut_at_any_operation_of_a_command_carries_it_out_once(way, first, step, depth):
     """Exactly one event each, in effect once, and the floor never goes back."""
     story, check = cuts_down.STORIES["commanding"]

@@ -1,4 +1,7 @@
-"""Run replay over the journals of the real agent, its power cut at every flash operation of an adoption, a roll back, or a command."""
+"""Run replay over the journals of the real agent, its power cut while it adopts, rolls back, or carries out a command.
+
+`make test` cuts one flash operation in seven, in the torn way, which leaves the most to find; `make sweep` one in three in all ways.
+"""
 
 import hashlib
 
@@ -32,13 +35,15 @@ def replay(desk):
     return counts
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("mode", "step"), [("torn", 7), *(pytest.param(mode, 3, marks=pytest.mark.sweep) for mode in MODES)]
+)
 @pytest.mark.parametrize("name", cuts_down.STORIES)
-def test_journal_of_a_device_whose_power_was_cut_replays(name, mode):
+def test_journal_of_a_device_whose_power_was_cut_replays(name, mode, step):
     """An honest device is never accused, wherever the cut fell; every sample that came behind a whole checkpoint is replayed."""
     story, _ = cuts_down.STORIES[name]
     coverages = []
-    cuts = cuts_down.sweep(story, lambda desk: coverages.append(replay(desk).coverage()), mode, step=3)
+    cuts = cuts_down.sweep(story, lambda desk: coverages.append(replay(desk).coverage()), mode, step=step)
 
-    assert cuts == len(coverages) > 3
+    assert cuts == len(coverages) > 12 // step
     assert 1.0 == min(coverages)
