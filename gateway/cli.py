@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from gateway.enrol_cli import enrol
+from gateway.options import CONFIG, JSON
 from protocol.diagnostic import FINDING, INTERRUPTED, OK, USAGE, Diagnostic, DiagnosticError, show
 from protocol.report import emit
 
@@ -25,16 +26,6 @@ VERSION = 1
 # It is renewed when a third of its life is left: at a sixth somebody should look.
 _CERTIFICATE_LEFT = 1 / 6
 
-_config = click.option(
-    "--config",
-    "config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("gateway.toml"),
-    show_default=True,
-    help="The settings file.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def gateway() -> None:
@@ -45,7 +36,7 @@ gateway.add_command(enrol)
 
 
 @gateway.command()
-@_config
+@CONFIG
 @click.option(
     "-v", "--verbose", is_flag=True, help="Log every exchange that was refused, not only what needs somebody."
 )
@@ -79,8 +70,8 @@ def _say_ready_json(address: str) -> None:
 
 
 @gateway.command()
-@_config
-@_json
+@CONFIG
+@JSON
 def status(config: Path, as_json: bool) -> int:
     """Show what is held, waits, and is missing.
 
@@ -95,8 +86,8 @@ def status(config: Path, as_json: bool) -> int:
 
 
 @gateway.command()
-@_config
-@_json
+@CONFIG
+@JSON
 def devices(config: Path, as_json: bool) -> int:
     """List the devices that were ever heard.
 
@@ -104,22 +95,19 @@ def devices(config: Path, as_json: bool) -> int:
     """
     with _view(config) as view:
         rows = view.devices()
-    now_ms = _wall_ms()
-    for row in rows:
-        row["heard_ago_s"] = _ago_s(row["heard_ms"], now_ms)
+    _add_age(rows, "heard")
     if as_json:
         emit(DEVICES_SCHEMA, VERSION, {"devices": rows})
         return OK
-    shown = [{**row, "heard": _ago(row["heard_ago_s"])} for row in rows]
     columns = [(name, name) for name in ("device", "epoch", "boot")]
     columns += [("counter", "heartbeat"), *((name, name) for name in ("release", "commands", "heard"))]
-    click.echo(_table(shown, columns) if rows else "no device was heard yet")
+    click.echo(_table(_with_age(rows, "heard"), columns) if rows else "no device was heard yet")
     return OK
 
 
 @gateway.command()
-@_config
-@_json
+@CONFIG
+@JSON
 def readings(config: Path, as_json: bool) -> int:
     """Show the newest reading of each channel.
 
@@ -128,21 +116,18 @@ def readings(config: Path, as_json: bool) -> int:
     """
     with _view(config) as view:
         rows = view.readings()
-    now_ms = _wall_ms()
-    for row in rows:
-        row["read_ago_s"] = _ago_s(row["read_ms"], now_ms)
+    _add_age(rows, "read")
     if as_json:
         emit(READINGS_SCHEMA, VERSION, {"readings": rows})
         return OK
-    shown = [{**row, "read": _ago(row["read_ago_s"])} for row in rows]
     columns = [(name, name) for name in ("device", "channel", "value", "quality", "period", "read")]
-    click.echo(_table(shown, columns) if rows else "no reading that this gateway may see")
+    click.echo(_table(_with_age(rows, "read"), columns) if rows else "no reading that this gateway may see")
     return OK
 
 
 @gateway.command()
-@_config
-@_json
+@CONFIG
+@JSON
 def gaps(config: Path, as_json: bool) -> int:
     """List the segments that are missing.
 
@@ -170,8 +155,8 @@ def gaps(config: Path, as_json: bool) -> int:
 
 
 @gateway.command()
-@_config
-@_json
+@CONFIG
+@JSON
 def check(config: Path, as_json: bool) -> int:
     """Read the whole store and name what is damaged.
 
@@ -390,6 +375,17 @@ def _open_view(database: Path) -> Any:
 
 def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _add_age(rows: list[dict[str, Any]], event: str) -> None:
+    """Add to each row how many seconds ago its event was, EVENT_ago_s, from the wall time EVENT_ms."""
+    now_ms = _wall_ms()
+    for row in rows:
+        row[f"{event}_ago_s"] = _ago_s(row[f"{event}_ms"], now_ms)
+
+
+def _with_age(rows: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
+    return [{**row, event: _ago(row[f"{event}_ago_s"])} for row in rows]
 
 
 def _ago_s(then_ms: int, now_ms: int) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from gateway.options import JSON, LISTEN_HOST, LISTEN_PORT
 from protocol.diagnostic import USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
 
@@ -21,14 +22,8 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="File with the code, - for standard input; asked for if left out.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on for devices.")
-@click.option(
-    "--port",
-    type=click.IntRange(1, 65535),
-    default=5683,
-    show_default=True,
-    help="UDP port to listen on for devices.",
-)
+@LISTEN_HOST
+@LISTEN_PORT
 @click.option(
     "--csr-out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -44,7 +39,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--ca", type=_FILE, help="With --certificate: PEM of the authority that vouches for the office's server."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@JSON
 def enrol(
     folder: Path,
     office: str | None,

@@ -20,6 +20,7 @@ from typing import Self
 
 import click
 
+from gateway.options import JSON, LISTEN_HOST, LISTEN_PORT, host, port
 from office_ingest.permissions import PROVISION_DEVICES, PROVISION_GATEWAYS, needs
 from protocol import keys
 from protocol.cbor import dumps
@@ -28,6 +29,7 @@ from protocol.report import emit
 from tools.board.table import NAMES as BOARDS
 from tools.device_policy import provisions_of
 from tools.provision_cli import devices_command, labels_command, read_label_command
+from tools.provision_options import FOLDER, OFFICE
 
 _TOKEN_BYTES = 32
 _KID_BYTES = 4
@@ -383,32 +385,18 @@ def provision() -> None:
     """Give a device or a gateway its identity and keys."""
 
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_PORT = click.IntRange(1, 65535)
-_OFFICE = click.option(
-    "--office",
-    "office_config",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The office's office.toml.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-
-
 @provision.command("gateway")
 @needs(PROVISION_GATEWAYS, office="office_config")
-@_OFFICE
+@OFFICE
 @click.option("--name", required=True, help="Name of the gateway.")
 @click.option("--site", required=True, help="Name of the site.")
 @click.option(
     "--uplink", required=True, help="Address of the office as the gateway reaches it, https://host:port."
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on for devices.")
-@click.option(
-    "--port", type=_PORT, default=5683, show_default=True, help="UDP port to listen on for devices."
-)
-@_JSON
-@click.argument("folder", type=_FOLDER)
+@LISTEN_HOST
+@LISTEN_PORT
+@JSON
+@click.argument("folder", type=FOLDER)
 def provision_gateway_command(
     office_config: Path, name: str, site: str, uplink: str, host: str, port: int, as_json: bool, folder: Path
 ) -> None:
@@ -455,19 +443,17 @@ def _check_uplink(uplink: str) -> None:
 
 @provision.command("device")
 @needs(PROVISION_DEVICES, office="office_config")
-@_OFFICE
+@OFFICE
 @click.option(
     "--gateway",
     "gateway_folder",
-    type=_FOLDER,
+    type=FOLDER,
     help="Folder of a gateway that has a token; left out, the office tells the site's gateways the link.",
 )
 @click.option("--name", required=True, help="Name of the device.")
 @click.option("--site", required=True, help="Name of the site.")
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="The gateway's address as the device reaches it."
-)
-@click.option("--port", type=_PORT, default=5683, show_default=True, help="The gateway's UDP port.")
+@host("The gateway's address as the device reaches it.")
+@port("The gateway's UDP port.")
 @click.option(
     "--sectors",
     type=click.IntRange(4, 65536),
@@ -494,8 +480,8 @@ def _check_uplink(uplink: str) -> None:
     show_default=True,
     help="Board that the device is to be; unix is a process on a machine like this one.",
 )
-@_JSON
-@click.argument("folder", type=_FOLDER)
+@JSON
+@click.argument("folder", type=FOLDER)
 def provision_device_command(
     office_config: Path,
     gateway_folder: Path | None,
@@ -536,8 +522,8 @@ def provision_device_command(
 
 @provision.command("roots")
 @needs(PROVISION_DEVICES, office="office_config")
-@_OFFICE
-@_JSON
+@OFFICE
+@JSON
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 def provision_roots_command(office_config: Path, as_json: bool, folder: Path) -> None:
     """Write the release roots that the office knows into the FOLDER of a device.

@@ -6,24 +6,16 @@ from typing import Any
 
 import click
 
+from gateway.options import JSON, host, port
 from office_ingest.permissions import PROVISION_DEVICES, READ_DEVICES, needs
 from protocol.diagnostic import Diagnostic, DiagnosticError
 from protocol.report import emit
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_OFFICE = click.option(
-    "--office",
-    "office_config",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The office's office.toml.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+from tools.provision_options import FOLDER, OFFICE
 
 
 @click.command("devices")
 @needs(PROVISION_DEVICES, office="office_config")
-@_OFFICE
+@OFFICE
 @click.option(
     "--csv",
     "listed",
@@ -34,26 +26,18 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 @click.option(
     "--gateway",
     "gateway_folder",
-    type=_FOLDER,
+    type=FOLDER,
     help="Folder of a gateway that has a token; left out, the office tells the site's gateways the links.",
 )
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="The gateway's address where a row names none."
-)
-@click.option(
-    "--port",
-    type=click.IntRange(1, 65535),
-    default=5683,
-    show_default=True,
-    help="Its UDP port where a row names none.",
-)
+@host("The gateway's address where a row names none.")
+@port("Its UDP port where a row names none.")
 @click.option(
     "--recording",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Recording where a row names none; the demonstration's if left out.",
 )
-@_JSON
-@click.argument("folder", type=_FOLDER)
+@JSON
+@click.argument("folder", type=FOLDER)
 def devices_command(
     office_config: Path,
     listed: Path,
@@ -93,11 +77,11 @@ def devices_command(
 
 @click.command("labels")
 @needs(READ_DEVICES, office="office_config")
-@_OFFICE
+@OFFICE
 @click.option("--site", help="Only devices of this site.")
 @click.option("--png", is_flag=True, help="Also a picture of each code.")
-@_JSON
-@click.argument("folder", type=_FOLDER)
+@JSON
+@click.argument("folder", type=FOLDER)
 @click.argument("names", nargs=-1)
 def labels_command(
     office_config: Path, site: str | None, png: bool, as_json: bool, folder: Path, names: tuple[str, ...]
@@ -153,8 +137,8 @@ def _registered(config: Path) -> list[tuple[bytes, str, str]]:
 
 @click.command("read-label")
 @needs(READ_DEVICES, office="office_config")
-@_OFFICE
-@_JSON
+@OFFICE
+@JSON
 @click.argument("text", required=False)
 def read_label_command(office_config: Path, as_json: bool, text: str | None) -> None:
     """Say which device a label is of: TEXT as a reader gives it, or from standard input."""

@@ -13,6 +13,14 @@ PAIRS = list(itertools.permutations(KINDS, 2))
 COUNT = 40
 
 
+def lived(folder, body, asked):
+    """Return the world of a device with UDP and behind it a wire, after body(world), whose questions (asked) were answered once each."""
+    world = World(folder, ["udp", "serial"])
+    world.run(body)
+    world.check(asked)
+    return world
+
+
 # ---- the same promises over each
 
 
@@ -72,15 +80,13 @@ def test_first_link_dies_the_second_takes_over_and_the_first_comes_back(pair, se
 
 def check_request_under_way_goes_over_the_other_link(folder):
     """One link dies while a question is on it: the same request goes on over the other, and nobody has to ask again."""
-    world = World(folder, ["udp", "serial"])
 
     async def body(world):
         await world.ask(0)
         world.media[0].cut()
         await world.ask(1)
 
-    world.run(body)
-    world.check(2)
+    world = lived(folder, body, 2)
     assert world.failures == []
     assert world.link.moves == 1
     # The gateway's sessions saw each number once: no request was made anew.
@@ -94,7 +100,6 @@ def test_request_under_way_goes_over_the_other_link(tmp_path):
 
 def check_request_that_was_carried_out_is_not_carried_out_again_over_another_link(folder):
     """Only the answers are lost: repeated over the other link the same request is refused as a replay, and asked again it is known."""
-    world = World(folder, ["udp", "serial"])
 
     async def body(world):
         await world.ask(0)
@@ -102,8 +107,7 @@ def check_request_that_was_carried_out_is_not_carried_out_again_over_another_lin
         await world.ask(1)
         await world.ask(2)
 
-    world.run(body)
-    world.check(3)
+    world = lived(folder, body, 3)
     assert world.sessions.counts["replayed"] >= 1
     # Once as it was, and once under another number with the same bytes, which a store knows by their digest.
     assert world.taken == [0, 1, 1, 2]
@@ -117,7 +121,6 @@ def test_request_that_was_carried_out_is_not_carried_out_again_over_another_link
 
 def check_late_answer_of_the_link_that_was_left_is_taken(folder):
     """The first link answers late, the second not at all: the answer is good wherever it comes."""
-    world = World(folder, ["udp", "serial"])
 
     async def body(world):
         await world.ask(0)
@@ -136,8 +139,7 @@ def check_late_answer_of_the_link_that_was_left_is_taken(folder):
         assert asking.done()
         assert len(world.ways[0].link._open()._came) == 0
 
-    world.run(body)
-    world.check(2)
+    world = lived(folder, body, 2)
     assert world.failures == []
 
 
@@ -148,7 +150,6 @@ def test_late_answer_of_the_link_that_was_left_is_taken(tmp_path):
 
 def check_late_answer_answers_no_other_question(folder):
     """The answer to the question before arrives, late, in place of this one's: it is nobody's."""
-    world = World(folder, ["udp", "serial"])
 
     async def body(world):
         await world.ask(0)
@@ -160,8 +161,7 @@ def check_late_answer_answers_no_other_question(folder):
         world.ways[1].link._waiting.append(late)
         await asking
 
-    world.run(body)
-    world.check(3)
+    lived(folder, body, 3)
 
 
 def test_late_answer_answers_no_other_question(tmp_path):
@@ -207,7 +207,6 @@ def test_preferred_link_is_looked_at_again_after_a_growing_pause(tmp_path):
 
 def check_who_refuses_without_keys_does_not_hold_a_device(folder):
     """Somebody on the first link answers each request at once with a refusal that nothing protects: the device leaves for the other link."""
-    world = World(folder, ["udp", "serial"])
 
     async def body(world):
         await world.ask(0)
@@ -221,8 +220,7 @@ def check_who_refuses_without_keys_does_not_hold_a_device(folder):
         for question in range(1, 20):
             await world.ask(question)
 
-    world.run(body)
-    world.check(20)
+    world = lived(folder, body, 20)
     assert world.link.at == 1
     assert len(world.failures) == several._UNANSWERED_MAX
 

@@ -12,14 +12,9 @@ from gateway.links.ble import BleLink
 from gateway.links.ble_peer import BlePeer
 from gateway.links.ble_turns import Turns
 from protocol.slipmux import FrameReader
+from tests.planted.register import register
 
-FAULTS = {}
-
-
-def fault(apply):
-    """Register a planted fault under its function's name."""
-    FAULTS[apply.__name__] = apply
-    return apply
+FAULTS, fault = register()
 
 
 # ---- at the device

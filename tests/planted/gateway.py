@@ -28,18 +28,13 @@ from protocol import slipmux
 from protocol.coap import ETAG, OSCORE, URI_PATH, option
 from protocol.command import parse_command
 from protocol.sqlite_file import is_of_the_file
+from tests.planted.register import register
 
-FAULTS = {}
+FAULTS, fault = register()
 _BODIES = (("releases", "raw"), ("parts", "body"))
 _SMALL_COMMAND_BYTES = 60
 _SILENT_LOOKS = 20
 _LOOK_S = 0.001
-
-
-def fault(apply):
-    """Register a planted fault under its function's name."""
-    FAULTS[apply.__name__] = apply
-    return apply
 
 
 @fault

@@ -7,14 +7,9 @@ from gateway.links.remembered import Remembered
 from gateway.links.server import CoapServer
 from gateway.sessions import Sessions
 from protocol.mac import hmac_sha256
+from tests.planted.register import register
 
-FAULTS = {}
-
-
-def fault(apply):
-    """Register a planted fault under its function's name."""
-    FAULTS[apply.__name__] = apply
-    return apply
+FAULTS, fault = register()
 
 
 @fault

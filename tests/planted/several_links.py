@@ -8,14 +8,9 @@ from agent.links import several
 from agent.links.several import SeveralLinks
 from gateway.sessions import Sessions
 from protocol.oscore import ReplayWindow
+from tests.planted.register import register
 
-FAULTS = {}
-
-
-def fault(apply):
-    """Register a planted fault under its function's name."""
-    FAULTS[apply.__name__] = apply
-    return apply
+FAULTS, fault = register()
 
 
 @fault

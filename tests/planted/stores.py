@@ -17,14 +17,9 @@ from office_ingest.receive import keystore
 from office_ingest.storage import damage, replacement, sqlite
 from office_ingest.storage.sqlite import SqliteStore
 from protocol import sqlite_file
+from tests.planted.register import register
 
-FAULTS = {}
-
-
-def fault(apply):
-    """Register a planted fault under its function's name."""
-    FAULTS[apply.__name__] = apply
-    return apply
+FAULTS, fault = register()
 
 
 @contextlib.contextmanager

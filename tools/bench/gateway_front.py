@@ -11,7 +11,6 @@ import random
 import sys
 import tempfile
 import time
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import count
@@ -36,6 +35,7 @@ from protocol.coap import CHANGED, POST
 from protocol.oscore import OscoreContext
 from tools.bench.link_transport import self_signed
 from tools.bench.race import Lap
+from tools.bench.senders import output_of, write_streams
 from tools.shim import install
 
 DATABASE = "gateway.db"
@@ -112,27 +112,14 @@ def lap(folder: Path, devices: list[bytes], streams: list[list[bytes]]) -> Lap:
     That process also takes the time: a gateway's senders are elsewhere, and their work is not the gateway's.
     """
     with tempfile.TemporaryDirectory(prefix="front-", dir=folder) as place:
-        file = Path(place) / "segments.json"
-        file.write_text(json.dumps([[raw.hex() for raw in stream] for stream in streams]))
+        file = write_streams(Path(place), streams)
         seconds = asyncio.run(_serve(Path(place), devices, file))
         return Lap(asyncio.run(count_held(Path(place) / DATABASE)), seconds)
 
 
 async def _serve(place: Path, devices: list[bytes], file: Path) -> float:
     async with running_gateway(place, devices) as port:
-        words = [sys.executable, "-P", "-m", "tools.bench.gateway_front", str(port), str(file)]
-        senders = await asyncio.create_subprocess_exec(
-            *words, stdout=PIPE, stderr=PIPE, start_new_session=True
-        )
-        try:
-            said, wrong = await senders.communicate()
-        finally:
-            if senders.returncode is None:
-                senders.kill()
-                await senders.wait()
-    if senders.returncode:
-        raise RuntimeError(f"the senders ended with {senders.returncode}: {wrong.decode(errors='replace')}")
-    return float(said)
+        return float(await output_of("tools.bench.gateway_front", port, file))
 
 
 async def _send_all(port: int, streams: list[list[bytes]]) -> float:

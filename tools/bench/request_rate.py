@@ -9,9 +9,8 @@ import asyncio
 import json
 import shutil
 import socket
-import sys
 import tempfile
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.util import find_spec
@@ -23,6 +22,7 @@ from protocol.segment import parse_segment
 from tools.bench.fleet import SealedDevice, Tell
 from tools.bench.gateway_front import DATABASE, count_held, running_gateway
 from tools.bench.race import Case, Contender, Lap, Skipped, race
+from tools.bench.senders import output_of, write_streams
 from tools.site import free_port
 
 Server = Callable[[], AbstractAsyncContextManager[int]]
@@ -83,21 +83,9 @@ def _with_loop(coroutine: Any) -> Any:
 
 
 async def _ask(place: Path, server: Server, kind: str, streams: list[list[bytes]]) -> dict[str, float]:
-    file = place / "segments.json"
-    file.write_text(json.dumps([[raw.hex() for raw in stream] for stream in streams]))
+    file = write_streams(place, streams)
     async with server() as port:
-        words = [sys.executable, "-P", "-m", "tools.bench.request_sender", str(port), kind, str(file)]
-        sender = await asyncio.create_subprocess_exec(
-            *words, stdout=PIPE, stderr=PIPE, start_new_session=True
-        )
-        try:
-            said, wrong = await sender.communicate()
-        finally:
-            if sender.returncode is None:
-                sender.kill()
-                await sender.wait()
-    if sender.returncode:
-        raise RuntimeError(f"the sender ended with {sender.returncode}: {wrong.decode(errors='replace')}")
+        said = await output_of("tools.bench.request_sender", port, kind, file)
     found: dict[str, float] = json.loads(said)
     return found
 
