@@ -1,4 +1,4 @@
-"""Starts and stops the office: the only place where its parts meet."""
+"""Starts and stops the office: its core, in one thread, behind HTTP."""
 
 import asyncio
 import contextlib
@@ -20,28 +20,22 @@ from office_ingest import points
 from office_ingest.certificates import pem
 from office_ingest.clock import SystemClock
 from office_ingest.config import Configuration
+from office_ingest.core import Core
 from office_ingest.errors import StoreUnavailable, in_words
 from office_ingest.govern.enrolment import Enrolment
-from office_ingest.govern.links import Links
 from office_ingest.govern.people import People
-from office_ingest.govern.rollout import Rollouts
-from office_ingest.govern.views import Views
 from office_ingest.overview import devices_overview
 from office_ingest.receive.api import build_api, limited_to_sites
 from office_ingest.receive.attempts import Attempts
 from office_ingest.receive.enrolment_api import Identities
 from office_ingest.receive.identity import Recogniser
-from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.listener import Listener, company_authorities, open_authority
 from office_ingest.receive.peer import PeerProtocol, ask_for_certificates
-from office_ingest.receive.registry import Registry
-from office_ingest.receive.takings import Takings
 from office_ingest.show.asked import add_asked
 from office_ingest.show.service import PageService
 from office_ingest.storage.sqlite import SqliteStore, check_database, is_half_repaired
 from office_ingest.watch import certificates, damage
-from office_ingest.watch.silence import SilenceWatch, record_silence
 from protocol import sqlite_file
 from protocol.diagnostic import TRY_AGAIN, UNREACHABLE, Diagnostic, DiagnosticError
 
@@ -69,36 +63,19 @@ class Office:
             self.keystore = Keystore.open(files.keystore)
             self.authorities, self.authority = open_authority(files, clock.wall_ms())
         self.company = company_authorities(configuration)
-        self.watch = SilenceWatch(
-            interval_s=settings.heartbeat.interval_s,
-            grace_s=settings.heartbeat.grace_s,
-            monotonic=clock.monotonic,
-            silent=self.store.devices_with_open_finding("silence"),
-        )
         self._reach = points.armed(os.environ.get(points.VARIABLE))
-        self.ingest = Ingest(
-            self.store,
-            self.keystore,
-            wall_ms=clock.wall_ms,
-            clock_error_ms=settings.clock.error_ms,
-            heard=self.watch.heard,
-            views=Views(self.store, self.keystore),
-            paced=self.watch.paced,
-            takings=Takings(self.store, patience=settings.rollout.patience_heartbeats),
-            reach=self._reach,
-        )
+        self.core = Core(settings, self.store, self.keystore, clock, reach=self._reach)
         self.people = People(self.store, clock.wall_ms)
-        rollouts = Rollouts(self.store)
         self.api = build_api(
-            take=self.ingest.take,
+            take=self.core.ingest.take,
             identities=self._identities(),
-            release_for=rollouts.release_for,
-            part_for=rollouts.part_for,
+            release_for=self.core.rollouts.release_for,
+            part_for=self.core.rollouts.part_for,
             devices=lambda gateway: devices_overview(self.store.connection, gateway=gateway),
             is_ready=self._is_ready,
             worker=self.worker,
             enter=self.people.enter,
-            links_for=Links(self.store, self.keystore).for_gateway,
+            links_for=self.core.links.for_gateway,
             reach=self._reach,
         )
         add_asked(self.api, self.store.connection, self.in_worker, clock.wall_ms, limited_to_sites)
@@ -108,7 +85,7 @@ class Office:
         return await asyncio.get_running_loop().run_in_executor(self.worker, call, *arguments)
 
     def _identities(self) -> Identities:
-        gateways, registry, wall_ms = self.settings.gateways, Registry(self.store), self._clock.wall_ms
+        gateways, registry, wall_ms = self.settings.gateways, self.core.registry, self._clock.wall_ms
         enrolment = Enrolment(
             self.authorities, self.authority, registry, wall_ms=wall_ms, days=gateways.certificate_days
         )
@@ -156,17 +133,13 @@ class Office:
         except sqlite3.Error:
             return False
 
-    def check_silence(self) -> None:
-        """Record which devices fell silent or are heard again since the last call."""
-        record_silence(self.watch, self.store, self._clock.wall_ms())
-
     async def watch_silence(self) -> None:
         """Check again and again, until cancelled."""
         while True:
             await asyncio.sleep(self.settings.heartbeat.interval_s / _CHECKS_PER_INTERVAL)
             # A full disk is said by the uplink; the next check tries again.
             with contextlib.suppress(StoreUnavailable):
-                await asyncio.get_running_loop().run_in_executor(self.worker, self.check_silence)
+                await asyncio.get_running_loop().run_in_executor(self.worker, self.core.check_silence)
 
     async def watch_damage(self) -> None:
         """Read the whole database now and once a day, beside the service, until cancelled."""

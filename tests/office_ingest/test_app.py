@@ -52,21 +52,21 @@ def _silence(office):
 def test_silence_becomes_a_finding_and_a_heartbeat_ends_it(site):
     """Two intervals and the grace without a heartbeat are a finding; forged ones do not end it, the next true one does."""
     office = site()
-    office.ingest.take("gw-1", [], [site.device.heartbeat()])
-    office.check_silence()
+    office.core.ingest.take("gw-1", [], [site.device.heartbeat()])
+    office.core.check_silence()
     site.clock.now += 25
-    office.check_silence()
+    office.core.check_silence()
     before = _silence(office)
     site.clock.now += 1
-    office.check_silence()
+    office.core.check_silence()
     found = _silence(office)
     forged = bytearray(site.device.heartbeat())
     forged[-1] ^= 1
-    office.ingest.take("gw-1", [], [bytes(forged)])
-    office.check_silence()
+    office.core.ingest.take("gw-1", [], [bytes(forged)])
+    office.core.check_silence()
     after_forged = _silence(office)
-    office.ingest.take("gw-1", [], [site.device.heartbeat()])
-    office.check_silence()
+    office.core.ingest.take("gw-1", [], [site.device.heartbeat()])
+    office.core.check_silence()
 
     assert ([], [("open", 1)], [("open", 1)], [("cleared", 1)]) == (
         *(before, found, after_forged, _silence(office)),
@@ -76,14 +76,14 @@ def test_silence_becomes_a_finding_and_a_heartbeat_ends_it(site):
 def test_silence_found_before_a_restart_still_ends(site):
     """A finding that another run of the office opened is ended by the device's next heartbeat, and by nothing else."""
     office = site()
-    office.check_silence()
+    office.core.check_silence()
     site.clock.now += 26
-    office.check_silence()
+    office.core.check_silence()
     office = site()
     site.clock.now += 1
-    office.check_silence()
+    office.core.check_silence()
     after_restart = _silence(office)
-    office.ingest.take("gw-1", [], [site.device.heartbeat()])
-    office.check_silence()
+    office.core.ingest.take("gw-1", [], [site.device.heartbeat()])
+    office.core.check_silence()
 
     assert ([("open", 1)], [("cleared", 1)]) == (after_restart, _silence(office))

@@ -4,16 +4,14 @@ import asyncio
 import contextlib
 import shutil
 
+from office_ingest.config import HeartbeatSection, OfficeSection, RolloutSection, Settings
+from office_ingest.core import Core
 from office_ingest.errors import StoreUnavailable
 from office_ingest.govern.commands import CommandRefused, give_command
-from office_ingest.govern.rollout import RolloutRefused, Rollouts, halt, roll_out
-from office_ingest.receive.ingest import Ingest
+from office_ingest.govern.rollout import RolloutRefused, halt, roll_out
 from office_ingest.receive.keystore import Keystore
-from office_ingest.receive.registry import Registry
-from office_ingest.receive.takings import Takings
 from office_ingest.storage.downward import Downward
 from office_ingest.storage.sqlite import SqliteStore
-from office_ingest.watch.silence import SilenceWatch, record_silence
 from protocol.errors import ProtocolError
 from protocol.uplink import encode_uplink_answer, parse_request
 from tests.sim.host import Host
@@ -35,28 +33,16 @@ class SimOffice(Host):
     def _begin(self):
         self.store = SqliteStore.open(self.disk.folder / "office.db")
         self.keystore = Keystore.open(self.disk.folder / "keystore.db")
-        self.watch = SilenceWatch(
-            interval_s=self.world.pace.heartbeat_s,
-            grace_s=GRACE_S,
-            monotonic=self.clock.monotonic,
-            silent=self.store.devices_with_open_finding("silence"),
-        )
-        self.registry = Registry(self.store)
-        self.rollouts = Rollouts(self.store)
-        self.ingest = Ingest(
-            self.store,
-            self.keystore,
-            wall_ms=self.clock.wall_ms,
-            heard=self._heard,
-            takings=Takings(self.store, patience=30),
-            reach=self._reach,
+        pace = HeartbeatSection(self.world.pace.heartbeat_s, GRACE_S)
+        settings = Settings(OfficeSection(self.name), heartbeat=pace, rollout=RolloutSection(30))
+        self.core = Core(
+            settings, self.store, self.keystore, self.clock, reach=self._reach, heard=self._heard
         )
         self.heard_s = {}
         self.started_s = self.world.time.now
 
     def _heard(self, device):
         self.heard_s[device] = self.world.time.now
-        self.watch.heard(device)
 
     # ---- requests: ("ok", bytes), ("busy", why) or another word; ConnectionError where it dies meanwhile
 
@@ -70,8 +56,8 @@ class SimOffice(Host):
         def give(gateway):
             *_, kind, name = path.split("/")
             if kind == "releases":
-                return self.rollouts.release_for(gateway, int(name)) or ""
-            return self.rollouts.part_for(gateway, bytes.fromhex(name)) or ""
+                return self.core.rollouts.release_for(gateway, int(name)) or ""
+            return self.core.rollouts.part_for(gateway, bytes.fromhex(name)) or ""
 
         kind, found = self._asked(give, token)
         return ("missing", path) if found == "" else (kind, found)
@@ -79,7 +65,7 @@ class SimOffice(Host):
     def _asked(self, work, token):
         if not self.is_up:
             raise ConnectionError("the office is down")
-        gateway = self.registry.gateway_of(token)
+        gateway = self.core.registry.gateway_of(token)
         try:
             return "ok", work(gateway)
         except StoreUnavailable as error:
@@ -95,7 +81,7 @@ class SimOffice(Host):
         except ProtocolError as error:
             return "malformed", str(error)
         self.world.watch.uplink(segments)
-        answer = self.ingest.take(gateway, segments, heartbeats)
+        answer = self.core.ingest.take(gateway, segments, heartbeats)
         self.world.watch.answered(answer)
         return encode_uplink_answer(answer)
 
@@ -111,7 +97,7 @@ class SimOffice(Host):
 
     def _check_silence(self):
         with contextlib.suppress(StoreUnavailable):
-            record_silence(self.watch, self.store, self.clock.wall_ms())
+            self.core.check_silence()
 
     def roll_out(self, number):
         """Roll a release out, as a person does."""

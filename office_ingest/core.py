@@ -1,0 +1,75 @@
+"""What judges and answers in an office, wired, below processes, threads and HTTP: the service and the simulated site share it."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from office_ingest.config import Settings
+from office_ingest.govern.links import Links
+from office_ingest.govern.rollout import Rollouts
+from office_ingest.govern.views import Views
+from office_ingest.receive.ingest import Ingest
+from office_ingest.receive.keystore import Keystore
+from office_ingest.receive.registry import Registry
+from office_ingest.receive.takings import Takings
+from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.watch.silence import SilenceWatch, record_silence
+
+
+class Clock(Protocol):
+    """Two clocks: monotonic() in seconds, wall_ms() since 1970, which may jump."""
+
+    def monotonic(self) -> float:
+        """Return seconds of this boot."""
+
+    def wall_ms(self) -> int:
+        """Return the wall clock."""
+
+
+class Core:
+    """Everything here touches the store's connection: call it from one thread.
+
+    heard: told of each device whose heartbeat was taken. reach: told where tests may end the process (`points`).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: SqliteStore,
+        keystore: Keystore,
+        clock: Clock,
+        *,
+        reach: Callable[[str], None],
+        heard: Callable[[bytes], None] = lambda device: None,
+    ):
+        self.store = store
+        self.keystore = keystore
+        self._clock = clock
+        self._told = heard
+        self.watch = SilenceWatch(
+            interval_s=settings.heartbeat.interval_s,
+            grace_s=settings.heartbeat.grace_s,
+            monotonic=clock.monotonic,
+            silent=store.devices_with_open_finding("silence"),
+        )
+        self.ingest = Ingest(
+            store,
+            keystore,
+            wall_ms=clock.wall_ms,
+            clock_error_ms=settings.clock.error_ms,
+            heard=self._heard,
+            views=Views(store, keystore),
+            paced=self.watch.paced,
+            takings=Takings(store, patience=settings.rollout.patience_heartbeats),
+            reach=reach,
+        )
+        self.registry = Registry(store)
+        self.rollouts = Rollouts(store)
+        self.links = Links(store, keystore)
+
+    def _heard(self, device: bytes) -> None:
+        self.watch.heard(device)
+        self._told(device)
+
+    def check_silence(self) -> None:
+        """Record which devices fell silent or are heard again since the last call. Raises StoreUnavailable."""
+        record_silence(self.watch, self.store, self._clock.wall_ms())
