@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from office_ingest.govern.rekey import GIVEN, IN_FORCE
 from office_ingest.health import short_of
 
 _HELD = ("device", "heard", "critical", "routine", "events", "decisions")
@@ -27,7 +28,19 @@ def _site(site: str, rows: list[dict[str, Any]], now_ms: int) -> list[str]:
         if _wrong(row)
     ]
     short = [f"{row['name']}: {words}" for row in here if (words := short_of(row["health"]))]
-    return [site, *(f"  {line}" for line in [*held, "", *map(_cut, runs), *wrong, *short])]
+    keys = [line for row in here for line in _keys(row, now_ms)]
+    return [site, *(f"  {line}" for line in [*held, "", *map(_cut, runs), *wrong, *short, *keys])]
+
+
+def _keys(row: dict[str, Any], now_ms: int) -> list[str]:
+    """Return a line for a device that was given other keys and is not yet proved to have them."""
+    rekey = row["rekey"]
+    if rekey is None or rekey["state"] == IN_FORCE:
+        return []
+    is_late = rekey["state"] == GIVEN and now_ms >= rekey["until_ms"]
+    return [
+        f"{row['name']}: other keys {'not answered in time' if is_late else rekey['state']} (command {rekey['command']})"
+    ]
 
 
 def _held_cells(row: dict[str, Any], now_ms: int) -> tuple[str, ...]:

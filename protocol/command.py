@@ -4,7 +4,7 @@ Source: SPEC.md section 5.4.
 """
 
 from protocol.errors import MALFORMED, ProtocolError
-from protocol.limits import setting_max, uint32_max
+from protocol.limits import setting_max, uint32_max, uint64_max
 from protocol.messages import Message, open_frame, seal_frame
 from protocol.shape import is_int, is_natural, is_within
 
@@ -14,6 +14,8 @@ COMMAND = b"outstation command v1"
 SET_ACTUATOR = 0
 SET_SETTING = 1
 REPORT = 2
+# 3 stands for an unknown kind in vectors of version 1.
+REKEY = 4
 DEMAND_NAMES = ("set actuator", "change setting", "report")
 
 # Settings that a command can change: name, lowest, highest value.
@@ -38,6 +40,8 @@ OUT_OF_RANGE = 5
 VERDICT_NAMES = ("done", "refused by the gate", "late", "no trusted time", "unknown", "out of range")
 
 _LATER_ITEMS_MAX = 5
+# Of a rekey: kind, generation, period, the two halves of what is random.
+_REKEY_MOST = (REKEY, uint32_max, uint32_max, uint64_max, uint64_max)
 
 
 class Command:
@@ -79,4 +83,6 @@ def is_demand(value) -> bool:
         return len(value) == 3 and value[1] >= 0
     if value[0] == SET_SETTING:
         return len(value) == 3 and 0 <= value[1] <= setting_max and value[2] >= 0
+    if value[0] == REKEY:
+        return len(value) == 5 and all([0 <= value[at] <= _REKEY_MOST[at] for at in range(1, 5)])
     return value[0] != REPORT or len(value) == 1

@@ -6,6 +6,7 @@ Keys are 32 bytes, but a body key has 16 (AES-128).
 Source: SPEC.md section 10.
 """
 
+from protocol.cbor import dumps
 from protocol.limits import generation_segments
 from protocol.mac import hmac_sha256
 
@@ -70,6 +71,22 @@ def body_keys(view: bytes) -> tuple:
 def downlink_key(downlink: bytes, label: str) -> bytes:
     """Return the key for one kind of message from office to device: label "receipt", "time" or "command"."""
     return hmac_sha256(downlink, label.encode())
+
+
+def rekey_root(downlink: bytes, device: bytes, number: int, demand: list) -> bytes:
+    """Return the root of the keys that the rekey command of this number and demand gives a device; downlink: of before. SPEC.md section 10.1."""
+    return hmac_sha256(downlink_key(downlink, "rekey"), dumps([device, number, list(demand)]))
+
+
+def rekeyed(root: bytes) -> tuple:
+    """Return the keys of a rekey: seal keys of (critical, routine), ratchets of (site, office), downlink key."""
+    return (
+        seal_start(root, CRITICAL),
+        seal_start(root, ROUTINE),
+        view_start(root, SITE),
+        view_start(root, OFFICE),
+        hmac_sha256(root, b"downlink"),
+    )
 
 
 def generation_of(base: int, number: int) -> int:

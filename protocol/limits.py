@@ -61,6 +61,7 @@ block_bytes = 512
 etag_bytes = 8
 # Largest number of anything that counts up: CBOR keeps it in four bytes.
 uint32_max = 0xFFFFFFFF
+uint64_max = 0xFFFFFFFFFFFFFFFF
 # Largest order, tick, sequence or wall time: a database of signed 64-bit integers holds it, and a difference of two.
 natural_max = 1 << 62
 # A manifest names 32 devices and 8 parts, and still lies in a quarter of a flash sector.

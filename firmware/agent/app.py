@@ -30,6 +30,7 @@ from agent.keystore import Keystore
 from agent.layout import CELL_SECTOR, KEY_SECTOR, RING_SECTOR, SLOTS_SECTORS
 from agent.recorder import Decider, Recorder
 from agent.recovery import newest_event
+from agent.rekeyer import Rekeyer
 from agent.resources import BATTERY, FLASH, LINK
 from agent.sampler import Sampler
 from agent.schema import read_schema
@@ -42,7 +43,7 @@ from protocol._const import const
 from protocol.aead import ctr
 from protocol.command import HEARTBEAT_MS, LINK_DAY_BYTES, ROUTINE_SEAL_MS, SAMPLE_MS
 from protocol.event import ADOPTION, BOOT, COMMAND, TIME_MARK
-from protocol.keys import CRITICAL, ROUTINE, downlink_key
+from protocol.keys import CRITICAL, ROUTINE
 from protocol.manifest import Standing
 
 _RESTORED = const(1)
@@ -175,8 +176,9 @@ class Agent:
         config = self._config
         rooms = self._board.rooms
         self._adopter = Adopter(self._cell, self._store, self._slots, self, config.adopt, rooms)
-        key = downlink_key(self._keystore.downlink(), "command")
-        self._commander = Commander(config.device, key, self._cell, self._store, self)
+        rekeyer = Rekeyer(config.device, self._keystore, self._journal, self)
+        downlink = self._keystore.downlink()
+        self._commander = Commander(config.device, downlink, self._cell, self._store, self, rekeyer)
         self._exchange.errands = (self._commander, self._adopter)
         self._checkpointer = Checkpointer(
             self._recorder,
@@ -423,6 +425,10 @@ class Agent:
         """Make all that is recorded durable; return whether it is."""
         return self._recorder.seal(CRITICAL)
 
+    def seal_lanes(self) -> bool:
+        """Make all that is recorded in either lane durable; return whether it is."""
+        return self._recorder.seal(ROUTINE) and self._recorder.seal(CRITICAL)
+
     def has_sampled(self) -> bool:
         """Whether the rules that decide have seen a sample since they took over or this boot began."""
         return self._has_sampled
@@ -442,6 +448,15 @@ class Agent:
         """Append a command's event, sealed by nobody yet, and return its order, or None if there was no room for it."""
         order = self._journal.next_order()
         return order if self._recorder.append(CRITICAL, tick_ms, COMMAND, fields, order) else None
+
+    def begin_period(self) -> None:
+        """Write the checkpoint with which a view period begins."""
+        self._checkpointer.begin_period()
+
+    def rekeyed(self) -> None:
+        """All keys of the journal are others now, and so is the downlink key."""
+        self._exchange.rekeyed(self._keystore.downlink())
+        self._commander.use(self._keystore.downlink())
 
     def expect_act(self, order: int, action: int, value: int) -> None:
         """Note that an act was allowed and is not carried out yet."""

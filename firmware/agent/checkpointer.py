@@ -70,11 +70,12 @@ class Checkpointer:
 
     def _switch_period(self) -> None:
         try:
-            self._journal.switch_period(self._write_for_period)
+            self._journal.switch_period(self.begin_period)
         except NoRoom:
             # The period goes on until there is room for the checkpoint of the next one.
             return
 
-    def _write_for_period(self) -> None:
+    def begin_period(self) -> None:
+        """Write the checkpoint with which a view period begins: now."""
         self.period_start = self._clock.rule_tick(self._clock.tick_ms())
         self.write(PERIOD)

@@ -18,6 +18,7 @@ from protocol.command import (
     GUARDED,
     LATE,
     OUT_OF_RANGE,
+    REKEY,
     REPORT,
     SET_ACTUATOR,
     SET_SETTING,
@@ -27,6 +28,7 @@ from protocol.command import (
     parse_command,
 )
 from protocol.errors import REPLAY, UNKNOWN_DEVICE, ProtocolError
+from protocol.keys import downlink_key
 from rules.guard import ALLOWED, NO_GATE
 
 # After a boot the first time token and the first sample come a little later than the first word of a command, which would end
@@ -35,7 +37,7 @@ _WAIT_MS = const(60000)
 
 
 class Commander:
-    """Commands of one boot. device: identity; key: downlink_key(downlink, "command"); cell; store(**changes): of the cell.
+    """Commands of one boot. device: identity; downlink: key; cell; store(**changes): of the cell; rekeyer: agent.rekeyer.
 
     owner: the agent. It says: real_ms(), wall() -> (earliest, latest) or None, has_sampled(), command_tick(), setting(index),
     health(). It does: ask(tick_ms, action, value) -> act of the gate; append_command(tick_ms, fields) -> order or None; expect_act and carry_out(order,
@@ -45,9 +47,10 @@ class Commander:
     refused: how many did not verify.
     """
 
-    def __init__(self, device: bytes, key: bytes, cell, store, owner):
+    def __init__(self, device: bytes, downlink: bytes, cell, store, owner, rekeyer):
         self._device = device
-        self._key = key
+        self._rekeyer = rekeyer
+        self.use(downlink)
         self._cell = cell
         self._store = store
         self._owner = owner
@@ -59,12 +62,17 @@ class Commander:
         self._is_deceived = False
         self._open = unset()
 
+    def use(self, downlink: bytes) -> None:
+        """Take commands under this downlink key from now on."""
+        self._key = downlink_key(downlink, "command")
+
     def resume(self, taken: int, settings: dict) -> None:
         """Go on after a boot with what the journal knows: the floor is at least what it says, and settings are in force."""
         if taken > self._cell.command_floor:
             self._store(command_floor=taken)
         self.taken = self._cell.command_floor
         self.settings = settings
+        self._rekeyer.resume(self.taken)
         for setting in sorted(settings):
             # Another agent before this one may have had more of them.
             if setting < len(SETTINGS):
@@ -132,6 +140,8 @@ class Commander:
         tick_ms = self._owner.command_tick()
         verdict, outcome = self._judge(command, tick_ms)
         demand = command.demand
+        if verdict == DONE and demand[0] == REKEY:
+            self._rekeyer.intend(command.number, demand)
         order = self._owner.append_command(tick_ms, (command.number, demand, verdict, outcome))
         assert order is not None, "no room behind a seal"
         # Before it is sealed: a checkpoint that sealing makes room for stands behind the event and must know it.
@@ -146,7 +156,10 @@ class Commander:
 
     def turn(self) -> None:
         """End a command whose event is durable; without room for it, it waits."""
-        if self._open is None or not self._owner.seal_steps():
+        if self._open is None:
+            self._rekeyer.turn()
+            return
+        if not self._owner.seal_steps():
             return
         order, command, verdict = self._open
         self._open = None
@@ -156,6 +169,8 @@ class Commander:
             self._owner.carry_out(order, command.demand[1], command.demand[2])
         elif verdict == DONE and command.demand[0] == SET_SETTING:
             self._owner.change(command.demand[1], command.demand[2])
+        elif verdict == DONE and command.demand[0] == REKEY:
+            self._rekeyer.turn()
         self._owner.point("after_command")
 
     def _judge(self, command, tick_ms: int) -> tuple:
@@ -173,6 +188,8 @@ class Commander:
             return DONE if act[2] == ALLOWED else GUARDED, act[2:]
         if demand[0] == SET_SETTING:
             return self._judge_setting(demand[1], demand[2])
+        if demand[0] == REKEY:
+            return DONE if self._rekeyer.can(demand) else OUT_OF_RANGE, None
         return (DONE, self._owner.health()) if demand[0] == REPORT else (UNKNOWN, None)
 
     def _judge_setting(self, setting: int, value: int) -> tuple:

@@ -60,8 +60,7 @@ class Exchange:
         self._request = request
         self._journal = journal
         self._device = device
-        self._receipt_key = downlink_key(downlink, "receipt")
-        self._time_key = downlink_key(downlink, "time")
+        self._use(downlink)
         self._clock = clock
         self._random_bytes = random_bytes
         self._settings = settings
@@ -86,6 +85,10 @@ class Exchange:
         self._refusals = 0
         self._answered_at = None
         self._sent_since = 0
+
+    def _use(self, downlink: bytes) -> None:
+        self._receipt_key = downlink_key(downlink, "receipt")
+        self._time_key = downlink_key(downlink, "time")
 
     def is_online(self) -> bool:
         """Say whether the gateway answered lately."""
@@ -120,6 +123,13 @@ class Exchange:
     def hurry(self, heartbeat_ms: int) -> None:
         """Send the next heartbeat now, and the following ones at least so often: somebody waits for receipts."""
         self._settings.heartbeat_ms = min(self._settings.heartbeat_ms, heartbeat_ms)
+        self.beat_now()
+
+    def rekeyed(self, downlink: bytes) -> None:
+        """Go on under another downlink key, in another epoch: the gateway is told at once, and asked what it holds of it."""
+        self._use(downlink)
+        self.backlog.restart()
+        self._is_known = False
         self.beat_now()
 
     def beat_now(self) -> None:

@@ -32,6 +32,7 @@ from protocol.segment import Header, seal_segment
 # Reasons of an epoch's start, as in wire.cddl.
 FIRST = const(0)
 RESTORED = const(1)
+REKEYED = const(2)
 UNREADABLE = const(3)
 
 # Orders reserved in the cell at once: one store each so many events.
@@ -105,6 +106,7 @@ class Journal(Acknowledgements):
         reason: what open() returned, or RESTORED after note_receipt said so, with the receipt's generation.
         An epoch whose start was cut off by the power is not begun twice: only its event is recorded.
         Raises KeyFault if generation_above is 4,096 or more above this lane's own generation.
+        REKEYED: all keys were replaced a moment ago; the epoch begins above the generation with which they do.
         """
         starts_here = self.lanes[CRITICAL].next_number == 0 and recovery.keys_fit(self)
         if reason != FIRST and not (

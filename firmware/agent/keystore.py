@@ -9,15 +9,22 @@ So at every cut each chain has a key, and no key of an earlier step outlives the
 
 The two view chains move together. Between prepare_period() and finish_period() both steps are live; a cut leaves either
 period p alone, p and p + 1 of both, or (finish begun) p + 1 alone.
+
+A rekey replaces all keys at once. Its intent is one page of its own; the new keys are written to the other sector as a move would,
+the downlink key last, one step on. So of two sectors the one with the higher step of that key holds, and one without it was not
+finished. The view ratchets of before go along until the checkpoint of the new period is durable.
 """
 
 from agent.flash import BLANK_PAGE, PAGE_BYTES
 from agent.pages import PAGES_PER_SECTOR, FlashFault, decode_page, encode_page, page_offset
+from agent.unset import unset
 from protocol._const import const
-from protocol.keys import OFFICE, SITE, seal_ahead, view_next
+from protocol.keys import CRITICAL, OFFICE, ROUTINE, SITE, rekeyed, seal_ahead, view_next
 from protocol.limits import generation_ahead_max
 
 _LABEL = b"outstation key v1"
+# Of its own: an agent that knows no rekey takes such a page for a torn one.
+_INTENT_LABEL = b"outstation rekey v1"
 _ZEROS = bytes(PAGE_BYTES)
 
 # Chains 0 and 1 are the lanes, so that a lane's number is its chain's.
@@ -41,6 +48,8 @@ class Keystore:
         self._sector = first_sector
         # chain -> list of (step, key, page), lowest step first: one entry, or two for a view chain between periods.
         self._live = [[] for _ in range(_CHAINS)]
+        # (number, root, generation, period, page) of the rekey that is to be carried out, or None.
+        self._intent = unset()
 
     def provision(self, seal_keys: tuple, ratchets: tuple, downlink: bytes) -> None:
         """Write all first keys to erased flash: k(0) of (critical, routine), r(0) of (site, office), downlink key."""
@@ -55,18 +64,32 @@ class Keystore:
     def open(self) -> None:
         """Recover: finish a move, choose the newest of each chain, zero the rest. Raises KeyFault if a chain is missing."""
         found = [self._scan(self._first), self._scan(self._first + 1)]
-        newest = _newest(found)
-        # The fuller one: of a source that was half erased within a period switch only an older ratchet may be missing.
-        kept = 0 if len(found[0]) >= len(found[1]) else 1
-        if not _is_whole(found[kept], newest):
-            kept = 1 - kept
+        downlinks = [_newest([entries])[_DOWNLINK] for entries in found]
+        if downlinks[0] != downlinks[1]:
+            # One was not finished, or is half erased, or holds the keys of before a rekey: what it says of the others counts for nothing.
+            kept = 0 if downlinks[0] > downlinks[1] else 1
+            newest = _newest([found[kept]])
+        else:
+            newest = _newest(found)
+            # The fuller one: of a source that was half erased within a period switch only an older ratchet may be missing.
+            kept = 0 if len(found[0]) >= len(found[1]) else 1
+            if not _is_whole(found[kept], newest):
+                kept = 1 - kept
         if not _is_whole(found[kept], newest):
             raise KeyFault("the key sector lacks a key of chain {}".format(_lacking(found, newest)))
         self._sector = self._first + kept
         if found[1 - kept]:
             self._flash.erase(self._first + 1 - kept)
         self._choose(found[kept], newest)
+        self._intent = self._find_intent()
         self._zero_dead()
+
+    def _find_intent(self):
+        for page in range(PAGES_PER_SECTOR):
+            item = decode_page(_INTENT_LABEL, self._flash.read(page_offset(self._sector, page), PAGE_BYTES))
+            if item is not None:
+                return tuple(item) + (page,)
+        return None
 
     def _scan(self, sector: int) -> list:
         found = []
@@ -83,9 +106,9 @@ class Keystore:
             ]
             self._live[chain] = self._live[chain][:1]
         # Both view chains have both steps, or the lower one of a switch that had not begun, or had ended, is dead.
-        before = [_find(found, chain, newest[chain] - 1) for chain in _VIEWS]
+        before = [_newest_below(found, chain, newest[chain]) for chain in _VIEWS]
         if newest[_VIEW_SITE] == newest[_VIEW_OFFICE]:
-            if before[0] and before[1]:
+            if before[0] and before[1] and before[0][0] == before[1][0]:
                 for i in range(2):
                     self._live[_VIEWS[i]].insert(0, before[i])
         else:
@@ -108,7 +131,8 @@ class Keystore:
                 break
 
     def _live_pages(self) -> list:
-        return [entry[2] for chain in self._live for entry in chain]
+        pages = [entry[2] for chain in self._live for entry in chain]
+        return pages if self._intent is None else pages + [self._intent[-1]]
 
     def _zero(self, page: int) -> None:
         offset = page_offset(self._sector, page)
@@ -118,7 +142,9 @@ class Keystore:
 
     def _write(self, chain: int, step: int, key: bytes) -> int:
         """Program a key on a blank page, read it back, return the page. Moves to the other sector when this one is full."""
-        data = encode_page(_LABEL, [chain, step, key])
+        return self._write_page(encode_page(_LABEL, [chain, step, key]))
+
+    def _write_page(self, data: bytes) -> int:
         for _ in range(PAGES_PER_SECTOR):
             page = self._blank_page()
             if page is None:
@@ -138,20 +164,29 @@ class Keystore:
         return None
 
     def _move(self) -> None:
+        self._install(self._live, self._intent)
+
+    def _install(self, chains: list, intent) -> None:
+        """Write these keys, and an intent or None, to the other sector, then erase this one."""
         old = self._sector
         other = 2 * self._first + 1 - old
         self._flash.erase(other)
         page = 0
+        if intent is not None:
+            page = self._copy(other, page, encode_page(_INTENT_LABEL, list(intent[:-1])))
+            intent = intent[:-1] + (page,)
+            page += 1
         moved = [[] for _ in range(_CHAINS)]
         # Chain by chain: the downlink key, last, tells at boot that everything before it was copied.
         for chain in range(_CHAINS):
-            for step, key, _ in self._live[chain]:
+            for step, key, _ in chains[chain]:
                 page = self._copy(other, page, encode_page(_LABEL, [chain, step, key]))
                 moved[chain].append((step, key, page))
                 page += 1
         self._flash.erase(old)
         self._sector = other
         self._live = moved
+        self._intent = intent
 
     def _copy(self, sector: int, page: int, data: bytes) -> int:
         for at in range(page, PAGES_PER_SECTOR):
@@ -188,8 +223,49 @@ class Keystore:
         """Return the downlink key."""
         return self._live[_DOWNLINK][0][1]
 
+    def intent(self):
+        """Return (number, generation, period) of the rekey that is to be carried out, or None."""
+        return None if self._intent is None else (self._intent[0],) + self._intent[2:4]
+
+    def intend(self, number: int, root: bytes, generation: int, period: int) -> None:
+        """Make durable that the rekey command of this number is to be carried out; root: `keys.rekey_root`."""
+        self.drop_intent()
+        page = self._write_page(encode_page(_INTENT_LABEL, [number, root, generation, period]))
+        self._intent = (number, root, generation, period, page)
+
+    def drop_intent(self) -> None:
+        """Forget what was intended. Nothing happens if there is nothing."""
+        if self._intent is not None:
+            page = self._intent[-1]
+            self._intent = None
+            self._zero(page)
+
+    def can_rekey(self, generation: int, period: int) -> bool:
+        """Return whether other keys can begin at a generation and a period: above all that is in use, not next to it."""
+        lanes = [self._live[lane][0][0] for lane in (CRITICAL, ROUTINE)]
+        return max(lanes) < generation and self.boot_periods()[-1] + 1 < period
+
+    def rekey(self) -> None:
+        """Carry out the intent: all other keys, the view ratchets of before beside the new ones; finish_period() ends those.
+
+        When this returns, the chains of before and the root are gone from flash. Call with one view period held.
+        """
+        assert self._intent is not None and len(self.boot_periods()) == 1
+        _number, root, generation, period, _page = self._intent
+        keys = rekeyed(root)
+        chains = [[(generation, keys[lane], 0)] for lane in (CRITICAL, ROUTINE)]
+        for i in range(2):
+            chains.append([self._live[_VIEWS[i]][0], (period, keys[_VIEWS[i]], 0)])
+        chains.append([(self._live[_DOWNLINK][0][0] + 1, keys[_DOWNLINK], 0)])
+        self._install(chains, None)
+
+    def is_rekeyed(self) -> bool:
+        """Return whether a rekey was carried out whose first checkpoint is not durable yet."""
+        periods = self.boot_periods()
+        return len(periods) == 2 and periods[0] + 1 < periods[1]
+
     def boot_periods(self) -> tuple:
-        """Return the view periods whose ratchets are held, lowest first: (p,), or (p, p + 1) within a switch."""
+        """Return the view periods whose ratchets are held, lowest first: (p,), or two within a switch."""
         return tuple([entry[0] for entry in self._live[_VIEW_SITE]])
 
     def ratchet(self, view_class: int, period=None) -> tuple:
@@ -236,6 +312,12 @@ def _lacking(found: list, newest: list) -> int:
         if _find(found[0], chain, newest[chain]) is None and _find(found[1], chain, newest[chain]) is None:
             return chain
     return 0
+
+
+def _newest_below(entries: list, chain: int, step: int):
+    """Return (step, key, page) of the newest entry of a chain below a step, or None."""
+    below = [entry[1] for entry in entries if entry[0] == chain and entry[1] < step]
+    return _find(entries, chain, max(below)) if below else None
 
 
 def _find(entries: list, chain: int, step: int):

@@ -18,6 +18,7 @@ from protocol.segment import parse_segment
 
 _FIRST = 0
 _RESTORED = 1
+_REKEYED = 2
 _UNREADABLE = 3
 
 
@@ -124,7 +125,8 @@ def _reason(journal):
     if not journal.cell.is_begun and (_holds_any(journal) or journal.keystore.seal_key(CRITICAL)[0]):
         return _RESTORED
     if not keys_fit(journal):
-        return _UNREADABLE
+        # A rekey that the power cut off behind its keys and before its epoch.
+        return _REKEYED if journal.keystore.is_rekeyed() else _UNREADABLE
     if journal.lanes[CRITICAL].next_number:
         return None
     if journal.lanes[ROUTINE].next_number:

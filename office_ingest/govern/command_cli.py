@@ -143,7 +143,7 @@ def _give(
     from office_ingest.govern.commands import CommandRefused, give_command
     from office_ingest.govern.shelf import Shelf
 
-    lasts_ms = _milliseconds(lasts)
+    lasts_ms = lasts_milliseconds(lasts)
     with open_store(config) as store, open_keystore(config) as keystore:
         identity = device_called(Shelf(store), device)
         who = author or user_name()
@@ -185,7 +185,8 @@ def _answer(store: Any, device: bytes, number: int, wait_s: float, as_json: bool
     return OK if held.verdict == DONE else FINDING
 
 
-def _milliseconds(text: str) -> int:
+def lasts_milliseconds(text: str) -> int:
+    """Return what --for says, in milliseconds. Raises DiagnosticError."""
     number, unit = text[:-1], text[-1:]
     wrong = unit not in _UNITS or not number.isascii() or not number.isdigit() or not int(number)
     if wrong or int(number) * _UNITS[unit] > _LASTS_DAYS_MAX * _UNITS["d"]:

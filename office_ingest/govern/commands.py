@@ -3,6 +3,7 @@
 Source: SPEC.md section 5.4.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from office_ingest.errors import OfficeError
@@ -12,6 +13,7 @@ from office_ingest.storage.sqlite import SqliteStore
 from protocol.command import (
     DEMAND_NAMES,
     GUARDED,
+    REKEY,
     REPORT,
     SET_ACTUATOR,
     SET_SETTING,
@@ -42,15 +44,16 @@ def give_command(
     author: str,
     now_ms: int,
     lasts_ms: int,
+    keep: Callable[[int], None] = lambda _number: None,
 ) -> CommandRow:
     """Seal and keep a command; the service hands it to the gateway of the device with the next uplink answer.
 
-    demand: as protocol.command has it. lasts_ms: after so long from now the device no longer carries it out.
+    demand: as protocol.command has it. lasts_ms: after so long from now the device no longer carries it out. keep(number): called before
+    anybody can be given the command.
     Raises CommandRefused, KeyUnknown, StoreUnavailable: nothing was given then.
     """
     down = Downward(store)
     _check(store, device, demand)
-    key = downlink_key(keystore.downlink(device), "command")
     until_ms = now_ms + lasts_ms
     with store.transaction():
         if len(down.waiting_commands(device, now_ms, WAITING_MAX)) >= WAITING_MAX:
@@ -58,6 +61,9 @@ def give_command(
         number = down.next_command(device)
         if number > uint32_max:
             raise CommandRefused("the numbers of this device's commands are used up")
+        keep(number)
+        # Here, not before: a batch that proves a device's other downlink key waits for this transaction, or was before it.
+        key = downlink_key(keystore.downlink(device), "command")
         raw = seal_command(Command(device, number, until_ms, demand), key)
         down.add_command(device, number, raw, demand, author, now_ms, until_ms)
     given = down.command(device, number)
@@ -100,6 +106,8 @@ def demand_words(demand: list[int]) -> str:
         return f"set actuator {demand[1]} to {demand[2]}"
     if demand[0] == SET_SETTING and demand[1] < len(SETTINGS):
         return f"change setting {SETTINGS[demand[1]][0]} to {demand[2]}"
+    if demand[0] == REKEY:
+        return f"take other keys, from generation {demand[1]} and period {demand[2]} on"
     return DEMAND_NAMES[REPORT] if demand[0] == REPORT else f"demand {demand}"
 
 
@@ -117,7 +125,8 @@ def command_as_json(command: CommandRow, now_ms: int) -> dict[str, Any]:
     """Return a command as a JSON object."""
     return {
         "number": command.number,
-        "demand": command.demand,
+        # What is random in a rekey is nobody's business who only reads.
+        "demand": command.demand[:3] if command.demand[0] == REKEY else command.demand,
         "words": demand_words(command.demand),
         "author": command.author,
         "made_ms": command.made_ms,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from office_ingest.govern.opening import device_called, now_ms, open_store
-from office_ingest.options import SETTINGS_AND_JSON
-from office_ingest.permissions import PROVISION_DEVICES, REVOKE_DEVICES, needs
+from office_ingest.govern.opening import device_called, now_ms, open_store, user_name
+from office_ingest.options import SETTINGS_AND_JSON, said_by
+from office_ingest.permissions import PROVISION_DEVICES, REKEY_DEVICES, REVOKE_DEVICES, needs
 from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
 from protocol.report import emit
 
@@ -53,6 +53,54 @@ def revoke(name: str, author: str, reason: str, yes: bool, config: Path, as_json
     else:
         click.echo(
             f"revoked: {name} ({identity.hex()}), by {author}; its gateways learn it with their next exchange"
+        )
+    return OK
+
+
+@device.command()
+@needs(REKEY_DEVICES)
+@click.argument("name", metavar="DEVICE")
+@click.option(
+    "--for", "lasts", default="7d", show_default=True, help="How long it may be carried out: 2h, 7d."
+)
+@said_by("Who gives them")
+@SETTINGS_AND_JSON
+def rekey(name: str, lasts: str, author: str | None, config: Path, as_json: bool) -> int:
+    """Give DEVICE other keys: for its seals, its bodies and what the office says to it.
+
+    One command; the device takes it with one of its next exchanges, seals under the other keys from then on, and nothing of before is lost.
+    outstation office devices says how it stands. Make a new copy of the keystore afterwards: one of before cannot follow the device.
+    """
+    from contextlib import closing
+
+    from office_ingest.config import read_office
+    from office_ingest.errors import KeyUnknown, StoreUnavailable, in_words
+    from office_ingest.govern.command_cli import lasts_milliseconds
+    from office_ingest.govern.commands import CommandRefused
+    from office_ingest.govern.rekey import give_rekey
+    from office_ingest.govern.shelf import Shelf
+    from office_ingest.receive.keystore import Keystore
+
+    lasts_ms = lasts_milliseconds(lasts)
+    with (
+        in_words(),
+        open_store(config) as store,
+        closing(Keystore.open(read_office(config).files.keystore)) as keystore,
+    ):
+        identity = device_called(Shelf(store), name)
+        try:
+            given = give_rekey(
+                store, keystore, identity, author=author or user_name(), now_ms=now_ms(), lasts_ms=lasts_ms
+            )
+        except (CommandRefused, KeyUnknown, StoreUnavailable) as error:
+            fix = "nothing was given; see outstation office devices"
+            raise DiagnosticError(Diagnostic("command-refused", str(error), fix=fix)) from None
+    if as_json:
+        said = {"device": identity.hex(), "command": given.number, "until_ms": given.until_ms}
+        emit("outstation.office-device-rekeyed", 1, said)
+    else:
+        click.echo(
+            f"command {given.number}: {name} ({identity.hex()}) is to take other keys; outstation office devices says when it did"
         )
     return OK
 

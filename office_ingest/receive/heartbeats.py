@@ -14,6 +14,7 @@ from office_ingest.errors import KeyUnknown
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lane import Lane
 from office_ingest.receive.lanes import Lanes
+from office_ingest.receive.rekeys import Rekeys
 from office_ingest.receive.takings import Takings
 from office_ingest.storage.interface import Arrival, Head, Store
 from protocol.errors import FAR_GENERATION, REPLAY, REVOKED, UNKNOWN_DEVICE, ProtocolError
@@ -34,6 +35,7 @@ class Heartbeats:
         store: Store,
         keystore: Keystore,
         lanes: Lanes,
+        rekeys: Rekeys,
         *,
         clock_error_ms: int,
         heard: Callable[[bytes], None],
@@ -43,6 +45,7 @@ class Heartbeats:
         self._store = store
         self._keystore = keystore
         self._lanes = lanes
+        self._rekeys = rekeys
         self._clock_error_ms = clock_error_ms
         self._heard = heard
         self._paced = paced
@@ -99,14 +102,13 @@ class Heartbeats:
     def _verify(self, message: Message) -> None:
         heartbeat: Heartbeat = message.fields
         highest = max(self._lanes.generation(heartbeat.device, CRITICAL), 0)
-        if heartbeat.generation > highest + generation_ahead_max:
+        is_far = heartbeat.generation > highest + generation_ahead_max
+        if is_far and not self._rekeys.reaches(heartbeat.device, heartbeat.generation):
             raise ProtocolError(
                 FAR_GENERATION,
                 f"generation {heartbeat.generation} is more than {generation_ahead_max} above {highest}",
             )
-        message.verify(
-            heartbeat_key(self._keystore.seal_key(heartbeat.device, CRITICAL, heartbeat.generation))
-        )
+        self._rekeys.verify(message, heartbeat.device, CRITICAL, heartbeat.generation, heartbeat_key)
 
     def _take_head(self, heartbeat: Heartbeat, lane_index: int, arrival: Arrival) -> None:
         said = heartbeat.head(lane_index)

@@ -19,16 +19,19 @@ Source: SPEC.md sections 3, 5.2, 7 and 10.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from office_ingest.errors import KeyUnknown
 from office_ingest.govern.views import Views
 from office_ingest.points import Reach, pass_by
 from office_ingest.receive.acceptance import Gap, acceptable_of
 from office_ingest.receive.body import open_events
+from office_ingest.receive.epoch_ends import EpochEnds, is_begin
 from office_ingest.receive.heartbeats import Heartbeats
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lane import Lane, intersect
 from office_ingest.receive.lanes import EPOCHS_RECEIPTED, Lanes
+from office_ingest.receive.rekeys import Rekeys
 from office_ingest.receive.takings import Takings
 from office_ingest.storage.interface import Arrival, Held, Place, Store, Tally
 from protocol.errors import (
@@ -41,7 +44,7 @@ from protocol.errors import (
     ProtocolError,
 )
 from protocol.event import DECISION
-from protocol.keys import CLEAR, LANE_NAMES, LANES, downlink_key
+from protocol.keys import CLEAR, CRITICAL, LANE_NAMES, LANES, downlink_key, tag_key
 from protocol.limits import generation_ahead_max, generation_segments, uplink_receipts_max, uplink_wants_max
 from protocol.messages import Receipt, seal_receipt
 from protocol.ranges import Ranges
@@ -80,10 +83,13 @@ class Ingest:
         self._takings = takings
         self._views = views
         self._lanes = Lanes(store)
+        self._ends = EpochEnds(store, keystore)
+        self._rekeys = Rekeys(store, keystore, _reseal_nothing if takings is None else takings.reseal)
         self._heartbeats = Heartbeats(
             store,
             keystore,
             self._lanes,
+            self._rekeys,
             clock_error_ms=clock_error_ms,
             heard=heard,
             paced=paced,
@@ -97,7 +103,8 @@ class Ingest:
         """
         answer = UplinkAnswer()
         arrival = Arrival(gateway, self._wall_ms())
-        named: dict[bytes, None] = {}
+        # Device -> epochs of which something came.
+        named: dict[bytes, set[int]] = {}
         beating: dict[bytes, None] = {}
         self._reach("before_verify")
         try:
@@ -111,17 +118,21 @@ class Ingest:
                     of: dict[bytes, None] = {}
                     outcome, token = self._heartbeats.take(raw, arrival, of)
                     answer.heartbeat_outcomes.append(outcome)
-                    named.update(of)
+                    for device in of:
+                        named.setdefault(device, set())
                     if outcome in (HEARTBEAT_TAKEN, HEARTBEAT_SEEN):
                         beating.update(of)
                     if token is not None:
                         answer.time_tokens.append(token)
                 self._settle(arrival.received_ms)
+                self._follow_rekeys(arrival.received_ms)
                 self._reach("before_commit")
         except BaseException:
             self._lanes.forget()
+            self._ends.forget()
             raise
         self._reach("after_commit")
+        self._rekeys.finish()
         self._reach("before_receipt")
         answer.revoked = self._store.revoked_of_site(gateway)
         self._answer_devices(answer, named)
@@ -155,9 +166,15 @@ class Ingest:
             raise
         return accepted
 
+    def _follow_rekeys(self, now_ms: int) -> None:
+        for place, raw in self._rekeys.follow(now_ms).items():
+            lane = self._lanes.lane(place)
+            if lane.receipt is not None:
+                lane.receipt = (*lane.receipt[:2], raw)
+
     # one segment
 
-    def _segment(self, raw: bytes, arrival: Arrival, named: dict[bytes, None]) -> int:
+    def _segment(self, raw: bytes, arrival: Arrival, named: dict[bytes, set[int]]) -> int:
         device = None
         try:
             segment = parse_segment(raw)
@@ -166,7 +183,7 @@ class Ingest:
             device = segment.header.device
             if self._store.is_revoked(device) and not self._is_held(segment):
                 raise ProtocolError(REVOKED, f"device {device.hex()} is revoked")
-            named[device] = None
+            named.setdefault(device, set()).add(segment.header.epoch)
             return self._known_device(segment, arrival)
         except KeyUnknown as error:
             # Registered without keys: an old keystore was restored. The bytes wait in quarantine.
@@ -206,12 +223,14 @@ class Ingest:
         place = (header.device, header.lane, header.epoch)
         self._lanes.check_generation(place, header.number, header.generation, generation_segments)
         highest = self._lanes.generation(header.device, header.lane)
-        if header.generation > max(highest, 0) + generation_ahead_max:
+        is_far = header.generation > max(highest, 0) + generation_ahead_max
+        if is_far and not self._rekeys.reaches(header.device, header.generation):
             raise ProtocolError(
                 FAR_GENERATION,
                 f"generation {header.generation} is more than {generation_ahead_max} above {max(highest, 0)}",
             )
-        segment.verify(self._keystore.tag_key(header.device, header.lane, header.generation))
+        self._rekeys.verify(segment, header.device, header.lane, header.generation, tag_key)
+        self._ends.check(place, header.number, self._lanes.epochs(header.device, CRITICAL))
 
     def _fork(self, segment: Segment, contested: int, kind: str, arrival: Arrival) -> int:
         header = segment.header
@@ -259,10 +278,23 @@ class Ingest:
             text = f"sealed by the device, but its body does not open ({NAMES[error.code]}): {error.text}"
             self._store.add_finding(header.device, "body", place, text, arrival.received_ms)
             raise ProtocolError(code, error.text) from None
+        if is_begin(header.lane, header.epoch, header.number):
+            self._end_lanes(header.device, events, arrival)
         if self._takings is not None:
-            self._takings.events(header.device, header.epoch, boot, events, arrival.received_ms)
+            at = (header.device, header.epoch, boot, events, arrival.received_ms)
+            for number in self._takings.events(*at):
+                self._rekeys.refused(header.device, number)
         decisions = sum(1 for event in events if event[2] == DECISION)
         return Tally(segments=1, events=header.count, decisions=decisions)
+
+    def _end_lanes(self, device: bytes, events: list[tuple[Any, ...]], arrival: Arrival) -> None:
+        """Note where the lanes of before ended; what came before this was known, and lies above, is told."""
+        for (lane, epoch), end in self._ends.take(device, events).items():
+            held = self._lanes.lane((device, lane, epoch)).held.pairs
+            if held and held[-1][1] - 1 > end:
+                place = _place_text((device, lane, epoch), end + 1)
+                text = "sealed under keys of before, above the head that the device named when it was given others: it was copied"
+                self._store.add_finding(device, "fork", place, text, arrival.received_ms)
 
     def _check_tombstone(self, lane: Lane, number: int, arrival: Arrival) -> None:
         wrong = self._lanes.check_tombstone(lane, number)
@@ -318,16 +350,21 @@ class Ingest:
         self._store.put_receipt(receipt, raw)
         lane.receipt = (number, generation, raw)
 
-    def _answer_devices(self, answer: UplinkAnswer, named: dict[bytes, None]) -> None:
-        for device in named:
+    def _answer_devices(self, answer: UplinkAnswer, named: dict[bytes, set[int]]) -> None:
+        for device, came in named.items():
             for at in LANES:
                 epochs = self._lanes.epochs(device, at)
-                for epoch in sorted(epochs)[-2:]:
+                # Of an older epoch too, where something of it came: its gateway keeps it until a receipt covers it.
+                for epoch in sorted({*sorted(epochs)[-2:], *(came & epochs.keys())}):
                     lane = epochs[epoch]
                     if lane.receipt is not None and len(answer.receipts) < uplink_receipts_max:
                         answer.receipts.append(lane.receipt[2])
                     room = uplink_wants_max - len(answer.wants)
                     answer.wants += [(*lane.place, *pair) for pair in _open_gaps(lane)[:room]]
+
+
+def _reseal_nothing(_device: bytes, _key: bytes, _now_ms: int) -> None:
+    """There are no commands."""
 
 
 def _open_gaps(lane: Lane) -> list[tuple[int, int]]:

@@ -7,6 +7,11 @@ whoever steals this file learns no view key that was erased from it.
 
 Any seal key is derived from the nearest kept or remembered one below it. Remembered keys are few and the eldest go
 first, so that consecutive generations cost one step and memory stays bounded.
+
+A rekey that was given lies here as pending: what is random in it, and where its keys begin; its root follows from the downlink key of
+the moment, for its command is sealed anew whenever that changes. Settled, it becomes one more kept key of each lane,
+and the ratchets that go on; so what was sealed before is verified by the chain of before, without anybody choosing. The downlink keys
+of before stay, for what was sealed under them lies in the database. A settled row stays until the database followed (`receive.rekeys`).
 """
 
 import os
@@ -15,14 +20,18 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from office_ingest.errors import KeyUnknown, NotAnOfficeDatabase, check_readable
 from protocol import keys
+from protocol.command import REKEY
 from protocol.errors import FAR_GENERATION, PERIOD, ProtocolError
 from protocol.limits import device_links_max, generation_ahead_max, generation_kept_every
 
 APPLICATION_ID = 0x4F55544B
 VERSION = 1
+# Once a device was given other keys: an older program would look them up wrongly, and so does not take the file.
+VERSION_REKEYED = 2
 # View periods that may be skipped at once: eleven years of days, and each costs one row.
 PERIODS_AHEAD_MAX = 4096
 # Derived seal keys remembered for each lane: enough for a backlog that arrives in several places at once.
@@ -49,6 +58,28 @@ CREATE TABLE IF NOT EXISTS links (device BLOB NOT NULL, kid BLOB NOT NULL, secre
 # (device, kid, secret): identity, OSCORE sender ID of 1..7 bytes, OSCORE master secret of 16.
 Link = tuple[bytes, bytes, bytes]
 
+# Beside the others since devices are given other keys. As long as none was, the version is that of an older program.
+_REKEY_SCHEMA = """
+CREATE TABLE IF NOT EXISTS rekeys (device BLOB NOT NULL, number INTEGER NOT NULL, generation INTEGER NOT NULL, period INTEGER NOT NULL,
+    random BLOB NOT NULL, settled INTEGER NOT NULL, PRIMARY KEY (device, number)) STRICT;
+CREATE TABLE IF NOT EXISTS downlinks (device BLOB NOT NULL, number INTEGER NOT NULL, generation INTEGER NOT NULL, key BLOB NOT NULL,
+    PRIMARY KEY (device, number)) STRICT;
+"""
+
+
+class Rekey(NamedTuple):
+    """One rekey that was given. number: of its command; generation, period: where its keys begin; root: SPEC.md section 10.1."""
+
+    number: int
+    generation: int
+    period: int
+    root: bytes
+
+    def seal_key(self, lane: int, generation: int) -> bytes:
+        """Return k(generation) of a lane; at most generation_ahead_max steps from where it begins, else the caller is wrong."""
+        assert 0 <= generation - self.generation <= generation_ahead_max
+        return keys.seal_ahead(keys.rekeyed(self.root)[lane], generation - self.generation)
+
 
 class Keystore:
     """Derives seal keys, hands out view keys, and remembers no more than it must."""
@@ -65,7 +96,8 @@ class Keystore:
         connection = _connect(path, read_only=False)
         _make_durable(connection)
         connection.executescript(
-            f"BEGIN; {_SCHEMA} {_LINKS_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+            f"BEGIN; {_SCHEMA} {_LINKS_SCHEMA} {_REKEY_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
+            f" PRAGMA user_version = {VERSION}; COMMIT;"
         )
         return cls(connection)
 
@@ -90,11 +122,11 @@ class Keystore:
         except sqlite3.DatabaseError as error:
             connection.close()
             raise NotAnOfficeDatabase(f"{path} is not a keystore: {error}") from None
-        if (found, version) != (APPLICATION_ID, VERSION):
+        if found != APPLICATION_ID or version not in (VERSION, VERSION_REKEYED):
             connection.close()
             raise NotAnOfficeDatabase(f"{path} is not a keystore of version {VERSION}")
         if not read_only:
-            connection.executescript(_LINKS_SCHEMA)
+            connection.executescript(_LINKS_SCHEMA + _REKEY_SCHEMA)
         return cls(connection, read_only=read_only)
 
     def close(self) -> None:
@@ -121,7 +153,7 @@ class Keystore:
         """Delete the keys of a device that was never registered: its provisioning was cut off. Nothing happens if there are none."""
         with self._writing():
             self._connection.execute("DELETE FROM devices WHERE id = ?", (device,))
-            for table in ("seal_keys", "view_keys", "ratchets", *(("links",) if self._has_links() else ())):
+            for table in ("seal_keys", "view_keys", "ratchets", "links", "rekeys", "downlinks"):
                 self._connection.execute(f"DELETE FROM {table} WHERE device = ?", (device,))  # noqa: S608 - names are ours
 
     def devices(self) -> list[bytes]:
@@ -137,7 +169,7 @@ class Keystore:
 
     def links(self) -> list[Link]:
         """Return every link that gateways may be told, by device, the newest of a device last."""
-        if not self._has_links():
+        if not self._has("links"):
             return []
         return self._connection.execute(
             "SELECT device, kid, secret FROM links ORDER BY device, added_ms, kid"
@@ -168,9 +200,125 @@ class Keystore:
             gone = self._connection.execute("DELETE FROM links WHERE device = ? AND kid = ?", (device, kid))
         return gone.rowcount == 1
 
-    def _has_links(self) -> bool:
+    def _has(self, table: str) -> bool:
         # An older keystore that is only read has no such table yet.
-        return bool(self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'links'").fetchone())
+        found = self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
+        return found.fetchone() is not None
+
+    def downlinks(self, device: bytes) -> list[bytes]:
+        """Return the downlink key and those that rekeys ended, the newest first. Raises KeyUnknown."""
+        rows = (
+            self._connection.execute(
+                "SELECT key FROM downlinks WHERE device = ? ORDER BY number DESC", (device,)
+            )
+            if self._has("downlinks")
+            else []
+        )
+        return [self.downlink(device), *(row[0] for row in rows)]
+
+    # rekeys
+
+    def add_rekey(self, device: bytes, number: int, demand: list[int]) -> None:
+        """Keep that a rekey command of this number and demand is given; over one of its number that never was. Raises KeyUnknown."""
+        self.downlink(device)
+        _kind, generation, period, high, low = demand
+        random = high.to_bytes(8, "big") + low.to_bytes(8, "big")
+        with self._writing():
+            self._connection.execute(f"PRAGMA user_version = {VERSION_REKEYED}")
+            self._connection.execute(
+                "INSERT OR REPLACE INTO rekeys VALUES (?, ?, ?, ?, ?, 0)",
+                (device, number, generation, period, random),
+            )
+
+    def drop_rekey(self, device: bytes, number: int) -> None:
+        """Forget a pending rekey: the device refused it. Nothing happens if there is none, or if it is settled."""
+        with self._writing():
+            self._connection.execute(
+                "DELETE FROM rekeys WHERE device = ? AND number = ? AND NOT settled", (device, number)
+            )
+
+    def pending_rekeys(self, device: bytes) -> list[Rekey]:
+        """Return what was given to a device and is not proved, the newest first."""
+        rows = self._connection.execute(
+            "SELECT number, generation, period, random FROM rekeys WHERE device = ? AND NOT settled"
+            " ORDER BY number DESC",
+            (device,),
+        )
+        return [self._rekey(device, *row) for row in rows]
+
+    def _rekey(self, device: bytes, number: int, generation: int, period: int, random: bytes) -> Rekey:
+        halves = [int.from_bytes(random[at : at + 8], "big") for at in (0, 8)]
+        root = keys.rekey_root(self.downlink(device), device, number, [REKEY, generation, period, *halves])
+        return Rekey(number, generation, period, root)
+
+    def period_ahead(self, device: bytes, view_class: int) -> int:
+        """Return the lowest period whose view key was not handed out yet. Raises KeyUnknown."""
+        row = self._connection.execute(
+            "SELECT period FROM ratchets WHERE device = ? AND class = ?", (device, view_class)
+        ).fetchone()
+        if row is None:
+            raise KeyUnknown(f"the keystore holds no ratchet for device {device.hex()}")
+        return row[0]
+
+    def rekey_generations(self, device: bytes) -> list[int]:
+        """Return where the keys of each settled rekey of a device begin."""
+        rows = self._connection.execute("SELECT generation FROM downlinks WHERE device = ?", (device,))
+        return [row[0] for row in rows]
+
+    def settle_rekey(self, device: bytes, rekey: Rekey) -> None:
+        """Let the keys of a rekey be the device's from its generation and period on, in one transaction; drop what was given before it.
+
+        The view keys of before become rows up to its period, so that nothing that was sealed is lost with their ratchets.
+        """
+        fresh = keys.rekeyed(rekey.root)
+        for view_class in (keys.SITE, keys.OFFICE):
+            self._keep_views_below(device, view_class, rekey.period)
+        with self._writing():
+            write = self._connection.execute
+            write(
+                "INSERT INTO downlinks VALUES (?, ?, ?, ?)",
+                (device, rekey.number, rekey.generation, self.downlink(device)),
+            )
+            write("UPDATE devices SET downlink = ? WHERE id = ?", (fresh[4], device))
+            for lane in keys.LANES:
+                # Of the chain of before nothing may be left above: a later key would be derived from it.
+                write(
+                    "DELETE FROM seal_keys WHERE device = ? AND lane = ? AND generation >= ?",
+                    (device, lane, rekey.generation),
+                )
+                write(
+                    "INSERT INTO seal_keys VALUES (?, ?, ?, ?)", (device, lane, rekey.generation, fresh[lane])
+                )
+            for view_class in (keys.SITE, keys.OFFICE):
+                write(
+                    "DELETE FROM view_keys WHERE device = ? AND class = ? AND period >= ?",
+                    (device, view_class, rekey.period),
+                )
+                write(
+                    "UPDATE ratchets SET period = ?, r = ? WHERE device = ? AND class = ?",
+                    (rekey.period, fresh[1 + view_class], device, view_class),
+                )
+            write("DELETE FROM rekeys WHERE device = ? AND number < ?", (device, rekey.number))
+            write("UPDATE rekeys SET settled = 1 WHERE device = ? AND number = ?", (device, rekey.number))
+        for lane in keys.LANES:
+            self._near.pop((device, lane), None)
+
+    def _keep_views_below(self, device: bytes, view_class: int, period: int) -> None:
+        at = self._connection.execute(
+            "SELECT period FROM ratchets WHERE device = ? AND class = ?", (device, view_class)
+        ).fetchone()
+        if at is not None and at[0] < period:
+            self.view_key(device, view_class, period - 1)
+
+    def settled_rekeys(self) -> list[bytes]:
+        """Return the devices whose rekey was settled and whose database did not follow yet."""
+        rows = self._connection.execute("SELECT DISTINCT device FROM rekeys WHERE settled ORDER BY device")
+        return [row[0] for row in rows]
+
+    def finish_rekey(self, device: bytes) -> None:
+        """The database followed: forget the settled row."""
+        with self._writing():
+            self._connection.execute("DELETE FROM rekeys WHERE device = ? AND settled", (device,))
 
     def seal_key(self, device: bytes, lane: int, generation: int) -> bytes:
         """Return k(generation) of a lane, at most two times 4,096 steps from a key that is kept or remembered.
@@ -179,12 +327,12 @@ class Keystore:
         Raises KeyUnknown; ProtocolError(FAR_GENERATION) beyond what is kept plus those steps.
         """
         near = self._remembered(device, lane)
-        known = max((g for g in near if g <= generation), default=-1)
-        key = near.get(known, b"")
-        if generation - known > generation % generation_kept_every:
-            kept, kept_key = self._kept(device, lane, generation)
-            if kept > known:
-                known, key = kept, kept_key
+        known, key = generation, near.get(generation, b"")
+        if not key:
+            known, key = self._kept(device, lane, generation)
+            # A kept key may begin another chain: nothing that is remembered below it leads there.
+            known = max((g for g in near if known <= g < generation), default=known)
+            key = near.get(known, key)
         if generation - known > 2 * generation_ahead_max:
             raise ProtocolError(FAR_GENERATION, f"generation {generation} is beyond the kept keys ({known})")
         while known < generation:

@@ -11,6 +11,7 @@ from office_ingest.govern.rollout import Rollouts
 from office_ingest.storage.downward import OTHER, TWICE, UNKNOWN, Adoption, Downward
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.releases import ReleaseWatch
+from protocol.command import DONE, REKEY
 from protocol.event import ADOPTION, COMMAND
 from protocol.limits import uplink_commands_max, uplink_releases_max
 from protocol.messages import Heartbeat
@@ -41,8 +42,9 @@ class Takings:
 
     def events(
         self, device: bytes, epoch: int, boot: int, events: list[tuple[Any, ...]], received_ms: int
-    ) -> None:
-        """Keep the adoption and command events of one verified body."""
+    ) -> list[int]:
+        """Keep the adoption and command events of one verified body; return the numbers of rekeys that it says were not taken."""
+        refused = []
         for order, tick_ms, kind, fields in events:
             if kind == ADOPTION:
                 step, number, digest, detail = fields
@@ -51,6 +53,9 @@ class Takings:
                 self._watch.adoption(device, adoption, received_ms)
             elif kind == COMMAND:
                 self._take_command(device, order, fields, received_ms)
+                if fields[1][0] == REKEY and fields[2] != DONE:
+                    refused.append(fields[0])
+        return refused
 
     def _take_command(self, device: bytes, order: int, fields: tuple[Any, ...], received_ms: int) -> None:
         number, demand, verdict, outcome = fields
@@ -59,6 +64,10 @@ class Takings:
             return
         text = f"it answered command {number}{_WRONG_ANSWER[wrong]}"
         self._store.add_finding(device, "command", f"command {number}", text, received_ms)
+
+    def reseal(self, device: bytes, key: bytes, now_ms: int) -> None:
+        """Seal the commands that wait for a device under another command key."""
+        self._down.reseal_commands(device, key, now_ms)
 
     def heartbeat(self, heartbeat: Heartbeat, received_ms: int) -> None:
         """Keep what a verified newest heartbeat names as the bundle that decides, and compare it with what should."""

@@ -7,6 +7,7 @@ import json
 from typing import Any, NamedTuple
 
 from office_ingest.storage.sqlite import SqliteStore
+from protocol.command import Command, seal_command
 from protocol.messages import Heartbeat
 
 RUNNING = "running"
@@ -211,6 +212,14 @@ class Downward:
             (device,),
         )
         return [_command(row) for row in rows]
+
+    def reseal_commands(self, device: bytes, key: bytes, now_ms: int) -> None:
+        """Seal the commands that wait for a device anew, under another command key: it has another downlink key."""
+        for row in self.commands(device):
+            if row.verdict is None and row.raw is not None and row.until_ms > now_ms:
+                raw = seal_command(Command(device, row.number, row.until_ms, row.demand), key)
+                said = (json.dumps(row.demand), row.author, row.made_ms, row.until_ms, None, None, None, None)
+                self._store.put("commands", device, row.number, raw, *said)
 
     def waiting_commands(self, device: bytes, now_ms: int, most: int) -> list[bytes]:
         """Return the sealed commands that a device has not answered and that are not too late, lowest numbers first."""

@@ -141,6 +141,12 @@ class Store(Protocol):
     def put_receipt(self, receipt: Receipt, raw: bytes) -> None:
         """Keep the newest receipt of a lane and epoch."""
 
+    def receipts_of(self, device: bytes) -> list[tuple[Place, bytes]]:
+        """Return the newest receipt of each lane and epoch of a device, sealed."""
+
+    def epoch_begins(self, device: bytes, epochs: list[int]) -> list[bytes]:
+        """Return segment 0 of the critical lane of these epochs, those that are held, in their order."""
+
     def put_gaps(
         self,
         place: Place,

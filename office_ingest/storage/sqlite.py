@@ -24,6 +24,7 @@ from office_ingest.storage import accepted
 from office_ingest.storage.interface import Arrival, GapRow, Head, Held, HeldLane, Place, Tally
 from office_ingest.storage.rows import COLUMNS, KEYS, RowSums, put_statement, read_row_sum, row_digest
 from protocol import sqlite_file
+from protocol.keys import CRITICAL
 from protocol.limits import generation_segments, uplink_revoked_max
 from protocol.messages import Heartbeat, Receipt
 from protocol.segment import Segment
@@ -421,6 +422,21 @@ class SqliteStore:
         """Keep the newest receipt of a lane and epoch."""
         r = receipt
         self.put("receipts", r.device, r.lane, r.epoch, r.number, r.digest, r.generation, raw)
+
+    def receipts_of(self, device: bytes) -> list[tuple[Place, bytes]]:
+        """Return the newest receipt of each lane and epoch of a device, sealed."""
+        rows = self.connection.execute(
+            "SELECT device, lane, epoch, raw FROM receipts WHERE device = ? ORDER BY epoch, lane", (device,)
+        )
+        return [((row[0], row[1], row[2]), row[3]) for row in rows]
+
+    def epoch_begins(self, device: bytes, epochs: list[int]) -> list[bytes]:
+        """Return segment 0 of the critical lane of these epochs, those that are held, in their order."""
+        rows = [
+            self._one(f"SELECT raw FROM segments WHERE {_LANE} AND number = 0", device, CRITICAL, epoch)
+            for epoch in epochs
+        ]
+        return [row[0] for row in rows if row is not None]
 
     def put_gaps(
         self,

@@ -13,14 +13,15 @@ from agent.board import SOFTWARE
 from agent.cell import Cell
 from agent.flash import PowerCut, RamFlash
 from agent.incumbent import read_slot
+from agent.keystore import Keystore
 from agent.slots import Slots
 from agent.starter import failed_max
 from protocol import adoption
 from protocol.agent_index import AgentIndex, encode_agent_index
-from protocol.event import ACTION, COMMAND, DECISION
-from protocol.keys import CRITICAL
+from protocol.event import ACTION, COMMAND, DECISION, EPOCH_START
+from protocol.keys import CRITICAL, downlink_key, rekey_root, rekeyed
 from protocol.manifest import AGENT, RULES
-from tests.agent.desk import BUNDLE, MPY
+from tests.agent.desk import BUNDLE, DEVICE, DOWNLINK, MPY, RATCHETS, SEAL_KEYS
 from tests.agent.release_bench import demo_bundle_again, faulting_bundle, make_command, make_release
 from tests.agent.test_app import _check_evidence_of, _is_complete
 from tests.agent.way_down import BODY, NUMBER, adoptions, make_desk
@@ -37,6 +38,7 @@ NEW_AGENT = hashlib.sha256(INDEX).digest()
 FAULTY = faulting_bundle(5, after=1)
 SECOND = demo_bundle_again(6)
 _SECONDS_AFTER = 2.5
+REKEY_DEMAND = [4, 1024, 64, 7, 9]
 
 
 def adopting(release=None):
@@ -116,6 +118,18 @@ def commanding():
     desk = make_desk(heartbeat_ms=100, exchange_idle_ms=10)
     desk.gateway.wanted = None
     desk.gateway.commands = {1: make_command(1, [0, 2, 1]), 2: make_command(2, [1, 2, 5000])}
+    return desk, 0.6
+
+
+def rekeying():
+    """A device about to be given other keys, with a command behind that only the new downlink key opens."""
+    desk = make_desk(heartbeat_ms=100, exchange_idle_ms=10)
+    desk.gateway.wanted = None
+    desk.gateway.commands = {1: make_command(1, REKEY_DEMAND)}
+    desk.gateway.keys.expect(1, REKEY_DEMAND)
+    root = rekey_root(DOWNLINK, DEVICE, 1, REKEY_DEMAND)
+    key = downlink_key(rekeyed(root)[4], "command")
+    desk.gateway.commands[2] = make_command(2, [1, 2, 5000], key=key)
     return desk, 0.6
 
 
@@ -255,7 +269,26 @@ def check_commanded(desk):
     assert desk.cell().command_floor == 2
 
 
+def check_rekeyed(desk):
+    """One event, the new keys in force and proved, the old ones and the intent gone from flash, the next command taken."""
+    events = [event for _, event in desk.gateway.events(CRITICAL)]
+    answers = [(event[3][0], event[3][2]) for event in events if event[2] == COMMAND]
+    assert answers == [(1, 0), (2, 0)], answers
+    reasons = [event[3][0] for event in events if event[2] == EPOCH_START]
+    assert reasons[0] == 0 and set(reasons[1:]) == {2}, reasons
+    assert desk.gateway.keys.settled == 1
+    keystore = Keystore(RamFlash(desk.flash.sectors, desk.flash.image), 2)
+    keystore.open()
+    assert keystore.intent() is None
+    assert keystore.downlink() == desk.gateway.keys.downlink
+    image = bytes(desk.flash.image)
+    gone = [DOWNLINK, *SEAL_KEYS, *RATCHETS, rekey_root(DOWNLINK, DEVICE, 1, REKEY_DEMAND)]
+    assert not [key for key in gone if key in image], "a key of before is still on flash"
+    assert desk.agent.setting(2) == 5000
+
+
 STORIES = {
+    "rekeying": (rekeying, check_rekeyed),
     "adopting": (adopting, check_adopted),
     "rolling_back": (rolling_back, check_rolled_back),
     "replacing": (replacing, check_replaced),

@@ -15,7 +15,7 @@ from protocol.aes_host import Aes128
 from protocol.blockwise import decode_block, encode_block
 from protocol.errors import ProtocolError
 from protocol.event import decode_events
-from protocol.keys import body_keys, downlink_key, heartbeat_key, seal_ahead, tag_key, view_key, view_next
+from protocol.keys import downlink_key, heartbeat_key, tag_key
 from protocol.messages import (
     Answer,
     Receipt,
@@ -27,6 +27,7 @@ from protocol.messages import (
 )
 from protocol.oscore import OscoreContext, ReplayWindow, decode_option
 from protocol.segment import check_first, check_follows, parse_segment
+from tests.agent.model_keys import ModelKeys
 
 MAX_AGE_S = 7
 
@@ -55,9 +56,7 @@ class ModelGateway:
         self.device = device
         self.kid = kid
         self.secret = secret
-        self.seal_keys = seal_keys
-        self.ratchets = ratchets
-        self.downlink = downlink
+        self.keys = ModelKeys(device, seal_keys, ratchets, downlink)
         self.is_down = False
         self.lose_answers = 0
         self.refused_lanes = ()
@@ -67,6 +66,7 @@ class ModelGateway:
         self.receipted = {}
         self.received = []
         self.heartbeats = []
+        self.raw_heartbeats = []
         self.duplicates = 0
         self.unprotected = 0
         self.sequences = []
@@ -214,13 +214,13 @@ class ModelGateway:
 
     def _take_heartbeat(self, payload):
         message = parse_heartbeat(payload)
-        key = seal_ahead(self.seal_keys[0], message.fields.generation)
-        message.verify(heartbeat_key(key))
+        self.keys.verify(message, 0, message.fields.generation, heartbeat_key)
         self.heartbeats.append(message.fields)
+        self.raw_heartbeats.append(payload)
 
     def _take_segment(self, segment):
         header = segment.header
-        segment.verify(tag_key(seal_ahead(self.seal_keys[header.lane], header.generation)))
+        self.keys.verify(segment, header.lane, header.generation, tag_key)
         key = header.lane, header.epoch, header.number
         self.received.append(key)
         if key in self.segments:
@@ -263,10 +263,10 @@ class ModelGateway:
                 digest = self.segments[(lane, beat.epoch, mark - 1)].digest
                 generation = self.highest[lane]
                 receipt = Receipt(self.device, lane, beat.epoch, mark - 1, digest, generation)
-                answer.receipts.append(seal_receipt(receipt, downlink_key(self.downlink, "receipt")))
+                answer.receipts.append(seal_receipt(receipt, downlink_key(self.keys.downlink, "receipt")))
         if self.gives_time:
             token = TimeToken(self.device, beat.boot, beat.counter, self.clock.wall_ms(), self.time_error_ms)
-            answer.time_token = seal_time_token(token, downlink_key(self.downlink, "time"))
+            answer.time_token = seal_time_token(token, downlink_key(self.keys.downlink, "time"))
         self.name_what_waits(answer)
         return answer
 
@@ -298,8 +298,5 @@ class ModelGateway:
 
     def open(self, segment):
         """Return the plaintext of a held segment."""
-        ratchet = self.ratchets[segment.header.view_class - 1]
-        for _ in range(segment.header.period):
-            ratchet = view_next(ratchet)
-        body, iv = body_keys(view_key(ratchet))
+        body, iv = self.keys.body_keys(segment.header.view_class, segment.header.period)
         return segment.open_body(body, iv, lambda key, block, text: ctr(Aes128(key), block, text))

@@ -448,7 +448,7 @@ def test_state_outlives_a_cut_between_an_epochs_start_and_its_checkpoint():
 def test_forged_receipts_make_nobody_forget_or_start_over():
     """A receipt whose seal does not fit is no receipt."""
     desk = Desk()
-    desk.gateway.downlink = bytes(32)
+    desk.gateway.keys.downlink = bytes(32)
     desk.settings["drain_ms"] = 1000
     desk.run(3)
 

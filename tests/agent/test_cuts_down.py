@@ -1,4 +1,4 @@
-"""Power cuts at every flash operation of the way down: fetch, stage, switch, confirm, roll back, commands.
+"""Power cuts at every flash operation of the way down: fetch, stage, switch, confirm, roll back, commands, other keys.
 
 Here the whole agent is cut: what its parts say to each other. What a cut leaves of a page, whole, half or as noise, and a second cut
 in the recovery, is the business of tests/cuts, over the same cell, slots and journal. So each operation is cut in the torn way, which
@@ -45,3 +45,13 @@ def test_cut_at_any_operation_of_a_command_carries_it_out_once(way, first, step,
     print(f"commands, {way}, from {first} by {step}, depth {depth}: {cuts} cuts")
 
     assert cuts > 12 // step
+
+
+@pytest.mark.parametrize(NAMES, WAYS)
+def test_cut_at_any_operation_of_a_rekey_leaves_the_old_keys_or_the_new(way, first, step, depth):
+    """Never none and never a mixture: one event, all that was sealed arrives, and at the end no key of before is on flash."""
+    story, check = cuts_down.STORIES["rekeying"]
+    cuts = cuts_down.sweep(story, check, way, step, depth, first)
+    print(f"rekey, {way}, from {first} by {step}, depth {depth}: {cuts} cuts")
+
+    assert cuts > 20 // step

@@ -17,6 +17,7 @@ from protocol.blockwise import decode_block, encode_block
 from protocol.coap import BLOCK2, CONTENT, ETAG, NOT_FOUND, option
 from protocol.command import DONE, OUT_OF_RANGE, Command, seal_command
 from protocol.errors import MALFORMED, PART, TOO_LARGE, ProtocolError
+from protocol.keys import downlink_key
 from protocol.limits import block_bytes, uint32_max
 from protocol.shape import is_int, is_natural, is_uint, is_within, list_of, or_null, row_of, upto
 
@@ -241,11 +242,11 @@ def test_command_is_an_event_then_a_floor_then_an_effect():
     """The order of what happens, and what is refused, are the same on both."""
     owner = _Owner()
     cell = Cell(RamFlash(2))
-    commander = Commander(b"device-1", bytes(32), cell, cell.store, owner)
+    commander = Commander(b"device-1", bytes(32), cell, cell.store, owner, _Owner())
     commander.resume(4, {})
     commander.hint(6, True)
     assert commander.next_request() == ("c/5", [])
-    raw = seal_command(Command(b"device-1", 5, 6, [1, 2, 5000]), bytes(32))
+    raw = seal_command(Command(b"device-1", 5, 6, [1, 2, 5000]), downlink_key(bytes(32), "command"))
     commander.take(_Response(CONTENT, [], raw), 1)
     names = [entry[0] for entry in owner.did if entry[0] not in ("point", "real_ms", "wall")]
     assert names[-4:] == ["setting", "append_command", "seal_steps", "change"]
@@ -255,7 +256,7 @@ def test_command_is_an_event_then_a_floor_then_an_effect():
     assert commander.refused == 1
     assert commander.next_request() is None
     commander.hint(6, True)
-    raw = seal_command(Command(b"device-1", 6, 6, [1, 2, 1]), bytes(32))
+    raw = seal_command(Command(b"device-1", 6, 6, [1, 2, 1]), downlink_key(bytes(32), "command"))
     commander.take(_Response(CONTENT, [], raw), 1)
     assert ("append_command", 3, (6, [1, 2, 1], OUT_OF_RANGE, None)) in owner.did
     assert cell.command_floor == 6
@@ -265,11 +266,11 @@ def test_command_without_room_for_its_event_moves_no_gate():
     """It is not asked for, and one that comes all the same stays untaken; with room it is carried out."""
     owner = _Owner()
     cell = Cell(RamFlash(2))
-    commander = Commander(b"device-1", bytes(32), cell, cell.store, owner)
+    commander = Commander(b"device-1", bytes(32), cell, cell.store, owner, _Owner())
     commander.hint(1, True)
     owner.has_room = False
     assert commander.next_request() is None
-    raw = seal_command(Command(b"device-1", 1, 6, [0, 1, 1]), bytes(32))
+    raw = seal_command(Command(b"device-1", 1, 6, [0, 1, 1]), downlink_key(bytes(32), "command"))
     commander.take(_Response(CONTENT, [], raw), 1)
     assert (commander.taken, commander.refused, cell.command_floor) == (0, 0, 0)
     assert not [entry for entry in owner.did if entry[0] in ("ask", "append_command", "carry_out")]

@@ -42,6 +42,7 @@ MAY = {
     "revoke gateways": "operator admin",
     "rotate authority": "admin",
     "revoke devices": "operator admin",
+    "rekey devices": "admin",
     "grant views": "admin",
     "erase periods": "admin",
     "create tokens": "admin",

@@ -20,7 +20,7 @@ def take_any_answer_for_done(put):
 
 def last_ten_minutes_always(put):
     """Pass over --for."""
-    put(command_cli, "_milliseconds", lambda text: 600_000)
+    put(command_cli, "lasts_milliseconds", lambda text: 600_000)
 
 
 def take_any_time(put):

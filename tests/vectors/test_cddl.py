@@ -33,6 +33,7 @@ _LISTS = {
     "revocation": ("accept", "reject"),
     "views": ("accept", "reject"),
     "links": ("accept", "reject"),
+    "rekey": ("accept", "reject", "events"),
 }
 VECTORS = [
     {"rule": "events" if name == "event" else None, **vector}
