@@ -81,7 +81,8 @@ def test_event_that_leaves_something_behind_is_seen(development, site_folder, tm
             return text
         kept = text.replace("        self.steps = 0\n", "        self.steps = 0\n        self.kept = []\n")
         return kept.replace(
-            "    clock.steps += 1\n", "    clock.steps += 1\n    clock.kept.append(bytes(64))\n"
+            "    clock.steps += samples\n",
+            "    clock.steps += samples\n    clock.kept.append(bytes(64 * samples))\n",
         )
 
     seen, *_ = run_events(development.elf, site_folder, tmp_path / "flash.bin", 1200, LOOKS, keep)
@@ -91,10 +92,10 @@ def test_event_that_leaves_something_behind_is_seen(development, site_folder, tm
 
 @pytest.mark.timeout(120)
 def test_allocation_that_fails_and_is_caught_is_seen(development, site_folder, tmp_path):
-    """A planted fault: one sample asks for more than there is, and hides it."""
+    """A planted fault: one turn asks for more than there is, and hides it."""
 
     def swallow(name, text):
-        tried = "    try:\n        clock.steps != 9 or bytearray(1 << 20)\n    except MemoryError:\n        pass\n"
+        tried = "    try:\n        clock.steps != 16 or bytearray(1 << 20)\n    except MemoryError:\n        pass\n"
         return text + tried if name == "agent_here" else text
 
     _seen, _counts, failures = run_events(

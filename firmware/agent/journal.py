@@ -64,6 +64,9 @@ class Journal(Acknowledgements):
         # First number of the newest whole checkpoint, or None; and how far the one being written has come.
         self.checkpoint = None
         self._parts = None
+        # Whether its segments since then lie in too many sectors, as counted before this number was sealed.
+        self._is_spread = False
+        self._counted = None
         self._keys = {}
         self.room_mode = prune.NORMAL
 
@@ -93,8 +96,13 @@ class Journal(Acknowledgements):
         # Asked at each turn: so few segments cannot lie in more sectors.
         if since <= most:
             return False
-        held = [i for i in self.ring.of(CRITICAL, self.epoch) if sectors[i].last >= self.checkpoint]
-        return len(held) > most
+        number = self.lanes[CRITICAL].next_number
+        if self._counted != number:
+            # Only a new segment makes them more.
+            held = [i for i in self.ring.of(CRITICAL, self.epoch) if sectors[i].last >= self.checkpoint]
+            self._is_spread = len(held) > most
+            self._counted = number
+        return self._is_spread
 
     def open(self):
         """Recover. Return None, or an epoch reason (0 first, 1 restored, 3 unreadable): call start_epoch with it before recording."""

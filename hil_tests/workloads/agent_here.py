@@ -35,7 +35,7 @@ def boot(items, clock, point, move=None):
     return Agent(Config(items), board), flash
 
 
-def sample_once(agent, clock):
-    """Let the agent take the sample that is due next, and do what follows from it."""
-    clock.steps += 1
+def sample_once(agent, clock, samples=1):
+    """Let the agent take the samples that are due next in one turn, and do what follows from them."""
+    clock.steps += samples
     agent._take_turn()

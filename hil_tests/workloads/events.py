@@ -14,7 +14,9 @@ from protocol.segment import parse_segment
 # As board_main does.
 COLLECT_BYTES = 16384
 EXACT_BYTES = 1024
-RECEIPT_SAMPLES = 32
+# As many as an agent that is behind takes in one turn.
+TURN_SAMPLES = 8
+RECEIPT_SAMPLES = 64
 
 
 def largest_free(refused):
@@ -66,7 +68,7 @@ def measure(events, looks):
     for part in range(1, looks + 1):
         started_us = time.ticks_us()
         while agent._journal.order < events * part // looks:
-            sample_once(agent, clock)
+            sample_once(agent, clock, TURN_SAMPLES)
             if clock.steps % RECEIPT_SAMPLES == 0:
                 receipt(agent)
         seen.append(look(agent, flash, started_us, refused))

@@ -5,7 +5,9 @@ import pytest
 from agent.checkpoint import BOOT, Checkpoint, PartJoiner, cut_parts, decode_checkpoint, encode_checkpoint
 from protocol.cbor import dumps, loads
 from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
+from protocol.keys import CRITICAL
 from protocol.limits import checkpoint_part_bytes_max
+from tests.both.flash_site import Site
 
 D = bytes(range(32))
 STATE = [[[5, 7], None], [[1, [1, -1, 0]], [2, list(range(120))]], [[1, None, None], [2, 9, 1]]]
@@ -121,3 +123,22 @@ def test_item_that_the_grammar_does_not_have_is_refused(key, value):
 def test_ends_of_the_grammars_ranges_are_taken(key, value):
     """What wire.cddl just allows is a checkpoint."""
     decode_checkpoint(dumps({**loads(encode_checkpoint(_point())), key: value}))
+
+
+def test_checkpoint_is_due_once_more_than_a_third_of_the_ring_lies_behind_it():
+    """Asked at each turn, and counted with each critical segment: never later, and no more after the next one."""
+    site = Site(ring_sectors=7)
+    site.boot()
+    journal = site.journal
+    answers = []
+    for turn in range(100):
+        site.decide(turn)
+        sectors = [journal.ring.sectors[index] for index in journal.ring.of(CRITICAL, journal.epoch)]
+        is_spread = len([sector for sector in sectors if sector.last >= journal.checkpoint]) > 2
+        answers.append(journal.checkpoint_due)
+        assert answers[-1] == journal.checkpoint_due == is_spread
+        if is_spread:
+            site.checkpoint()
+            assert not journal.checkpoint_due
+
+    assert 1 <= sum(answers) <= 4
