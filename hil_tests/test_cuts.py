@@ -39,7 +39,7 @@ JOURNAL = {f"{area} {kind}" for area in ("cell", "keys", "ring") for kind in ("p
 OFTEN = JOURNAL - {"cell erase", "keys erase"}
 RINGS = [(1, 4, JOURNAL), (4, 5, OFTEN), (5, 8, OFTEN)]
 ADOPTION = {"slots program", "slots erase", "cell program", "ring program"}
-UPDATE = {"rooms program", "rooms erase", "slots program"}
+UPDATE = {"rooms program", "slots program"}
 # What chance has not cut by then is cut within so many more.
 MORE = 80
 

@@ -1,6 +1,6 @@
 """Many events through the whole agent on the board, in the production image's heap; and what an event costs the flash, beside littlefs.
 
-With OUTSTATION_SOAK set, a million events: `make soak-hil`, about an hour of one core. Instructions are not counted then, which
+With OUTSTATION_SOAK set, a million events: `make soak-hil`, twenty minutes of one core. Instructions are not counted then, which
 would take half as long again, and the short run has counted them.
 """
 

@@ -7,7 +7,7 @@ import board_main
 
 from hil_tests.workloads.agent_here import Steps, boot
 
-# As board_main does: what a collection costs is part of what an act waits for.
+# As board_device does: what a collection costs is part of what an act waits for.
 COLLECT_BYTES = 16384
 # The recording makes a rule change its mind every twelve samples or so.
 SAMPLES_AN_ACT_MAX = 40

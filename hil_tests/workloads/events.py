@@ -11,7 +11,7 @@ from protocol.keys import LANES
 from protocol.messages import Receipt
 from protocol.segment import parse_segment
 
-# As board_main does.
+# As board_device does.
 COLLECT_BYTES = 16384
 EXACT_BYTES = 1024
 # As many as an agent that is behind takes in one turn.
@@ -40,7 +40,7 @@ def look(agent, flash, started_us, refused):
     spent_us = time.ticks_diff(time.ticks_us(), started_us)
     largest = largest_free(refused)
     seen = [agent._journal.order, gc.mem_free(), largest, flash.programmed, flash.erases, spent_us]
-    # For who waits an hour.
+    # For who waits until the end.
     print(seen)
     return seen
 
