@@ -20,6 +20,9 @@ COUNTERS = (
 )
 RESOURCES = ("heap", "flash", "battery", "link")
 LEVELS = ("enough", "low", "scarce")
+NOT_MEASURED = "not measured"
+# of a boot, as its event names them
+CAUSES = ("power", "watchdog", "software", "unknown")
 # Two bits a resource.
 _MASK = 3
 
@@ -46,6 +49,23 @@ def _by_name(counters: dict[int, int]) -> dict[str, Any]:
 
 def _levels(packed: int) -> dict[str, str]:
     return {name: LEVELS[min(packed >> 2 * at & _MASK, len(LEVELS) - 1)] for at, name in enumerate(RESOURCES)}
+
+
+def left_words(health: dict[str, Any] | None) -> dict[str, str]:
+    """Return resource -> its level in words, "not measured" for a battery without a gauge and a link without an allowance; {} where nobody knows."""
+    if health is None:
+        return {}
+    unknown = {"battery": "battery" not in health, "link": "allowance" not in health}
+    return {
+        name: NOT_MEASURED if level == LEVELS[0] and unknown.get(name) else level
+        for name, level in health["levels"].items()
+    }
+
+
+def levels_short(counters: dict[int, int]) -> dict[str, str]:
+    """Return resource -> level, in words, of what a heartbeat's counters say that there is too little of."""
+    levels = _levels(counters.get(COUNTERS.index("levels"), 0))
+    return {name: level for name, level in levels.items() if level != LEVELS[0]}
 
 
 def short_of(health: dict[str, Any] | None) -> str:

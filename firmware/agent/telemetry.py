@@ -84,13 +84,17 @@ class Telemetry:
                 self._spend(1, size, HEALTH_MS)
                 return [(HEALTH, (health,))]
         elif self._is_turn(2):
-            fields = (self._channel, self._not_good[self._channel], encode_bins(self._counts[self._channel]))
+            fields = self.counted(self._channel)
             size = len(fields[2]) + _ROW_BYTES
             if self._is_within(size):
                 self._spend(2, size, self._inputs_ms // len(self._channels))
                 self._begin_next()
                 return [(INPUTS, fields)]
         return []
+
+    def counted(self, channel: int) -> tuple:
+        """Return the fields of the event that tells what a channel has read since the one before."""
+        return (channel, self._not_good[channel], encode_bins(self._counts[channel]))
 
     def _begin_next(self) -> None:
         channel = self._channel

@@ -17,6 +17,7 @@ from office_ingest.receive.lanes import Lanes
 from office_ingest.receive.rekeys import Rekeys
 from office_ingest.receive.takings import Takings
 from office_ingest.storage.interface import Arrival, Head, Store
+from office_ingest.watch.levels import judge_levels
 from protocol.errors import FAR_GENERATION, REPLAY, REVOKED, UNKNOWN_DEVICE, ProtocolError
 from protocol.keys import CRITICAL, LANE_NAMES, LANES, downlink_key, heartbeat_key
 from protocol.limits import generation_ahead_max
@@ -91,6 +92,7 @@ class Heartbeats:
             raise ProtocolError(REPLAY, f"heartbeat (epoch, boot, counter) {at} is not above {tuple(newest)}")
         self._store.add_heartbeat(heartbeat, message.raw, arrival)
         self._heard(heartbeat.device)
+        judge_levels(self._store, heartbeat.device, heartbeat.health, arrival.received_ms)
         if APART_MS in heartbeat.health:
             self._paced(heartbeat.device, heartbeat.health[APART_MS])
         if self._takings is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from office_ingest.govern.commands import answer_words, demand_words
 from office_ingest.govern.rollout import step_words
+from office_ingest.health import health_of, left_words
 from office_ingest.overview import findings_overview
 from office_ingest.receive.keystore import Keystore
 from office_ingest.show.chain import Chains
@@ -31,6 +32,7 @@ def device_view(
     row = connection.execute("SELECT name, site FROM devices WHERE id = ?", (device,)).fetchone()
     if row is None:
         return None
+    health = health_of(connection, device)
     drawn = kept.recents.look(connection, keystore, device)
     return {
         "id": device.hex(),
@@ -48,6 +50,9 @@ def device_view(
         "findings": findings_overview(connection, cleared=True, device=device, most=_ROWS_MAX),
         "recent": drawn.recent,
         "pictures": drawn.pictures,
+        "histograms": drawn.histograms,
+        "health": health,
+        "left": left_words(health),
         **_downward(connection, device, now_ms),
     }
 

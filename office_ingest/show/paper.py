@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from office_ingest import VERSION
+from office_ingest.health import CAUSES
 from office_ingest.show.chart import HEIGHT, WIDTH, value_text
+from office_ingest.show.histogram import BARS_HEIGHT
 from office_ingest.show.snapshot import STATES
 from protocol.event import QUALITY_NAMES
 
@@ -47,6 +49,8 @@ class Paper:
             qualities=QUALITY_NAMES,
             chart_width=WIDTH,
             chart_height=HEIGHT,
+            bars_height=BARS_HEIGHT,
+            causes=CAUSES,
         )
 
     def write(self, page: str, shown: dict[str, Any], topic: str, as_of: str) -> str:

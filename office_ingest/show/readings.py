@@ -11,8 +11,9 @@ import sqlite3
 from typing import Any, NamedTuple
 
 from office_ingest.show.bodies import Bodies, Body, Event, Keys
+from protocol.bins import decode_bins
 from protocol.cbor import loads
-from protocol.event import ACTION, BOOT, DECISION, SAMPLE, TIME_MARK
+from protocol.event import ACTION, BOOT, DECISION, INPUTS, SAMPLE, TIME_MARK
 from protocol.keys import CRITICAL, ROUTINE
 
 SAMPLES_MAX = 300
@@ -51,12 +52,21 @@ class Act(NamedTuple):
     verdict: int
 
 
+class Inputs(NamedTuple):
+    """How often one channel read what, since the count before. counts: sixteen, of equal parts of its range; at: (tick_ms, boot)."""
+
+    counts: list[int]
+    not_good: int
+    at: tuple[int, int]
+
+
 class Recent(NamedTuple):
-    """The newest of a device, oldest first. newest: (tick_ms, boot) of the newest sample; wall: (wall_ms, error_ms) of it or None."""
+    """The newest of a device, oldest first. inputs: channel -> its newest count. newest: (tick_ms, boot) of the newest sample; wall: (wall_ms, error_ms) of it or None."""
 
     channels: list[Channel]
     samples: list[Sample]
     acts: list[Act]
+    inputs: dict[int, Inputs]
     decisions: list[tuple[int, int, int, list[Any]]]
     newest: tuple[int, int] | None
     wall: tuple[int, int] | None
@@ -92,8 +102,11 @@ def recent_of(held_critical: Held, held_routine: Held, channels: list[Channel]) 
     critical, routine = _events(held_critical), _events(held_routine)
     bases, marks = _times(critical)
     samples: list[Sample] = []
+    inputs: dict[int, Inputs] = {}
     newest = None
     for boot, (order, tick_ms, kind, fields) in routine:
+        if kind == INPUTS:
+            inputs[fields[0]] = Inputs(decode_bins(fields[2]), fields[1], (tick_ms, boot))
         if kind == SAMPLE:
             samples.append(Sample(_at(bases, boot, tick_ms), order, list(fields[0]), list(fields[1])))
             newest = (tick_ms, boot)
@@ -108,7 +121,8 @@ def recent_of(held_critical: Held, held_routine: Held, channels: list[Channel]) 
         if event[2] == DECISION and len(fields := event[3]) == 12
     ]
     unreadable = held_critical.unreadable + held_routine.unreadable
-    return Recent(channels, samples, acts, decisions[-50:], newest, _wall(marks, newest), unreadable)
+    wall = _wall(marks, newest)
+    return Recent(channels, samples, acts, inputs, decisions[-50:], newest, wall, unreadable)
 
 
 def _events(of: Held) -> list[tuple[int, Event]]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from office_ingest.receive.keystore import Keystore
 from office_ingest.show.bodies import Bodies, Keys, Period
 from office_ingest.show.chart import Picture, draw
+from office_ingest.show.histogram import Histogram, draw_inputs
 from office_ingest.show.readings import Channel, Held, Recent, device_channels, read_recent, recent_of
 
 # Devices: about 300 kB each at most.
@@ -22,6 +23,7 @@ class Drawn(NamedTuple):
 
     recent: Recent
     pictures: list[Picture]
+    histograms: list[Histogram]
 
 
 class _Kept(NamedTuple):
@@ -49,7 +51,7 @@ class Recents:
         kept = self._kept.pop(device, None)
         if kept is None or (kept.held, kept.channels) != (held, channels):
             recent = recent_of(*held, channels)
-            kept = _Kept(held, channels, Drawn(recent, draw(recent)))
+            kept = _Kept(held, channels, Drawn(recent, draw(recent), draw_inputs(recent)))
         self._kept[device] = kept
         if len(self._kept) > _KEPT_MAX:
             self._kept.popitem(last=False)

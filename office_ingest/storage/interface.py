@@ -169,5 +169,8 @@ class Store(Protocol):
     def clear_finding(self, device: bytes, kind: str, place: str, now_ms: int) -> None:
         """Mark an open finding as over. Nothing happens if there is none."""
 
+    def open_places(self, device: bytes, kind: str) -> list[str]:
+        """Return the places of a device's open findings of a kind."""
+
     def add_tally(self, device: bytes, tally: Tally) -> None:
         """Add to the counts of a device."""

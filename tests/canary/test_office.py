@@ -6,6 +6,7 @@ from protocol.keys import CRITICAL
 from tests.office_ingest import (
     test_half_repair,
     test_ingest,
+    test_levels,
     test_lives,
     test_repair,
     test_replay,
@@ -69,7 +70,21 @@ def _cut(desk, device):
         test_repair.check_cuts(folder, patch.setattr)
 
 
+def _in_levels(test):
+    """Run a test of levels in a folder beside the desk's own files."""
+
+    def run(desk, device):
+        (desk.folder / "levels").mkdir()
+        test(desk.folder / "levels")
+
+    return run
+
+
 CAUGHT_BY = {
+    "forget_that_levels_end": _in_levels(
+        test_levels.test_finding_opens_when_a_level_rises_and_closes_when_it_is_back
+    ),
+    "take_silence_for_enough": _in_levels(test_levels.test_heartbeat_without_health_ends_and_begins_nothing),
     "receipt_before_commit": test_ingest.test_what_is_receipted_is_committed,
     "accept_unverified_duplicate": test_ingest.test_refused_bytes_are_never_a_duplicate,
     "forged_first_takes_place": test_ingest.test_forged_segment_first_does_not_take_the_place,

@@ -5,6 +5,7 @@ import pytest
 from office_ingest.show import service
 from tests.office_ingest.show import (
     test_findings,
+    test_inputs,
     test_live,
     test_order,
     test_recents,
@@ -111,6 +112,12 @@ CAUGHT_BY = {
     "keep_standing": _with_page(test_site.test_a_device_that_falls_back_is_no_longer_counted),
     "keep_written_findings": _with_troubles(test_findings.test_findings_are_written_anew_when_they_changed),
     "count_in_only": _keeps_up,
+    "count_from_the_top": _alone(
+        test_inputs.test_each_part_of_a_histogram_is_the_part_that_the_device_counted
+    ),
+    "show_enough_where_nobody_knows": _with_page(
+        test_inputs.test_page_of_a_device_shows_its_counts_and_what_it_has_left
+    ),
 }
 
 

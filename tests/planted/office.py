@@ -13,7 +13,7 @@ from office_ingest.prove.repair import Repaired, _Repair
 from office_ingest.prove.replay import DeviceReplay
 from office_ingest.prove.sealed import Unread
 from office_ingest.prove.takeover import Takeover, Told
-from office_ingest.receive import lanes
+from office_ingest.receive import heartbeats, lanes
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.lane import Lane
 from office_ingest.receive.lanes import Lanes
@@ -21,6 +21,7 @@ from office_ingest.storage import sqlite
 from office_ingest.storage.damage import COUNTED_ANEW
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch import damage as watch_damage
+from office_ingest.watch import levels
 from protocol import sqlite_file
 from protocol.keys import CRITICAL
 from protocol.uplink import DUPLICATE
@@ -372,6 +373,21 @@ def advise_a_repair_for_ever(put):
     put(watch_damage, "is_mended", lambda damage: True)
 
 
+def forget_that_levels_end(put):
+    """Keep a finding of a level open when the device has enough again."""
+    put(SqliteStore, "clear_finding", lambda self, *place: None)
+
+
+def take_silence_for_enough(put):
+    """Take a heartbeat without health for one that says that there is enough of everything."""
+    real = levels.judge_levels
+    put(
+        heartbeats,
+        "judge_levels",
+        lambda store, device, health, now_ms: real(store, device, health or {0: 0}, now_ms),
+    )
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -415,5 +431,7 @@ FAULTS = {
         forget_a_repair_that_was_cut_off,
         repair_without_a_mark,
         advise_a_repair_for_ever,
+        forget_that_levels_end,
+        take_silence_for_enough,
     )
 }

@@ -6,7 +6,7 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 import re
 import sqlite3
 
-from office_ingest.show import findings, live, paper, reading_room, service, site, snapshot
+from office_ingest.show import device, findings, live, paper, reading_room, readings, service, site, snapshot
 from office_ingest.show.bodies import Bodies
 from office_ingest.show.chain import Chains
 from office_ingest.show.guarding import Guarding
@@ -17,6 +17,7 @@ from office_ingest.show.snapshot import FleetReader
 from office_ingest.show.standing import Standing
 from office_ingest.storage.downward import Adoption
 from protocol.adoption import CONFIRMED
+from protocol.bins import decode_bins
 
 _NO_STEP = Adoption(0, 0, 0, 0, 0, -1, None, 0, 0)
 
@@ -216,6 +217,16 @@ def count_in_only(put):
     put(FleetReader, "_count", lambda self, row, by: counted(self, row, by) if by > 0 else None)
 
 
+def count_from_the_top(put):
+    """Show the counts of a channel's range the wrong way round."""
+    put(readings, "decode_bins", lambda raw: decode_bins(raw)[::-1])
+
+
+def show_enough_where_nobody_knows(put):
+    """Call a battery without a gauge, or a link without an allowance, enough."""
+    put(device, "left_words", lambda health: {} if health is None else health["levels"])
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -242,5 +253,7 @@ FAULTS = {
         keep_standing,
         keep_written_findings,
         count_in_only,
+        count_from_the_top,
+        show_enough_where_nobody_knows,
     )
 }

@@ -56,16 +56,25 @@ def real_rows(folder: Path) -> list[Row]:
 
 
 def make_fleet(
-    rows: list[Row], seed: int, devices: int, samples: int, *, seal_every: int | None = None
+    rows: list[Row],
+    seed: int,
+    devices: int,
+    samples: int,
+    *,
+    seal_every: int | None = None,
+    counts_inputs: bool = False,
 ) -> list[SealedDevice]:
     """Return devices that took so many samples each, every one from another place of the recording on.
 
-    seal_every: a segment for so many samples, or for fewer where they fill it; None: whenever one is full.
+    seal_every: a segment for so many samples, or for fewer where they fill it; None: whenever one is full. counts_inputs: at the end
+    each tells what its channels read.
     """
-    return [_live(rows, seed, number, samples, seal_every) for number in range(devices)]
+    return [_live(rows, seed, number, samples, seal_every, counts_inputs) for number in range(devices)]
 
 
-def _live(rows: list[Row], seed: int, number: int, samples: int, seal_every: int | None) -> SealedDevice:
+def _live(
+    rows: list[Row], seed: int, number: int, samples: int, seal_every: int | None, counts_inputs: bool
+) -> SealedDevice:
     install()
     from agent.flash import RamFlash
     from agent.layout import window_sectors
@@ -80,6 +89,8 @@ def _live(rows: list[Row], seed: int, number: int, samples: int, seal_every: int
     agent: Any = paced.boot(flash, device.hex(), sensor, Aes128, SCHEMA, BUNDLE, wait_ms)
     for _ in range(samples):
         agent.turn()
+    if counts_inputs:
+        agent.record_inputs()
     agent.seal_all()
     lanes = (list(agent.segments(CRITICAL)), list(agent.segments(ROUTINE)))
     return SealedDevice(device, seal_root, view_root, downlink, lanes)

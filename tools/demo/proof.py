@@ -14,7 +14,7 @@ from tools.site_proof import Proof, prove_site
 
 def prove(site: Site, told: Told, plan: Plan) -> Proof:
     """Return the proof of a run whose processes have all ended."""
-    proof = prove_site(site, expected=("silence", "rolled-back"))
+    proof = prove_site(site, expected=("silence", "rolled-back", "degraded"))
     segments = _open(site)
     proof.figures |= {
         "gateway_kills": told.gateway_kills,

@@ -14,6 +14,7 @@ from office_ingest.receive.takings import Takings
 from office_ingest.show import recents
 from office_ingest.show.bodies import Bodies, Body, Keys
 from office_ingest.show.chart import draw
+from office_ingest.show.histogram import draw_inputs
 from office_ingest.show.readings import Held, device_channels, recent_of
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.event import BOOT, DECISION, TIME_MARK
@@ -64,7 +65,7 @@ class Desk:
         """Return the same, with nothing kept: every segment opened and counted."""
         held = [self._held(device, lane) for lane in (CRITICAL, ROUTINE)]
         recent = recent_of(*held, device_channels(self.store.connection, device))
-        return recent, draw(recent), self._lanes(device)
+        return recent, draw(recent), draw_inputs(recent), self._lanes(device)
 
     def _held(self, device, lane):
         rows = self.store.connection.execute(

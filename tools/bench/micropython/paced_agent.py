@@ -10,7 +10,8 @@ from agent.config import Config
 from agent.flash import SECTOR_BYTES
 from agent.keystore import Keystore
 from agent.layout import KEY_SECTOR, RING_SECTOR, window_sectors
-from protocol.keys import LANES, OFFICE, SITE, seal_start, view_start
+from protocol.event import INPUTS
+from protocol.keys import LANES, OFFICE, ROUTINE, SITE, seal_start, view_start
 from protocol.messages import Receipt
 from protocol.segment import parse_segment
 
@@ -63,6 +64,12 @@ class PacedAgent(Agent):
         """Seal what is open."""
         for lane in LANES:
             self._journal.seal(lane)
+
+    def record_inputs(self) -> None:
+        """Record what each channel has read so far: without a link, telemetry's share of it is nothing, and none is recorded."""
+        for channel in range(len(self._channels)):
+            fields = self._telemetry.counted(channel)
+            self._recorder.record(ROUTINE, self._clock.tick_ms(), INPUTS, fields)
 
     def sealed_events(self) -> int:
         """Return how many events both lanes hold or held, as the headers of the segments on flash say.
