@@ -4,7 +4,7 @@
 metadata(version="0.1.0")
 
 PROTOCOL = (
-    "__init__ _const adoption aead agent_index bins blockwise cbor coap columns command envelope errors event event_shape "
+    "__init__ _const admission adoption aead agent_index bins blockwise cbor coap columns command envelope errors event event_shape "
     "gatt keys limits lms mac manifest messages oscore ranges segment shape slipmux"
 )
 RULES = "__init__ adopt bundle engine grammar guard limits translate tree value widening"

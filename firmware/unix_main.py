@@ -1,4 +1,4 @@
-"""Runs a device as a process of MicroPython's unix port: `unix_main.py device.json`.
+"""Runs a device as a process of MicroPython's unix port: `unix_main.py device.json`; or, `claim.json`, a board that is to become one.
 
 This is what a board's image is: it chooses the agent, and what lies beside it is the agent that the image was made with. Exit codes:
 0 stopped in order, 2 wrong settings, 70 power cut injected, 71 kill point, 72 watchdog, 130 interrupted twice.
@@ -72,6 +72,11 @@ def main(path: str) -> int:
     """Run one device until it is told to stop; return the exit code."""
     with open(path) as file:
         items = json.load(file)
+    if "claim" in items:
+        # A board without keys, until it is admitted.
+        from unix_newcomer import admit
+
+        items = admit(items, path)
     if not items.get("agents"):
         import unix_device
 

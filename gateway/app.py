@@ -28,6 +28,7 @@ from gateway.links import udp
 from gateway.links.announcement import Announcement
 from gateway.links.ble import BleLink, Radio
 from gateway.links.groups import Groups
+from gateway.links.newcomers import Newcomers
 from gateway.links.serial import SerialLink
 from gateway.links.server import CoapServer
 from gateway.links.site import Site
@@ -90,8 +91,8 @@ class Gateway:
         self.shelf = Shelf(StoreDown(self.store))
         self.readings = Readings(self.store, self.health, clock=clock)
         self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=point)
-        delivery = Delivery(self.shelf, self.health)
-        self.site = Site(self.sessions, self.collector, delivery, self.health, clock=clock, point=point)
+        self.newcomers = self._hear_newcomers()
+        self.site = self._make_site(point)
         self.fetcher = Fetcher(
             self.shelf, self.health, self._office.get, backoff=self._backoff(rng), clock=clock, point=point
         )
@@ -125,6 +126,34 @@ class Gateway:
             revoke=self.sessions.revoke,
             readings=self.readings,
             links=self.links,
+        )
+
+    def _make_site(self, point: KillPoint) -> Site:
+        return Site(
+            self.sessions,
+            self.collector,
+            Delivery(self.shelf, self.health),
+            self.health,
+            clock=self._clock,
+            point=point,
+            newcomers=self.newcomers,
+        )
+
+    def _hear_newcomers(self) -> Newcomers | None:
+        if not self._configuration.settings.listen.newcomers:
+            return None
+
+        def ask_links() -> None:
+            # The uplink is made after this.
+            self.uplink.ask()
+
+        return Newcomers(
+            self._office.ask,
+            self.health,
+            is_known=self.sessions.is_known,
+            ask_links=ask_links,
+            clock=self._clock,
+            chance=self._rng,
         )
 
     def _make_links(self, radio: Radio | None) -> None:
@@ -235,6 +264,8 @@ class Gateway:
             work.append(renewal.run())
         if self.links.asks:
             work.append(self.links.keep_asking(self.uplink.ask, self._clock))
+        if self.newcomers is not None:
+            work.append(self.newcomers.run())
         self._tasks = [asyncio.create_task(one) for one in work]
         if self.ble is not None:
             self._tasks.append(asyncio.create_task(self.ble.wait()))

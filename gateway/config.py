@@ -28,10 +28,11 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where devices reach the gateway over UDP. Port 0: any free one."""
+    """Where devices reach the gateway over UDP. Port 0: any free one. newcomers: boards without keys may announce themselves, on any link."""
 
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 5683
+    newcomers: bool = False
 
 
 class SerialSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ COUNTERS = {
     "oversized": "requests above the size limit",
     "unauthenticated": "requests without an authenticated claim",
     "public": "answers from what anybody may read",
+    "announcements": "times that a board without keys announced itself",
     "custody_refused": "segments refused for want of room or a working disk",
     "heartbeats": "heartbeats taken",
     "heartbeats_dropped": "heartbeats that a newer one of the same device replaced in the queue",

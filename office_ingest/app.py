@@ -22,6 +22,7 @@ from office_ingest.clock import SystemClock
 from office_ingest.config import Configuration
 from office_ingest.core import Core
 from office_ingest.errors import StoreUnavailable, in_words
+from office_ingest.govern.admissions import Admissions
 from office_ingest.govern.enrolment import Enrolment
 from office_ingest.govern.people import People
 from office_ingest.overview import devices_overview
@@ -64,7 +65,15 @@ class Office:
             self.authorities, self.authority = open_authority(files, clock.wall_ms())
         self.company = company_authorities(configuration)
         self._reach = points.armed(os.environ.get(points.VARIABLE))
-        self.core = Core(settings, self.store, self.keystore, clock, reach=self._reach)
+        self.admissions = Admissions(self.store, self.keystore)
+        self.core = Core(
+            settings,
+            self.store,
+            self.keystore,
+            clock,
+            reach=self._reach,
+            heard=self.admissions.arrived,
+        )
         self.people = People(self.store, clock.wall_ms)
         self.api = build_api(
             take=self.core.ingest.take,
@@ -77,6 +86,7 @@ class Office:
             enter=self.people.enter,
             links_for=self.core.links.for_gateway,
             reach=self._reach,
+            heard=lambda gateway, announced: self.admissions.hear(gateway, announced, clock.wall_ms()),
         )
         add_asked(self.api, self.store.connection, self.in_worker, clock.wall_ms, limited_to_sites)
 

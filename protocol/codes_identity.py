@@ -41,6 +41,16 @@ IDENTITY_CODES = {
         "They do not trust the new authority yet, or have a certificate of the old one; each changes over with its next exchanges.",
         "Wait until outstation office ca status names none. With --anyway they must be enrolled again by hand.",
     ),
+    "office-admission": (
+        "A board cannot be admitted so",
+        "It was decided about already, no gateway has heard it, or what it is to begin with cannot be had.",
+        "outstation office device pending --all shows every claim; name channels and rules with --like, or --schema and --rules.",
+    ),
+    "office-no-such-board": (
+        "There is no claim of this board",
+        "Only boards for which this office made a claim can be admitted or refused; they go by the 16 hex digits on their label.",
+        "outstation office device pending --all shows them; outstation provision claims makes one.",
+    ),
     "office-no-authority": (
         "The office has no authority that can issue",
         "No certificate authority with a key is kept, or none is known that vouches for the server's certificate.",

@@ -92,3 +92,14 @@ agent_bytes_max = 122880
 agent_path_bytes_max = 64
 # Counts of one channel's readings: enough to see a shift of a third of a deviation, and 16 to 33 bytes.
 bins_count = 16
+# What a board without keys says of itself: framing, identity, and a name of 64 bytes.
+announcement_bytes_max = 128
+# All that a device is given at once: keys, four roots, schema and rules, each of these two within a flash sector. It fits a small heap twice.
+admission_bytes_max = 10240
+admission_part_bytes_max = 4096
+admission_roots_max = 4
+admission_settings_max = 24
+# Bytes of one block of an admission: with its options within three times the shortest announcement that asks for it.
+admission_block_bytes = 64
+# Announcements that a gateway brings to the office at once: a site is not fitted out faster.
+announcements_max = 16

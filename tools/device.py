@@ -317,6 +317,31 @@ for _command in BOARD_COMMANDS:
     device.add_command(_command)
 
 
+@device.command("announce")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option(
+    "--recording", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="What its sensor reads."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document before it starts.")
+def announce(folder: Path, recording: Path | None, as_json: bool) -> None:
+    """Run the board in FOLDER, which has a claim and no keys yet, until Ctrl-C.
+
+    It announces itself until an office admits it, and then goes on as the device that it was made; started again, it is that device.
+    """
+    found = next((folder / name for name in ("device.json", "claim.json") if (folder / name).is_file()), None)
+    if found is None:
+        message = "this folder has no claim and no device's settings"
+        fix = "make claims: outstation provision claims"
+        raise DiagnosticError(Diagnostic("device-file-missing", message, str(folder), fix=fix), USAGE)
+    if recording is not None:
+        (folder / "recording.csv").write_bytes(recording.read_bytes())
+    command = device_command(found.resolve())
+    if as_json:
+        emit("outstation.device-announce", 1, {"settings": str(found), "process": os.getpid()})
+    sys.stdout.flush()
+    os.execve(command[0], command, micropython_environment())  # noqa: S606 -- no shell, on purpose
+
+
 @device.command("run")
 @click.option(
     "--config",

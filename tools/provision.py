@@ -27,6 +27,7 @@ from protocol.cbor import dumps
 from protocol.diagnostic import TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
 from tools.board.table import NAMES as BOARDS
+from tools.claims import claims_command
 from tools.device_policy import provisions_of
 from tools.provision_cli import devices_command, labels_command, read_label_command
 from tools.provision_options import FOLDER, OFFICE
@@ -571,4 +572,5 @@ def replayed(named: Path | None) -> Iterator[tuple[Path, int, tuple[str, ...]]]:
 
 provision.add_command(devices_command)
 provision.add_command(labels_command)
+provision.add_command(claims_command)
 provision.add_command(read_label_command)

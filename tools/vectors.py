@@ -17,6 +17,7 @@ import cbor2
 
 from protocol.diagnostic import FINDING, OK
 from tools import (
+    vector_admission,
     vector_agent,
     vector_codec,
     vector_levels,
@@ -45,6 +46,7 @@ def files() -> dict[str, dict[str, Any]]:
         vector_levels,
         vector_views,
         vector_links,
+        vector_admission,
     )
     return {name: content for part in parts for name, content in part.files().items()}
 

@@ -6,10 +6,10 @@ the office's sealed token. Answers are small, and so many of them at most, that 
 Source: RFC 6690 sections 4 and 4.1; RFC 7252 sections 5.10 and 7.2; RFC 7959 section 2.2; RFC 8516; RFC 8613 section 9; SPEC.md section 6.
 """
 
-from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
 
+from gateway.links.rate import Rates
 from protocol.blockwise import decode_block, encode_block
 from protocol.coap import (
     ACK,
@@ -38,8 +38,6 @@ RESOURCE_TYPE = "outstation"
 # Requests of one address at once, and then one more each so many seconds; of all addresses, whoever they say they are.
 PEER_AT_ONCE, PEER_INTERVAL_S = 8, 1.0
 ALL_AT_ONCE, ALL_INTERVAL_S = 64, 0.02
-# Addresses whose rate is known. One that is pushed out begins anew, within what all may have.
-PEERS_MAX = 1024
 
 # Of hosts only, so not among the device's numbers: RFC 7252 sections 5.10.4 and 5.9.2.7, RFC 8516.
 ACCEPT = 17
@@ -52,34 +50,14 @@ _CORE = [b".well-known", b"core"]
 _TIME = [b"time"]
 
 
-class Rate:
-    """Tokens of one or of all: at_once of them, and one more each interval_s seconds."""
-
-    __slots__ = ("_at_once", "_interval_s", "_left", "_then")
-
-    def __init__(self, at_once: int, interval_s: float, now: float):
-        self._at_once = at_once
-        self._interval_s = interval_s
-        self._left = float(at_once)
-        self._then = now
-
-    def take(self, now: float) -> bool:
-        """Take one; return whether there was one."""
-        self._left = min(self._at_once, self._left + (now - self._then) / self._interval_s)
-        self._then = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
 class Public:
     """clock: monotonic() for rates, wall_ms() for /time."""
 
     def __init__(self, clock: Any):
         self._clock = clock
-        self._all = Rate(ALL_AT_ONCE, ALL_INTERVAL_S, clock.monotonic())
-        self._peers: OrderedDict[Hashable, Rate] = OrderedDict()
+        self._rates = Rates(
+            clock, peer=(PEER_AT_ONCE, PEER_INTERVAL_S), everybody=(ALL_AT_ONCE, ALL_INTERVAL_S)
+        )
 
     def is_public(self, request: Message) -> bool:
         """Return whether anybody may ask for this path."""
@@ -91,25 +69,13 @@ class Public:
 
     def answer(self, request: Message, host: Hashable) -> Message | None:
         """Return the answer to a request for a public path; host: who asks, whatever port he uses. None: no answer, too many ask."""
-        now = self._clock.monotonic()
-        if not self._may(host, now):
-            return Message(ACK, TOO_MANY_REQUESTS, 0)
-        if not self._all.take(now):
-            return None
+        allowed = self._rates.may(host)
+        if not allowed:
+            return None if allowed is None else Message(ACK, TOO_MANY_REQUESTS, 0)
         try:
             return self._get(request)
         except ProtocolError:
             return Message(ACK, BAD_REQUEST, 0)
-
-    def _may(self, host: Hashable, now: float) -> bool:
-        rate = self._peers.get(host)
-        if rate is None:
-            rate = self._peers[host] = Rate(PEER_AT_ONCE, PEER_INTERVAL_S, now)
-            if len(self._peers) > PEERS_MAX:
-                self._peers.popitem(last=False)
-        else:
-            self._peers.move_to_end(host)
-        return rate.take(now)
 
     def _get(self, request: Message) -> Message:
         if request.code != GET:

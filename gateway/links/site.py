@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from gateway.collector import Reply
 from gateway.errors import StoreFailed, StoreFull
 from gateway.health import Health
+from gateway.links.newcomers import Newcomers
 from gateway.links.public import Public
 from gateway.links.server import Verdict
 from gateway.points import KillPoint
@@ -65,7 +66,7 @@ class Deliveries(Protocol):
 
 
 class Site:
-    """What stands behind each link's `server.CoapServer`. clock: for `public`."""
+    """What stands behind each link's `server.CoapServer`. clock: for `public`. newcomers: boards without keys, None: not heard here."""
 
     def __init__(
         self,
@@ -76,7 +77,9 @@ class Site:
         *,
         clock: Any,
         point: KillPoint,
+        newcomers: Newcomers | None = None,
     ):
+        self._newcomers = newcomers
         self._public = Public(clock)
         self._sessions = sessions
         self._delivery = delivery
@@ -101,6 +104,9 @@ class Site:
             return Verdict(answer=answer)
         if is_multicast:
             return Verdict()
+        if self._newcomers is not None and option(request.options, OSCORE) is None:
+            if self._newcomers.is_meant(request):
+                return Verdict(answer=self._newcomers.answer(request, _host(peer)))
         try:
             return Verdict(opened=self._authenticate(request))
         except Refused as refusal:

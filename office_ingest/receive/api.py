@@ -25,6 +25,7 @@ from office_ingest.govern.people import NotPermitted
 from office_ingest.govern.tokens import TokenRefused
 from office_ingest.permissions import DECLARES, GATEWAY, OPEN, Permission
 from office_ingest.points import Reach, pass_by
+from office_ingest.receive.announcement_api import serve_announcements
 from office_ingest.receive.enrolment_api import Identities, serve_enrolment
 from office_ingest.receive.identity import Caller
 from office_ingest.receive.peer import certificate_of
@@ -51,6 +52,8 @@ Take = Callable[[str, list[bytes], list[bytes]], UplinkAnswer]
 TOKENS = {"type": "http", "scheme": "bearer"}
 _OF_GATEWAYS: dict[str, Any] = {"security": [{"bearer": []}], DECLARES: GATEWAY}
 _OPEN: dict[str, Any] = {DECLARES: OPEN}
+# (gateway, announcements) -> what protocol.announcements.encode_admissions takes
+Heard = Callable[[str, list[bytes]], list[tuple[bytes, ...]]]
 Enter = Callable[[str, tuple[Permission, ...]], Any]
 
 
@@ -66,6 +69,7 @@ def build_api(
     enter: Enter,
     links_for: LinksFor = lambda gateway, held: None,
     reach: Reach = pass_by,
+    heard: Heard = lambda gateway, announced: [],
 ) -> FastAPI:
     """Return the office's HTTP interface. Every callable but is_ready and enter takes the gateway first; all run in worker, of one thread.
 
@@ -103,6 +107,7 @@ def build_api(
     _serve_health(api, in_worker, is_ready)
     _serve_releases(api, gateway, in_worker, release_for, part_for)
     serve_enrolment(api, caller, in_worker, identities)
+    serve_announcements(api, caller, in_worker, heard)
     _answer_errors(api)
     return api
 

@@ -129,6 +129,11 @@ class Keystore:
             connection.executescript(_LINKS_SCHEMA + _REKEY_SCHEMA)
         return cls(connection, read_only=read_only)
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """What tables of others in this file are read and written by: claims."""
+        return self._connection
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -138,7 +143,7 @@ class Keystore:
 
         Raises sqlite3.IntegrityError if the device is enrolled already.
         """
-        with self._writing():
+        with self.writing():
             self._connection.execute("INSERT INTO devices VALUES (?, ?)", (device, downlink))
             for lane in keys.LANES:
                 first = keys.seal_start(seal_root, lane)
@@ -151,7 +156,7 @@ class Keystore:
 
     def forget(self, device: bytes) -> None:
         """Delete the keys of a device that was never registered: its provisioning was cut off. Nothing happens if there are none."""
-        with self._writing():
+        with self.writing():
             self._connection.execute("DELETE FROM devices WHERE id = ?", (device,))
             for table in ("seal_keys", "view_keys", "ratchets", "links", "rekeys", "downlinks"):
                 self._connection.execute(f"DELETE FROM {table} WHERE device = ?", (device,))  # noqa: S608 - names are ours
@@ -185,7 +190,7 @@ class Keystore:
 
         Raises ValueError: the device has as many as it may, or the kid is another link's.
         """
-        with self._writing():
+        with self.writing():
             held = self._connection.execute(
                 "SELECT device FROM links WHERE device = ? OR kid = ?", (device, kid)
             )
@@ -196,7 +201,7 @@ class Keystore:
 
     def drop_link(self, device: bytes, kid: bytes) -> bool:
         """Forget one link of a device, so that gateways accept it no more; return whether there was one."""
-        with self._writing():
+        with self.writing():
             gone = self._connection.execute("DELETE FROM links WHERE device = ? AND kid = ?", (device, kid))
         return gone.rowcount == 1
 
@@ -223,7 +228,7 @@ class Keystore:
         self.downlink(device)
         _kind, generation, period, high, low = demand
         random = high.to_bytes(8, "big") + low.to_bytes(8, "big")
-        with self._writing():
+        with self.writing():
             self._connection.execute(f"PRAGMA user_version = {VERSION_REKEYED}")
             self._connection.execute(
                 "INSERT OR REPLACE INTO rekeys VALUES (?, ?, ?, ?, ?, 0)",
@@ -232,7 +237,7 @@ class Keystore:
 
     def drop_rekey(self, device: bytes, number: int) -> None:
         """Forget a pending rekey: the device refused it. Nothing happens if there is none, or if it is settled."""
-        with self._writing():
+        with self.writing():
             self._connection.execute(
                 "DELETE FROM rekeys WHERE device = ? AND number = ? AND NOT settled", (device, number)
             )
@@ -273,7 +278,7 @@ class Keystore:
         fresh = keys.rekeyed(rekey.root)
         for view_class in (keys.SITE, keys.OFFICE):
             self._keep_views_below(device, view_class, rekey.period)
-        with self._writing():
+        with self.writing():
             write = self._connection.execute
             write(
                 "INSERT INTO downlinks VALUES (?, ?, ?, ?)",
@@ -317,7 +322,7 @@ class Keystore:
 
     def finish_rekey(self, device: bytes) -> None:
         """The database followed: forget the settled row."""
-        with self._writing():
+        with self.writing():
             self._connection.execute("DELETE FROM rekeys WHERE device = ? AND settled", (device,))
 
     def seal_key(self, device: bytes, lane: int, generation: int) -> bytes:
@@ -378,7 +383,7 @@ class Keystore:
     def erase_period(self, device: bytes, view_class: int, period: int) -> None:
         """Delete vk(period): what the bodies of that class and period said is unreadable from then on."""
         self.view_key(device, view_class, period)
-        with self._writing():
+        with self.writing():
             self._connection.execute(
                 "DELETE FROM view_keys WHERE device = ? AND class = ? AND period = ?",
                 (device, view_class, period),
@@ -393,7 +398,7 @@ class Keystore:
             r = keys.view_next(r)
             at += 1
         if not self._read_only:
-            with self._writing():
+            with self.writing():
                 self._connection.executemany("INSERT INTO view_keys VALUES (?, ?, ?, ?)", rows)
                 self._connection.execute(
                     "UPDATE ratchets SET period = ?, r = ? WHERE device = ? AND class = ?",
@@ -421,13 +426,14 @@ class Keystore:
     def _keep(self, device: bytes, lane: int, generation: int, key: bytes) -> None:
         if self._read_only:
             return
-        with self._writing():
+        with self.writing():
             self._connection.execute(
                 "INSERT OR IGNORE INTO seal_keys VALUES (?, ?, ?, ?)", (device, lane, generation, key)
             )
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Give one transaction: all of what is written in it, or nothing."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield

@@ -1,6 +1,7 @@
 """The golden vectors of protocol/vectors/ against our own code, on both runtimes."""
 
-from protocol import command, event, keys, messages, segment, uplink
+from protocol import admission, command, event, keys, messages, segment, uplink
+from protocol.aead import AesCcm
 from protocol.aead import ctr as _ctr
 from protocol.cbor import dumps, loads
 from protocol.columns import get_column, put_column
@@ -30,6 +31,10 @@ _SEALERS = {
 
 def ctr(key, iv, data):
     return _ctr(Aes128(key), iv, data)
+
+
+def _ccm(key):
+    return AesCcm(Aes128(key))
 
 
 def _refused(parse, vectors):
@@ -268,3 +273,26 @@ def test_links_are_read_and_refused_as_the_vectors_say():
         entries = [tuple(entry) for entry in vector["links"]]
         assert uplink.links_mark(reversed(entries)) == vector["mark"], vector["name"]
     _refused(uplink.parse_uplink_answer, held["reject"])
+
+
+def test_boards_announcement_and_admission_are_as_the_vectors_say():
+    """What a board says and is given: the same bytes on every runtime, sealed and open, and each way in which it is none."""
+    held = read_vectors("admission")
+    for vector in held["accept"]:
+        raw, fields = bytes_of(vector), vector["fields"]
+        if vector["rule"] == "announcement":
+            assert admission.seal_announcement(fields[0], fields[1], vector["secret"]) == raw
+            said = admission.parse_announcement(raw)
+            said.verify(admission.announcement_key(vector["secret"]))
+            assert [said.fields.board, said.fields.hardware] == fields
+        elif vector["rule"] == "admission":
+            assert dumps(admission.parse_admission(raw).items()) == raw
+            assert dumps(admission.Admission(**fields).items()) == raw
+    for vector in held["sealed"]:
+        given = admission.parse_admission(vector["opened"])
+        assert admission.seal_admission(given, vector["secret"], _ccm) == bytes_of(vector)
+        opened = admission.open_admission(bytes_of(vector), given.device, vector["secret"], _ccm)
+        assert opened.items() == given.items()
+    readers = {"announcement": admission.parse_announcement, "admission": admission.parse_admission}
+    for rule, read in readers.items():
+        _refused(read, [vector for vector in held["reject"] if vector["rule"] == rule])

@@ -9,6 +9,7 @@ from agent.checkpoint import decode_checkpoint
 from agent.pages import decode_page, encode_page
 from agent.schema import read_schema
 from protocol import (
+    admission,
     agent_index,
     bins,
     blockwise,
@@ -50,6 +51,12 @@ def _counted(name, items):
 def _by_rule(rule):
     vectors = read_vectors("messages")
     return [bytes_of(v) for one in ("accept", "reject") for v in vectors[one] if v.get("rule") == rule]
+
+
+def _of_boards(rule):
+    vectors = read_vectors("admission")
+    found = [bytes_of(v) for one in ("accept", "reject") for v in vectors[one] if v["rule"] == rule]
+    return [raw for raw in found if len(raw) < 2000]
 
 
 def _bundles():
@@ -281,6 +288,20 @@ ENTRIES = [
         400,
     ),
     Entry("command", command.parse_command, _by_rule("command"), ("protocol.command.parse_command",), 400),
+    Entry(
+        "announcement",
+        admission.parse_announcement,
+        _of_boards("announcement"),
+        ("protocol.admission.parse_announcement",),
+        400,
+    ),
+    Entry(
+        "admission",
+        admission.parse_admission,
+        _of_boards("admission"),
+        ("protocol.admission.parse_admission",),
+        400,
+    ),
     Entry(
         "answer",
         _answer_again,

@@ -24,7 +24,7 @@ from office_ingest.prove.replay import read_decision
 from office_ingest.receive.api import Problem, _parse
 from office_ingest.receive.body import ctr, open_events
 from office_ingest.show.views import _identity
-from protocol import coap, oscore
+from protocol import announcements, coap, oscore
 from protocol.aes_host import Aes128
 from protocol.cbor import dumps, loads
 from protocol.errors import ProtocolError
@@ -33,6 +33,7 @@ from protocol.messages import parse_heartbeat
 from protocol.segment import Header, parse_segment, seal_segment
 from rules.bundle import read_bundle
 from rules.replay import step_replay
+from tests.both.vector_files import bytes_of, read_vectors
 from tests.fuzz.device_decoders import ENTRIES as DEVICE_ENTRIES
 from tests.fuzz.frames import Entry
 from tools.rule_tree import act, bundle, gate, rule
@@ -41,6 +42,11 @@ _SECRET = bytes(range(1, 17))
 _DEVICE = b"device-1"
 _VIEW_KEY = b"v" * 32
 _GOLDEN = {entry.name: entry.golden for entry in DEVICE_ENTRIES}
+
+
+def _of_boards(rule):
+    vectors = read_vectors("admission")
+    return [bytes_of(v) for one in ("accept", "reject") for v in vectors[one] if v["rule"] == rule]
 
 
 class _Clock:
@@ -283,6 +289,22 @@ SERVER_ENTRIES = [
         ("gateway.outbox.parse_answer",),
         200,
         (OfficeConfused,),
+    ),
+    Entry(
+        "announcements",
+        announcements.parse_announcements,
+        _of_boards("announcements"),
+        ("protocol.announcements.parse_announcements",),
+        200,
+        (ProtocolError,),
+    ),
+    Entry(
+        "admissions",
+        announcements.parse_admissions,
+        _of_boards("admissions"),
+        ("protocol.announcements.parse_admissions",),
+        200,
+        (ProtocolError,),
     ),
     Entry(
         "downward",

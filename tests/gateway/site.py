@@ -115,9 +115,18 @@ def time_token(*, boot=1, counter=1, device=None):
 
 
 def write_files(
-    folder, *, office_port, coap_port, devices=2, store_bytes=1 << 30, retry_max_s=0.1, timeout_s=2.0, more=""
+    folder,
+    *,
+    office_port,
+    coap_port,
+    devices=2,
+    store_bytes=1 << 30,
+    retry_max_s=0.1,
+    timeout_s=2.0,
+    more="",
+    listen="",
 ):
-    """Write gateway.toml and all it names into folder; return the path of gateway.toml. more: further text of it."""
+    """Write gateway.toml and all it names into folder; return the path of gateway.toml. more: further text of it; listen: further lines of [listen]."""
     links = "".join(
         f'[[device]]\nid = "{device_id(n).hex()}"\nkid = "{n:02x}"\nsecret = "{secret_of(n).hex()}"\n'
         for n in range(1, devices + 1)
@@ -126,7 +135,7 @@ def write_files(
     write_private(folder / "token", TOKEN + "\n")
     path = folder / "gateway.toml"
     path.write_text(
-        f'[gateway]\nsite = "north"\nname = "gw-1"\n[listen]\nport = {coap_port}\n'
+        f'[gateway]\nsite = "north"\nname = "gw-1"\n[listen]\nport = {coap_port}\n{listen}'
         f'[uplink]\nurl = "https://127.0.0.1:{office_port}"\nretry_min_s = 0.05\nretry_max_s = {retry_max_s}\n'
         f"timeout_s = {timeout_s}\n[store]\nbytes_max = {store_bytes}\n{more}"
     )

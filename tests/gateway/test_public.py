@@ -120,7 +120,7 @@ def test_all_addresses_together_are_answered_so_often():
     answered = [ask(public, f"host {number}") for number in range(5000)]
 
     assert sum(answer is not None for answer in answered) == ALL_AT_ONCE
-    assert len(public._peers) == 1024
+    assert len(public._rates._peers) == 1024
     clock.now += 1.0
     assert sum(ask(public, f"host {number}") is not None for number in range(500)) == 50
 

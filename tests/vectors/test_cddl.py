@@ -34,6 +34,7 @@ _LISTS = {
     "views": ("accept", "reject"),
     "links": ("accept", "reject"),
     "rekey": ("accept", "reject", "events"),
+    "admission": ("accept", "reject"),
 }
 VECTORS = [
     {"rule": "events" if name == "event" else None, **vector}

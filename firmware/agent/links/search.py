@@ -126,6 +126,14 @@ class SearchLink:
         self._unanswered = 0
         self._end_search()
 
+    def hold(self) -> None:
+        """Stay with the gateway in use for one more request, although nothing proves it yet: what it gives is looked at when it is whole."""
+        self._is_answered = True
+
+    def doubt(self) -> None:
+        """Leave the gateway in use with the next request: what it gave was nothing."""
+        self._is_answered = False
+
     def close(self) -> None:
         """Give all sockets back; the gateway in use is asked again with the next datagram."""
         self._end_search()

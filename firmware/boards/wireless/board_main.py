@@ -71,6 +71,14 @@ def read_settings():
         return None
 
 
+def read_claim():
+    """Return the items of claim.json on a board that waits to be admitted, else None."""
+    from agent.newcomer import Folder
+    from agent.newcomer import read_claim as read
+
+    return read(Folder(_ROOT))
+
+
 def is_service_asked() -> bool:
     """Return whether a person pulls the service pin low in the first moments."""
     pin = machine.Pin(board_pins.SERVICE, machine.Pin.IN, machine.Pin.PULL_UP)
@@ -188,12 +196,56 @@ def run_agent(items: dict, cause: int) -> None:
     asyncio.run(_run(agent, board, items))
 
 
+async def _announce(items: dict):
+    import wiring
+
+    from agent.aes import Aes128
+    from agent.newcomer import Newcomer, claim_of
+
+    settings = items.get("board", {})
+    link = wiring.build_link(items)
+    tasks = []
+    if settings.get("link", "wifi") == "wifi":
+        from wifi import Wifi
+
+        wifi = Wifi(settings["wifi"]["ssid"], settings["wifi"]["key"])
+        tasks.append(asyncio.create_task(wifi.keep(asyncio.sleep_ms, print)))
+    board, secret = claim_of(items)
+    newcomer = Newcomer(
+        board, secret, board_pins.NAME, link, Aes128, time.ticks_ms, os.urandom, asyncio.sleep_ms
+    )
+    print("board {} announces itself".format(items["claim"]["board"]))
+    admission = await newcomer.run()
+    for task in tasks:
+        task.cancel()
+    return admission
+
+
+def run_newcomer(items: dict) -> None:
+    """Announce a board without keys until it is admitted, and make it the device that it is to be. items: of claim.json."""
+    from agent.layout import window_sectors
+    from agent.newcomer import Folder, install
+
+    try:
+        admission = asyncio.run(_announce(items))
+        window = board_flash.open_window(window_sectors(items["flash_sectors"]))
+        install(window, Folder(_ROOT), admission, items)
+        print("board {} is admitted".format(items["claim"]["board"]))
+    except Exception as error:
+        sys.print_exception(error)
+        time.sleep_ms(_PAUSE_MS)
+
+
 def run() -> None:
     """Run the agent for ever: whatever ends it, the board begins anew. Returns on a board that is not to run one."""
     cause = reset_cause()
     print(version_line(image_digest()))
     print("reset cause {}, {} bytes of heap free".format(cause, gc.mem_free()))
     items = read_settings()
+    claim = read_claim() if items is None else None
+    if items is None and claim is not None and not is_service_asked():
+        run_newcomer(claim)
+        board_chip.restart()
     if items is None or is_service_asked():
         print("not provisioned: no settings on flash" if items is None else "service: the console is yours")
         return

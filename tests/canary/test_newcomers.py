@@ -1,0 +1,64 @@
+"""Each planted fault of a board's way to its keys is caught by the test that guards its promise."""
+
+import pytest
+
+from office_ingest.govern.admissions import Admissions
+from tests.agent import test_newcomer as board
+from tests.gateway import test_newcomers as gateway
+from tests.gateway.conftest import certificates, files, site
+from tests.office_ingest import test_admissions as office
+from tests.planted.newcomers import FAULTS
+from tests.support.office_desk import OfficeDesk
+
+# Fixtures of the gateway's own tests, so that the very same checks run here.
+__all__ = ["certificates", "files", "site"]
+
+
+def _at_office(check):
+    def run(use):
+        desk = OfficeDesk(use("tmp_path"))
+        try:
+            check(desk, Admissions(desk.store, desk.keystore))
+        finally:
+            desk.close()
+
+    return run
+
+
+# Name of the fault -> the test that catches it.
+CAUGHT_BY = {
+    "believe_any_admission": lambda use: board.check_false_admission_is_not_taken("changed"),
+    "put_the_settings_in_place_first": lambda use: board.check_power_cut_leaves_a_board_or_a_device(),
+    "keep_every_stranger": lambda use: gateway.check_flood_of_forgeries_hides_no_board(),
+    "keep_the_first_strangers": lambda use: gateway.check_flood_of_forgeries_hides_no_board(),
+    "hand_on_before_the_link_is_told": lambda use: gateway.check_board_is_given_what_it_was_admitted_with(),
+    "answer_in_long_blocks": lambda use: gateway.check_smallest_announcement_gets_every_block(use("site")),
+    "show_whoever_is_named": _at_office(office.check_forged_announcement_is_nobodys),
+    "tell_every_gateway": _at_office(office.check_admission_stays_at_its_site),
+    "keep_the_secret": _at_office(office.check_secret_ends_when_the_device_is_heard),
+    "seal_other_keys": _at_office(office.check_board_gets_the_keys_that_the_office_keeps),
+}
+
+
+def test_every_planted_fault_has_its_test():
+    """A fault without a test that catches it would prove nothing."""
+    assert sorted(FAULTS) == sorted(CAUGHT_BY)
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_planted_fault_is_caught(name, monkeypatch, request):
+    """The test of the broken promise fails when the promise is broken."""
+    FAULTS[name](monkeypatch.setattr)
+    monkeypatch.setattr(
+        board, "install", board.install if name != "put_the_settings_in_place_first" else _install()
+    )
+
+    with pytest.raises(AssertionError):
+        CAUGHT_BY[name](request.getfixturevalue)
+
+
+def _install():
+    import agent.newcomer
+
+    return agent.newcomer.install

@@ -1,0 +1,112 @@
+"""Claims for boards without keys: `outstation provision claims`. One file for each board, and sheets of labels.
+
+A claim is what a board has instead of keys until a person admits it: an identity, which is on its label, and a one-time secret, which is
+nowhere but in the file, on the board, and in the office's keystore.
+
+Source: SPEC.md section 15.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from office_ingest.permissions import PROVISION_DEVICES, needs
+from protocol.report import emit
+from tools.board.table import NAMES as BOARDS
+from tools.labels import Label, label_text, write_sheets
+
+_UNIX = "unix"
+_COUNT_MAX = 1000
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command("claims")
+@needs(PROVISION_DEVICES, office="office_config")
+@click.option(
+    "--office",
+    "office_config",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The office's office.toml.",
+)
+@click.option(
+    "--count", type=click.IntRange(1, _COUNT_MAX), default=1, show_default=True, help="How many boards."
+)
+@click.option(
+    "--hardware", type=click.Choice([_UNIX, *BOARDS]), default=_UNIX, show_default=True, help="What they are."
+)
+@click.option("--host", default="", help="The gateway's address; left out, each board looks for one.")
+@click.option("--port", type=click.IntRange(1, 65535), default=5683, show_default=True, help="Its UDP port.")
+@click.option(
+    "--sectors", type=click.IntRange(4, 65536), default=32, show_default=True, help="Of the journal."
+)
+@click.option(
+    "--board",
+    "board_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A board.toml: network and sensors of these boards.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.argument("folder", type=_FOLDER)
+def claims_command(
+    office_config: Path,
+    count: int,
+    hardware: str,
+    host: str,
+    port: int,
+    sectors: int,
+    board_file: Path | None,
+    as_json: bool,
+    folder: Path,
+) -> None:
+    """Make claims for boards that are to announce themselves: one folder each below FOLDER, and sheets of labels.
+
+    A folder is named by the identity on the label and holds claim.json, which goes onto that board alone. It is a secret until the board was
+    admitted.
+    """
+    from office_ingest.govern.admissions import Admissions
+    from office_ingest.govern.opening import now_ms
+    from tools.provision import opened, write_secret
+
+    kept = _board_items(board_file)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = []
+    with opened(office_config) as office:
+        admissions = Admissions(office.store, office.keystore)
+        for _ in range(count):
+            board, secret = admissions.make_claim(hardware, now_ms())
+            place = folder / board.hex()
+            place.mkdir(mode=0o700)
+            items = claim_items(board, secret, hardware, host=host, port=port, sectors=sectors)
+            write_secret(place / "claim.json", json.dumps({**items, **kept}, indent=1).encode())
+            made.append(board)
+    write_sheets([Label(board, hardware, "") for board in made], folder)
+    if as_json:
+        emit("outstation.provision-claims", 1, {"boards": [board.hex() for board in made]})
+        return
+    for board in made:
+        click.echo(f"{board.hex()}  {label_text(board)}")
+    click.echo(f"{count} claims are in {folder}; each goes onto its own board")
+
+
+def claim_items(
+    board: bytes, secret: bytes, hardware: str, *, host: str, port: int, sectors: int
+) -> dict[str, Any]:
+    """Return the items of a claim.json: the claim, and what the board is itself."""
+    return {
+        "claim": {"board": board.hex(), "secret": secret.hex()},
+        "hardware": hardware,
+        "flash_sectors": sectors,
+        "link": {"host": host, "port": port},
+    }
+
+
+def _board_items(path: Path | None) -> dict[str, Any]:
+    import msgspec
+
+    from protocol.settings import read_settings
+    from tools.board.settings import BoardSettings
+
+    return {} if path is None else {"board": msgspec.to_builtins(read_settings(path, BoardSettings))}
