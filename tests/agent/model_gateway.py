@@ -61,6 +61,7 @@ class ModelGateway:
         self.lose_answers = 0
         self.refused_lanes = ()
         self.gives_receipts = True
+        self._opened = {}
         self.segments = {}
         # (lane, epoch) -> highest number that a receipt was given for.
         self.receipted = {}
@@ -290,11 +291,19 @@ class ModelGateway:
         """Return (boot, event) of all held segments, in the order of events."""
         found = []
         # A list of them: another thread may be serving this gateway.
-        for (of, in_epoch, _), segment in list(self.segments.items()):
-            if segment.tombstone is None and lane in (None, of) and epoch in (None, in_epoch):
-                boot, events = decode_events(self.open(segment), segment.header.count)
-                found += [(boot, event) for event in events]
+        for key, segment in list(self.segments.items()):
+            if segment.tombstone is None and lane in (None, key[0]) and epoch in (None, key[1]):
+                found += self._events_of(key, segment)
         return sorted(found, key=lambda item: item[1][0])
+
+    def _events_of(self, key, segment):
+        """Return (boot, event) of a held segment, opened once: every look at a long run would open them all again."""
+        held, found = self._opened.get(key, (None, None))
+        if held is not segment:
+            boot, events = decode_events(self.open(segment), segment.header.count)
+            found = [(boot, event) for event in events]
+            self._opened[key] = (segment, found)
+        return found
 
     def open(self, segment):
         """Return the plaintext of a held segment."""

@@ -4,6 +4,7 @@ What a command line shows, what is logged, and what errors say is collected and 
 """
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -44,6 +45,7 @@ from office_ingest.storage.authority import AuthorityStore
 from protocol.diagnostic import NOT_ALLOWED, OK, UNREACHABLE, DiagnosticError
 from protocol.enrolment import IDENTITY_PATH, Code, parse_code
 from protocol.uplink import encode_request
+from tools import cli
 from tools.site import free_port
 
 TIMEOUT_S = 60
@@ -70,6 +72,14 @@ class Field:
         self.said += done.stderr
         return done.returncode, done.stdout.decode()
 
+    def here(self, *words):
+        """Run a command in this process, where nothing of the process is asked; return (exit code, standard output)."""
+        self.lines.append(" ".join(map(str, words)).encode())
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as wrong:
+            code = cli.run([str(word) for word in words])
+        self.said += wrong.getvalue().encode()
+        return code, out.getvalue()
+
     def office(self, *words, **options):
         """Run a command of the office."""
         return self.run("office", *words, "--config", self.config, **options)
@@ -94,8 +104,8 @@ class Field:
 
     def invite(self, name="gate-1", site="north"):
         """Return a code for a gateway."""
-        self.run("site", "create", site, "--config", self.config)
-        code, out = self.office("gateway", "invite", name, "--site", site)
+        self.here("site", "create", site, "--config", self.config)
+        code, out = self.here("office", "gateway", "invite", name, "--site", site, "--config", self.config)
         assert OK == code
         return out.strip()
 

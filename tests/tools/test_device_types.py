@@ -16,7 +16,8 @@ def typeshed(tmp_path_factory):
 def check(typeshed, folder, source):
     path = folder / "planted.py"
     path.write_text(source)
-    command = mypy_command([str(path)], typeshed, folder / "cache")
+    # One cache for all: what the sources import is the same, and read once.
+    command = mypy_command([str(path)], typeshed, typeshed.parent / "cache")
     environment = {**os.environ, "MYPYPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
