@@ -13,7 +13,7 @@ from office_ingest.receive.keystore import Keystore
 from office_ingest.storage.downward import CommandRow, Downward
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.command import DONE, REKEY
-from protocol.keys import OFFICE, SITE
+from protocol.keys import CRITICAL, LANES, OFFICE, SITE
 from protocol.limits import uint32_max
 
 # How far above all that is verified other keys begin: a device seals 32 segments a generation, and a period is a day. It may have a long
@@ -50,15 +50,22 @@ def give_rekey(
 
 def _begins(connection: sqlite3.Connection, keystore: Keystore, device: bytes) -> tuple[int, int]:
     """Return generation and period with which other keys begin."""
-    highest = connection.execute(
-        "SELECT coalesce(max(generation), 0) FROM segments WHERE device = ?", (device,)
-    ).fetchone()[0]
+    highest = max(_newest_generation(connection, device, lane) for lane in LANES)
     known = [keystore.period_ahead(device, view_class) for view_class in (SITE, OFFICE)]
     period = max(newest_period(connection, device), *known) + PERIODS_AHEAD
     generation = max(highest, *keystore.rekey_generations(device), 0) + GENERATIONS_AHEAD
     if max(generation, period) > uint32_max:
         raise CommandRefused("generations or periods of this device are used up: provision it anew")
     return generation, period
+
+
+def _newest_generation(connection: sqlite3.Connection, device: bytes, lane: int) -> int:
+    """Return the generation of the newest segment held of a lane, the highest there is; 0 if none is held."""
+    row = connection.execute(
+        "SELECT generation FROM segments WHERE device = ? AND lane = ? ORDER BY epoch DESC, number DESC LIMIT 1",
+        (device, lane),
+    ).fetchone()
+    return 0 if row is None else row[0]
 
 
 def _halves() -> list[int]:
@@ -89,10 +96,6 @@ def rekey_status(store: SqliteStore, device: bytes) -> dict[str, Any] | None:
 def _state(connection: sqlite3.Connection, device: bytes, newest: CommandRow) -> str:
     if newest.verdict not in (None, DONE):
         return REFUSED
-    sealed = connection.execute(
-        "SELECT generation FROM segments WHERE device = ? AND lane = 0 ORDER BY epoch DESC, number DESC LIMIT 1",
-        (device,),
-    ).fetchone()
-    if sealed is not None and sealed[0] > newest.demand[1]:
+    if _newest_generation(connection, device, CRITICAL) > newest.demand[1]:
         return IN_FORCE
     return GIVEN if newest.verdict is None else TAKEN

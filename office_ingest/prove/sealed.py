@@ -18,6 +18,7 @@ from office_ingest.prove.replay import Counts, DeviceReplay
 from office_ingest.prove.report import Report, place_text
 from office_ingest.prove.takeover import Takeover
 from office_ingest.receive.body import open_events
+from office_ingest.receive.epoch_ends import ends_of
 from office_ingest.receive.keystore import Keystore
 from protocol.command import parse_command
 from protocol.errors import ProtocolError
@@ -226,9 +227,11 @@ def _check_device(
         for lane in LANES
     ]
     decisions = 0
+    ends: dict[tuple[int, int], int] = {}
     for opened in mark_losses(by_epoch(lanes)):
         told.take(opened.epoch, opened.boot, opened.event, opened.received_ms)
         decisions += opened.event[2] == DECISION
+        ends.update(ends_of([opened.event]))
         if lives.begins(opened.epoch):
             # What is settled now is of the epoch before, and is found where that one ended.
             replay.begin_anew()
@@ -237,9 +240,24 @@ def _check_device(
         replay.feed(opened.boot, opened.event, is_after_loss=opened.is_after_loss)
     counts = replay.finish()
     lives.finish()
+    _check_ends(connection, device, ends, report)
     _check_decision_tally(connection, device, decisions, report)
     told.compare(connection, report, unread.may_hold)
     return counts
+
+
+def _check_ends(
+    connection: sqlite3.Connection, device: bytes, ends: dict[tuple[int, int], int], report: Report
+) -> None:
+    """Find what lies above the heads that a device named when it was given other keys: whoever sealed it had a copy of those of before."""
+    for (lane, epoch), end in ends.items():
+        row = connection.execute(
+            "SELECT min(number) FROM segments WHERE device = ? AND lane = ? AND epoch = ? AND number > ?",
+            (device, lane, epoch, end),
+        ).fetchone()
+        if row[0] is not None:
+            what = f"this lane ended with {end} when the device was given other keys: sealed by a copy of it"
+            report.find("segments", place_text(device, lane, epoch, row[0]), what)
 
 
 def _rules_of(connection: sqlite3.Connection) -> Callable[[bytes], bytes | None]:

@@ -9,11 +9,11 @@ from protocol.errors import ProtocolError
 from tests.agent import cuts_down
 from tests.agent import test_rekey as device
 from tests.office_ingest import test_rekey as office
-from tests.office_ingest.test_rekey import pair
-from tests.planted.rekey import CUTS, DEVICE, OFFICE
+from tests.office_ingest.test_rekey import lagging, pair
+from tests.planted.rekey import CUTS, DEVICE, LAGGING, OFFICE
 
-# The fixture of the very tests, so that they run here as they run there.
-__all__ = ["pair"]
+# Fixtures of the very tests, so that they run here as they run there.
+__all__ = ["lagging", "pair"]
 
 DEVICE_CAUGHT_BY = {
     "leave_the_keys_of_before": device.test_keys_of_before_are_gone_from_the_flash_and_nothing_there_opens_the_command,
@@ -32,6 +32,7 @@ OFFICE_CAUGHT_BY = {
     "answer_of_the_newest_epochs_alone": office.test_receipts_of_every_epoch_that_came_are_given,
     "take_above_the_named_head": office.test_copied_flash_can_add_nothing_to_the_epoch_of_before,
     "tell_nobody_of_what_lies_above": office.test_copied_flash_that_came_first_is_told_of,
+    "walk_past_the_named_heads": office.test_copied_flash_that_came_first_is_told_of,
     "lose_the_view_keys_of_before": office.test_keys_of_before_stay_for_what_was_sealed_before,
     "owe_in_memory": office.test_batch_that_fails_behind_the_proof_is_made_good_by_the_next,
     "throw_old_downlink_keys_away": office.test_everything_before_during_and_after_is_held_and_verified,
@@ -61,6 +62,15 @@ def test_fault_that_only_a_cut_shows_is_caught(name, monkeypatch):
     CUTS[name](monkeypatch.setattr)
     with pytest.raises((AssertionError, KeyFault, ProtocolError)):
         cuts_down.sweep(*cuts_down.STORIES["rekeying"], "torn")
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize("name", sorted(LAGGING))
+def test_fault_planted_in_how_far_a_generation_may_be_is_caught(name, lagging, monkeypatch):
+    """A lane that lags behind is refused."""
+    LAGGING[name](monkeypatch.setattr)
+    with pytest.raises(AssertionError):
+        office.test_lane_that_lags_far_behind_the_other_takes_other_keys_too(lagging, 1)
 
 
 @pytest.mark.canary

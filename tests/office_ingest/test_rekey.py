@@ -17,8 +17,22 @@ from office_ingest.prove.verify import verify_database
 from office_ingest.receive.keystore import VERSION, VERSION_REKEYED, Keystore
 from office_ingest.storage.downward import Downward
 from protocol.command import DONE, OUT_OF_RANGE, REKEY, REPORT, SET_SETTING, parse_command
-from protocol.errors import REPLAY, SEAL, SUPERSEDED
-from protocol.keys import CRITICAL, LANE_NAMES, LANES, OFFICE, ROUTINE, SITE, downlink_key
+from protocol.errors import FAR_GENERATION, REPLAY, SEAL, SUPERSEDED
+from protocol.keys import (
+    CRITICAL,
+    LANE_NAMES,
+    LANES,
+    OFFICE,
+    ROUTINE,
+    SITE,
+    body_keys,
+    downlink_key,
+    rekey_root,
+    rekeyed,
+    seal_ahead,
+    view_key,
+)
+from protocol.limits import generation_ahead_max
 from protocol.messages import parse_receipt
 from protocol.uplink import HEARTBEAT_TAKEN, QUARANTINED, STORED
 from tests.agent import desk as agent_desk
@@ -347,7 +361,7 @@ def test_copied_flash_can_add_nothing_to_the_epoch_of_before(pair):
     assert answer.receipts == [] or {parse_receipt(raw).fields.number for raw in answer.receipts}
 
 
-def test_copied_flash_that_came_first_is_told_of(pair):
+def test_copied_flash_that_came_first_is_told_of(pair, tmp_path):
     """What it sealed continues the old epoch without a contradiction, until the device's own word says where that ended."""
     pair.rekey()
     pair.device.points["before_rekey"] = 1
@@ -366,10 +380,14 @@ def test_copied_flash_that_came_first_is_told_of(pair):
     assert pair.wrong() == ([], [], [])
     pair.bring(beats=False)
     lanes = sorted({one.header.lane for one in first})
+    connection = open_read_only(tmp_path / "office.db")
+    walked = [finding.text() for finding in verify_database(connection, pair.office.keystore).findings]
+    connection.close()
 
     assert pair.office.findings() == [
         ("fork", f"{LANE_NAMES[lane]} epoch 0 number {ends[lane] + 1}") for lane in lanes
     ]
+    assert len([text for text in walked if "sealed by a copy of it" in text]) == len(lanes)
 
 
 def _ends(pair):
@@ -408,6 +426,72 @@ def test_batch_that_fails_behind_the_proof_is_made_good_by_the_next(pair):
     parse_command(Downward(pair.office.store).command(DEVICE, 2).raw).verify(key)
     for row in pair.office.rows("receipts", "raw"):
         parse_receipt(row[0]).verify(downlink_key(pair.office.keystore.downlink(DEVICE), "receipt"))
+
+
+class Rekeyed(DeviceModel):
+    """A device as the office sees it, with other keys from a generation and a period on."""
+
+    fresh = None
+
+    def take(self, given):
+        """Take a rekey command, and begin the epoch that it means."""
+        self.fresh = (
+            given.demand[1:3],
+            rekeyed(rekey_root(self.downlink, self.device, given.number, given.demand)),
+        )
+        self.new_epoch()
+        self.period = given.demand[2]
+        for lane in self.lanes:
+            lane.base = given.demand[1] + 1
+
+    def seal_key(self, lane, generation):
+        if self.fresh is None or generation < self.fresh[0][0]:
+            return super().seal_key(lane, generation)
+        return seal_ahead(self.fresh[1][lane], generation - self.fresh[0][0])
+
+    def view_keys(self, view_class, period):
+        if self.fresh is None or period < self.fresh[0][1]:
+            return super().view_keys(view_class, period)
+        assert period == self.fresh[0][1]
+        return body_keys(view_key(self.fresh[1][1 + view_class]))
+
+
+@pytest.fixture
+def lagging(tmp_path):
+    """A device whose critical lane is 8,000 generations ahead of its routine one, and its office."""
+    office, device = OfficeDesk(tmp_path), Rekeyed()
+    office.add(device)
+    for base in (0, 4000, 8000):
+        device.lanes[CRITICAL].base = base
+        answer = office.take(device.seal(CRITICAL), device.seal(ROUTINE))
+        assert answer.outcomes == [STORED, STORED]
+        device.new_epoch()
+    given = give_rekey(
+        office.store, office.keystore, device.device, author="test", now_ms=office.now_ms, lasts_ms=DAY_MS
+    )
+    device.take(given)
+    yield office, device
+    office.close()
+
+
+@pytest.mark.parametrize("first", LANES)
+def test_lane_that_lags_far_behind_the_other_takes_other_keys_too(lagging, first):
+    """Where they begin is far above all that is verified of it, and near to what the office gave: whichever lane comes first."""
+    office, device = lagging
+    segments = [device.seal(lane) for lane in LANES]
+    outcomes = [office.take(segments[lane]).outcomes for lane in (first, 1 - first)]
+
+    assert outcomes == [[STORED], [STORED]]
+    assert office.rows("quarantine") == []
+
+
+def test_generation_far_above_all_that_was_given_is_refused_before_any_key_is_derived(lagging):
+    """A rekey opens no way to let the office count for hours."""
+    office, device = lagging
+    device.lanes[ROUTINE].base += generation_ahead_max
+    answer = office.take(device.seal(ROUTINE))
+
+    assert answer.outcomes == [QUARANTINED + FAR_GENERATION]
 
 
 def test_forgery_settles_nothing(pair):

@@ -12,7 +12,7 @@ from agent.adopter import Adopter
 from agent.cell import Cell
 from agent.journal import Journal
 from agent.keystore import Keystore
-from agent.pages import FlashFault
+from agent.pages import FlashFault, encode_page
 from agent.session import Session
 from agent.slots import Slots
 from gateway import outbox
@@ -71,6 +71,31 @@ class _Unerased:
     def erase(self, sector):
         if sector != self._sector:
             self._flash.erase(sector)
+
+
+def begin_with_the_downlink_key(patch):
+    """Write that key first, by which a boot knows that all others are there."""
+
+    def install(self, chains, _intent):
+        old = self._sector
+        other = 2 * self._first + 1 - old
+        self._flash.erase(other)
+        page = 0
+        moved = [[] for _ in chains]
+        for chain in (4, 0, 1, 2, 3):
+            for step, key, _ in chains[chain]:
+                page = self._copy(other, page, encode_page(b"outstation key v1", [chain, step, key]))
+                moved[chain].append((step, key, page))
+                page += 1
+        self._flash.erase(old)
+        self._sector, self._live, self._intent = other, moved, None
+
+    patch(Keystore, "_install", install)
+
+
+def drop_an_intent_in_memory(patch):
+    """Leave the page with the root of a rekey that was not carried out."""
+    patch(Keystore, "drop_intent", lambda self: setattr(self, "_intent", None))
 
 
 def leave_a_torn_key(patch):
@@ -198,6 +223,8 @@ CUT_FAULTS = {
     "store_field_by_field": (store_field_by_field, "cell"),
     "skip_the_erase_of_old_keys": (skip_the_erase_of_old_keys, "keys"),
     "leave_a_torn_key": (leave_a_torn_key, "keys"),
+    "begin_with_the_downlink_key": (begin_with_the_downlink_key, "keys"),
+    "drop_an_intent_in_memory": (drop_an_intent_in_memory, "keys"),
     "fetch_over_what_decides": (fetch_over_what_decides, "slots"),
     "erase_at_each_boot": (erase_at_each_boot, "slots"),
     "confirm_in_two_steps": (store_field_by_field, "slots"),

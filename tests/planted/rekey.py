@@ -6,6 +6,7 @@ Each is a mistake somebody could make in good faith. tests/canary/test_rekey.py 
 from agent.app import Agent
 from agent.keystore import Keystore as DeviceKeystore
 from agent.rekeyer import Rekeyer
+from office_ingest.prove import sealed
 from office_ingest.receive.epoch_ends import EpochEnds
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
@@ -141,6 +142,16 @@ def throw_old_downlink_keys_away(put):
     put(Keystore, "downlinks", lambda self, device: [self.downlink(device)])
 
 
+def know_only_what_is_verified(put):
+    """Measure how far a generation is from what was sealed before alone."""
+    put(Rekeys, "reaches", lambda self, device, generation: False)
+
+
+def walk_past_the_named_heads(put):
+    """Let the auditor compare no head that a device named."""
+    put(sealed, "_check_ends", lambda connection, device, ends, report: None)
+
+
 def wait_for_what_was_refused(put):
     """Keep a rekey that its device did not take."""
     put(Rekeys, "refused", lambda self, device, number: None)
@@ -155,6 +166,7 @@ DEVICE = {
         begin_anywhere,
     )
 }
+LAGGING = {plant.__name__: plant for plant in (know_only_what_is_verified,)}
 CUTS = {plant.__name__: plant for plant in (change_key_by_key, carry_out_what_has_no_event)}
 OFFICE = {
     plant.__name__: plant
@@ -165,6 +177,7 @@ OFFICE = {
         answer_of_the_newest_epochs_alone,
         take_above_the_named_head,
         tell_nobody_of_what_lies_above,
+        walk_past_the_named_heads,
         lose_the_view_keys_of_before,
         owe_in_memory,
         throw_old_downlink_keys_away,
