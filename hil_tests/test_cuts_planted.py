@@ -16,7 +16,7 @@ SECTORS = 9
 SEED = 9
 # A fault that is not seen by then is not seen.
 CUTS_MAX = 150
-CUTS = 20
+CUTS = 12
 # Of virtual time: the agent is adopted, and the ring goes round.
 SECONDS = 10
 SECONDS_MAX = 240
