@@ -87,6 +87,29 @@ def status(config: Path, as_json: bool) -> int:
 
 @gateway.command()
 @CONFIG
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write this file, whole or not at all, and print nothing.",
+)
+def metrics(config: Path, out: Path | None) -> int:
+    """Print counters and gauges as Prometheus reads them.
+
+    With --out for a collector of text files: docs/operating/metrics.md.
+    """
+    from gateway.identity import replace_file
+    from gateway.metrics import metrics_of
+
+    said = metrics_of(read_status(config))
+    if out is None:
+        click.echo(said, nl=False)
+    else:
+        replace_file(out, said, 0o644)
+    return OK
+
+
+@gateway.command()
+@CONFIG
 @JSON
 def devices(config: Path, as_json: bool) -> int:
     """List the devices that were ever heard.

@@ -7,13 +7,14 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from office_ingest.govern.acts import Person, acts_overview
 from office_ingest.govern.tokens import all_tokens, token_as_json
 from office_ingest.overview import devices_overview, findings_overview
 from office_ingest.permissions import READ_ACTS, READ_DEVICES, READ_FINDINGS, READ_TOKENS, declared
+from office_ingest.show.metrics import CONTENT_TYPE, metrics_of
 
 InWorker = Callable[..., Awaitable[Any]]
 ACTS_MAX = 1000
@@ -27,7 +28,7 @@ def add_asked(
     wall_ms: Callable[[], int],
     limited: Callable[[str], Exception],
 ) -> None:
-    """Add the routes below /v1/office. limited(what): the answer where a token of some sites asks for what has no site."""
+    """Add the routes below /v1/office, and /metrics. limited(what): the answer where a token of some sites asks for what has no site."""
 
     @api.get("/v1/office/devices", openapi_extra={**_TOKEN, **declared(READ_DEVICES)})
     async def devices(request: Request) -> JSONResponse:
@@ -54,6 +55,14 @@ def add_asked(
             raise limited("tokens")
         found = await in_worker(all_tokens, connection)
         return JSONResponse({"tokens": [token_as_json(one, wall_ms()) for one in found]})
+
+    @api.get(
+        "/metrics", openapi_extra={**_TOKEN, **declared(READ_DEVICES, READ_FINDINGS)}, response_class=Response
+    )
+    async def metrics(request: Request) -> Response:
+        """Return counters and gauges as Prometheus reads them."""
+        body = await in_worker(metrics_of, connection, wall_ms(), request.state.person.sites or None)
+        return Response(body, media_type=CONTENT_TYPE)
 
 
 def _of_sites(rows: list[dict[str, Any]], person: Person) -> list[dict[str, Any]]:

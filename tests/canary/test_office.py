@@ -8,6 +8,7 @@ from tests.office_ingest import (
     test_ingest,
     test_levels,
     test_lives,
+    test_metrics,
     test_repair,
     test_replay,
     test_restored,
@@ -16,6 +17,7 @@ from tests.office_ingest.conftest import desk
 from tests.office_ingest.test_ingest import device
 from tests.planted.office import FAULTS
 from tests.support.deciding_device import AT_BOOT, BUNDLE, COUNTED, DecidingDevice
+from tests.support.office_desk import OfficeDesk
 
 NEW_EPOCH = test_lives.test_new_epoch_of_a_device_that_was_put_back_begins_anew_and_is_replayed_whole
 TWO_LIVES = test_lives.test_two_lives_in_one_epoch_are_one_finding
@@ -80,7 +82,23 @@ def _in_levels(test):
     return run
 
 
+def _scraped(test):
+    """Run a test of metrics in a folder beside the desk's own files."""
+
+    def run(desk, device):
+        (desk.folder / "scraped").mkdir()
+        asked = test_metrics.make_scraped(OfficeDesk(desk.folder / "scraped"))
+        try:
+            test(asked)
+        finally:
+            asked.worker.shutdown()
+
+    return run
+
+
 CAUGHT_BY = {
+    "count_every_site": _scraped(test_metrics.test_a_token_of_one_site_reads_that_site_alone),
+    "count_what_is_over": _scraped(test_metrics.test_a_finding_that_is_over_is_not_counted),
     "forget_that_levels_end": _in_levels(
         test_levels.test_finding_opens_when_a_level_rises_and_closes_when_it_is_back
     ),

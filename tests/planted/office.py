@@ -17,6 +17,7 @@ from office_ingest.receive import heartbeats, lanes
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.lane import Lane
 from office_ingest.receive.lanes import Lanes
+from office_ingest.show import metrics
 from office_ingest.storage import sqlite
 from office_ingest.storage.damage import COUNTED_ANEW
 from office_ingest.storage.sqlite import SqliteStore
@@ -388,6 +389,27 @@ def take_silence_for_enough(put):
     )
 
 
+def count_every_site(put):
+    """Show a token of one site what other sites have."""
+    real = metrics._Look.__init__
+    put(
+        metrics._Look,
+        "__init__",
+        lambda self, connection, now_ms, _sites: real(self, connection, now_ms, None),
+    )
+
+
+def count_what_is_over(put):
+    """Count findings that are over as open."""
+    put(
+        metrics,
+        "_GAUGES",
+        tuple(
+            said._replace(sql=said.sql.replace("state = 'open'", "state <> ''")) for said in metrics._GAUGES
+        ),
+    )
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -433,5 +455,7 @@ FAULTS = {
         advise_a_repair_for_ever,
         forget_that_levels_end,
         take_silence_for_enough,
+        count_every_site,
+        count_what_is_over,
     )
 }
