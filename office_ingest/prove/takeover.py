@@ -67,9 +67,12 @@ class Takeover:
     def tell(self, step: int, number: int, manifest: bytes | None, detail: int) -> None:
         """Take an adoption event; what a boot's checkpoint named before it may become right by it. One that a cut repeats says the same again."""
         if step == TRIAL:
+            rules = None if manifest is None else self._rules_of(manifest)
             if number != self._on_trial:
-                self._before, self._on_trial = self.deciding, number
-            self._told = Told(detail, None if manifest is None else self._rules_of(manifest))
+                # After a loss its own rules may have been believed already: then nobody knows which were before them.
+                is_late = rules is not None and rules == self.deciding
+                self._before, self._on_trial = None if is_late else self.deciding, number
+            self._told = Told(detail, rules)
         elif step == ROLLED_BACK:
             self._tell_back(number)
         elif step == CONFIRMED:

@@ -12,6 +12,7 @@ from tests.office_ingest import (
     test_repair,
     test_replay,
     test_restored,
+    test_takeover,
 )
 from tests.office_ingest.conftest import desk
 from tests.office_ingest.test_ingest import device
@@ -134,6 +135,9 @@ CAUGHT_BY = {
     ),
     "take_any_told_bundle": _replays(test_replay.test_roll_back_leads_to_the_bundle_before_and_to_no_other),
     "remember_what_was_told": _replays(test_replay.test_old_event_excuses_no_later_switch),
+    "take_a_believed_trial_for_what_was_before": lambda desk, device: (
+        test_takeover.test_trial_told_only_when_it_was_rolled_back_explains_the_rules_before_it()
+    ),
     "believe_the_state_of_a_checkpoint": _replays(
         test_replay.test_takeover_with_registers_or_gates_of_its_own_is_found
     ),

@@ -24,6 +24,7 @@ from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch import damage as watch_damage
 from office_ingest.watch import levels
 from protocol import sqlite_file
+from protocol.adoption import TRIAL
 from protocol.keys import CRITICAL
 from protocol.uplink import DUPLICATE
 from rules.engine import D_AFTER, D_BEFORE
@@ -168,6 +169,19 @@ def remember_what_was_told(put):
         return wrong
 
     put(Takeover, "sampled", remember)
+
+
+def take_a_believed_trial_for_what_was_before(put):
+    """Take the rules that decide when a trial is told for those before it, though they may be its own."""
+    tell = Takeover.tell
+
+    def told(self, step, number, manifest, detail):
+        is_new = number != self._on_trial
+        tell(self, step, number, manifest, detail)
+        if step == TRIAL and is_new:
+            self._before = self.deciding
+
+    put(Takeover, "tell", told)
 
 
 def believe_the_state_of_a_checkpoint(put):
@@ -430,6 +444,7 @@ FAULTS = {
         take_any_bundle_at_boot,
         take_any_told_bundle,
         remember_what_was_told,
+        take_a_believed_trial_for_what_was_before,
         believe_the_state_of_a_checkpoint,
         pass_over_commands,
         go_on_over_an_epoch,

@@ -19,7 +19,9 @@ from agent.clock import Clock
 from agent.commander import Commander
 from agent.journal import Journal
 from agent.keystore import Keystore as DeviceKeystore
-from agent.recorder import Decider
+from agent.recorder import Decider, Recorder
+from agent.resources import Levels
+from agent.steward import Steward
 from agent.trial import Trial
 from gateway import store_answer
 from gateway.store import Batch, Store
@@ -28,6 +30,7 @@ from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.lane import Lane
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.silence import SilenceWatch
+from protocol.event import ACTION
 from protocol.oscore import ReplayWindow
 from rules.engine import D_AFTER
 from tests.sim.plan import Step
@@ -396,6 +399,62 @@ def come_by_when_idle(put):
     put(Agent, "_request", lambda self, *request: self._session.request(*request))
 
 
+def _short_of(what, left, days=0.5):
+    """All devices run short of something for some hours, and of nothing else."""
+
+    def shape(world):
+        for number in range(len(world.devices)):
+            world.plan.insert(0, Step(7200.0, what, (number, left, round(days * 86_400))))
+
+    return shape
+
+
+def thin_critical_too(put):
+    """Levels: pass over what is critical as what is routine, and count it."""
+    made = Recorder.record
+
+    def record(self, lane, tick_ms, kind, fields, order=None):
+        if self.keep > 1 and kind == ACTION:
+            self._drop(lane, 1, 1)
+            return True
+        return made(self, lane, tick_ms, kind, fields, order)
+
+    put(Recorder, "record", record)
+
+
+def pass_over_in_silence(put):
+    """Levels: count nothing that is passed over."""
+    put(Recorder, "pass_over", lambda self: None)
+
+
+def thin_without_a_word(put):
+    """Levels: put one in force that nobody recorded."""
+
+    def change(self, resource, level, left):
+        self.levels.take(resource, level)
+        self._put_in_force()
+
+    put(Steward, "_change", change)
+
+
+def stay_low(put):
+    """Levels: never let one go again."""
+    made = Levels._level
+    put(Levels, "_level", lambda self, resource, left: max(self.levels[resource], made(self, resource, left)))
+
+
+def hold_for_ever(put):
+    """Levels: go on holding routine segments back when there is enough again."""
+    made = Steward._put_in_force
+
+    def put_in_force(self):
+        held = self._exchange.holds_routine
+        made(self)
+        self._exchange.holds_routine |= held
+
+    put(Steward, "_put_in_force", put_in_force)
+
+
 def never_heard_again(put):
     """Watch: say who fell silent, and not who is heard again."""
     made = SilenceWatch.check
@@ -442,5 +501,16 @@ FAULTS = {
     "come_by_when_idle": Fault(come_by_when_idle, "watchdog", (), _slow_and_behind),
     "never_heard_again": Fault(never_heard_again, "silence", ("part device",)),
     "stay_ahead": Fault(stay_ahead, "adoption: old or new", (), _year_ahead),
+    "thin_critical_too": Fault(
+        thin_critical_too, "what is given up is said", (), _short_of("low battery", 80)
+    ),
+    "pass_over_in_silence": Fault(
+        pass_over_in_silence, "what is given up is said", (), _short_of("short heap", 40)
+    ),
+    "thin_without_a_word": Fault(
+        thin_without_a_word, "what is given up is said", (), _short_of("short allowance", 1500)
+    ),
+    "stay_low": Fault(stay_low, "what is given up is said", (), _short_of("low battery", 250)),
+    "hold_for_ever": Fault(hold_for_ever, "all is at rest", (), _short_of("low battery", 80)),
     "go_back_in_time": Fault(go_back_in_time, "order is kept"),
 }

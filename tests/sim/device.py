@@ -13,6 +13,7 @@ from agent.layout import KEY_SECTOR, window_sectors
 from protocol.aes_host import Aes128
 from tests.sim.clock import DeviceTicks
 from tests.sim.history import Crash
+from tests.sim.shortage import Shortage
 from tests.sim.site_plan import FIRST_RULES, SCHEMA
 
 _SETTINGS = {
@@ -77,6 +78,7 @@ class SimDevice:
         # Small enough that a day without receipts prunes, or large enough that none does.
         self.make_flash(self.random.choice((8, 12, 40)))
         self.sensor = Sensor(world.time, self.random.random())
+        self.supplies = Shortage(self)
         self.gateway = world.gateways[0]
         self.drift = self.random.uniform(-5e-5, 5e-5)
         self.cut = None
@@ -153,6 +155,7 @@ class SimDevice:
             "heartbeat_ms": pace.heartbeat_s * 1000,
             "exchange_idle_ms": pace.idle_s * 1000,
             "routine_seal_ms": pace.seal_s * 1000,
+            "link_day_bytes": self.supplies.day_bytes,
             **_SETTINGS,
         }
 
@@ -172,6 +175,7 @@ class SimDevice:
             FIRST_RULES,
         )
         board.reset_cause = self.random.choice((0, 1, 3))
+        self.supplies.tell(board)
         board.point = self._reach
         board.starve = lambda names: self.world.history.breaks("watchdog", f"{self.name}: {names}")
         return board

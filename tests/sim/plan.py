@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from agent.flash import MODES
 from tests.sim.hostile import KINDS as HOSTILE
+from tests.sim.shortage import ALLOWANCE, BATTERY, HEAP
 
 DAY_S = 86_400
 
@@ -46,6 +47,10 @@ KINDS = {
     "command": 5,
     "roll out": 1.2,
     "halt": 0.3,
+    # Last: what is drawn before them stays as it was for each seed.
+    "low battery": 0.8,
+    "short heap": 0.5,
+    "short allowance": 0.8,
 }
 
 
@@ -109,6 +114,9 @@ def _arguments(what, chance, devices):
         "command": lambda: (device, chance.choice(_DEMANDS)),
         "roll out": lambda: (chance.randrange(1, 4),),
         "halt": lambda: (chance.randrange(1, 4),),
+        "low battery": lambda: (device, chance.choice(BATTERY), _hours(chance, 1, 20)),
+        "short heap": lambda: (device, chance.choice(HEAP), _hours(chance, 0.5, 10)),
+        "short allowance": lambda: (device, chance.choice(ALLOWANCE), _hours(chance, 2, 24)),
     }
     return drawn[what]()
 

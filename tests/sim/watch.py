@@ -1,6 +1,7 @@
 """What is checked while it happens: each boot, each uplink request, each silence check. It writes to the history what it finds."""
 
 from agent.ring import peek
+from agent.steward import SPACING
 from protocol.messages import parse_receipt
 from tests.sim.checks.lost import missing_of
 from tests.sim.office import GRACE_S
@@ -119,7 +120,9 @@ class Watch:
         for device in self._world.devices:
             heard = office.heard_s.get(device.identity.device, office.started_s)
             quiet_s = now - heard
-            if quiet_s > limit + 2 and device.identity.device not in open_:
+            may_be_quiet = device.supplies.may_be_quiet()
+            apart_s = 2 * (SPACING - 1) * pace.heartbeat_s if may_be_quiet else 0
+            if quiet_s > limit + apart_s + 2 and device.identity.device not in open_:
                 self._breaks("silence", f"{device.name} is quiet for {quiet_s:.0f} s and nobody says so")
             if (
                 quiet_s < pace.check_s / 2

@@ -140,6 +140,7 @@ class World:
             if gateway.hostile is not None:
                 self._become_honest(gateway)
         for device in self.devices:
+            device.supplies.end()
             device.crash_at = device.cut = None
             if device.flash is not None and not device.flash.is_dead:
                 device.flash._left = -1
@@ -181,6 +182,15 @@ class World:
 
     def _part_gateway(self, gateway, seconds):
         self._part(self.gateways[gateway].name, seconds)
+
+    def _low_battery(self, device, left, seconds):
+        self.devices[device].supplies.take("battery_left", left, seconds)
+
+    def _short_heap(self, device, left, seconds):
+        self.devices[device].supplies.take("heap_left", left, seconds)
+
+    def _short_allowance(self, device, day_bytes, seconds):
+        self.devices[device].supplies.take("day_bytes", day_bytes, seconds)
 
     def _power_off_device(self, device, seconds):
         self.devices[device].power_off(seconds)

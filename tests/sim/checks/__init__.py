@@ -5,6 +5,7 @@ from tests.sim.checks import (
     bounded,
     chains,
     commands,
+    degraded,
     forged,
     lost,
     once,
@@ -25,6 +26,7 @@ PROMISES = {
     "decisions replay equal": replay,
     "adoption: old or new": adoption,
     "commands once": commands,
+    "what is given up is said": degraded,
     "all is at rest": rest,
 }
 
