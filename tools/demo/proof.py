@@ -9,12 +9,12 @@ from tools.demo.plan import Plan
 from tools.demo.releases import release_figures
 from tools.demo.story import Told
 from tools.site import Site
-from tools.site_proof import Proof, prove_site
+from tools.site_proof import EXPECTED_FINDINGS, Proof, prove_site
 
 
 def prove(site: Site, told: Told, plan: Plan) -> Proof:
     """Return the proof of a run whose processes have all ended."""
-    proof = prove_site(site, expected=("silence", "rolled-back", "degraded"))
+    proof = prove_site(site, expected=(*EXPECTED_FINDINGS, "rolled-back"))
     segments = _open(site)
     proof.figures |= {
         "gateway_kills": told.gateway_kills,
