@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from office_ingest.govern.rekey import IN_FORCE
+from protocol.command import DONE
 from protocol.diagnostic import OK
 from tests.site.harness import ROOT, lay_out, proved, start_all, stop_all, until
 
@@ -25,6 +26,16 @@ def _rekey(site, device):
     return _outstation(site, "office", "device", "rekey", device.hex(), "--author", "test")
 
 
+def _report(site, device):
+    return _outstation(site, "command", "report", device.hex())
+
+
+def _verdicts(site, device):
+    with sqlite3.connect(site.office_folder / "office.db") as connection:
+        sql = "SELECT verdict FROM commands WHERE device = ? ORDER BY number"
+        return [row[0] for row in connection.execute(sql, (device,))]
+
+
 def _state(site, device):
     rows = _outstation(site, "office", "devices")["devices"]
     rekey = next(row["rekey"] for row in rows if row["device"] == device.hex())
@@ -32,8 +43,8 @@ def _state(site, device):
 
 
 @pytest.mark.proves("S07")
-def test_devices_take_other_keys_while_gateway_and_device_are_killed(tmp_path):
-    """Two devices, one of them ended at a point of its rekey, the gateway killed: nothing is lost, the past stays good."""
+def test_devices_take_other_keys_while_the_gateway_is_killed(tmp_path):
+    """Two devices, the gateway killed meanwhile, a command that waits behind: nothing is lost, the past stays good."""
 
     async def run():
         site = await lay_out(tmp_path, devices=2)
@@ -41,11 +52,16 @@ def test_devices_take_other_keys_while_gateway_and_device_are_killed(tmp_path):
         try:
             await start_all(site)
             await asyncio.to_thread(_rekey, site, first)
+            # It waits behind the rekey, sealed under the downlink key of before.
+            await asyncio.to_thread(_report, site, first)
             await asyncio.to_thread(_rekey, site, second)
             await site.gateway.kill()
             await site.gateway.start()
             for device in (first, second):
                 await until(lambda of=device: _epoch(site, of) > 0, "a device did not take its keys")
+            await until(
+                lambda: _verdicts(site, first) == [DONE, DONE], "the command behind was not carried out"
+            )
             states = [await asyncio.to_thread(_state, site, device) for device in (first, second)]
             # A second time, under what the first one began.
             await asyncio.to_thread(_rekey, site, first)
