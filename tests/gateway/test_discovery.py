@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -456,3 +457,68 @@ def test_process_of_the_unix_port_finds_its_gateway(site, tmp_path):
                 await process.wait()
 
     site(body)
+
+
+_NETWORK = "OUTSTATION_TEST_NETWORK"
+# A network of two ends in a namespace of its own: IPv6 and its groups, and nothing that leaves the machine.
+_SET_UP = """
+ip link set lo up && ip link add d0 type veth peer name d1 &&
+sysctl -qw net.ipv6.conf.d0.accept_dad=0 net.ipv6.conf.d1.accept_dad=0 &&
+ip link set d0 up && ip link set d1 up && exec "$@"
+"""
+
+
+def _in_namespace(*words):
+    command = ["unshare", "-rn", "sh", "-c", _SET_UP, "sh", *words]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, _NETWORK: "d0"},
+        check=False,
+        cwd=ROOT,
+    )
+
+
+def _no_namespace():
+    try:
+        done = _in_namespace("true")
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"no network namespace can be made: {error}"
+    return f"no network namespace can be made: {done.stderr.strip()}" if done.returncode else ""
+
+
+@pytest.mark.skipif(_NETWORK not in os.environ, reason="run by the test below, within its network")
+def test_device_finds_its_gateway_over_ipv6_inside(site):
+    """The question goes to ff02::fd of one link, the answer comes from the gateway's address there."""
+
+    async def body(running):
+        port = free_group_port()
+        groups = Groups(running.gateway.link, port)
+        groups.look()
+        try:
+            zone = socket.if_nametoindex(os.environ[_NETWORK])
+            assert ("ff02::fd", zone) in groups.joined
+            link = SearchLink("", port, os.urandom, [f"ff02::fd%{os.environ[_NETWORK]}"])
+            device = running.device(link=link)
+            answer, _ = await send_until_taken(device, segment(0))
+            assert custody_of(answer) == 1
+            assert link._link.found[0] == socket.AF_INET6
+            assert link._link.found[1][0].startswith("fe80::")
+        finally:
+            groups.close()
+
+    site(body, listen='host = "::"\n')
+
+
+def test_device_finds_its_gateway_over_ipv6():
+    """In a network of its own, link-local addresses alone: the gateway is found and serves."""
+    hinder = _no_namespace()
+    if hinder:
+        pytest.skip(hinder)
+    name = f"{Path(__file__).relative_to(ROOT)}::test_device_finds_its_gateway_over_ipv6_inside"
+    done = _in_namespace(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", name)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
