@@ -17,7 +17,7 @@ from agent.config import Config
 from agent.flash import FileFlash
 from agent.halt import KILL_POINT, POWER_CUT, halt
 from agent.image import fit_image
-from agent.links.search import make_udp
+from agent.links.udp import make_udp
 from agent.schema import read_schema
 from agent.sensors.recording import Recording
 

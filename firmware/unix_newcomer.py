@@ -12,7 +12,7 @@ from agent.aes import Aes128
 from agent.flash import FileFlash, create_image
 from agent.halt import POWER_CUT, halt
 from agent.layout import window_sectors
-from agent.links.search import make_udp
+from agent.links.udp import make_udp
 from agent.newcomer import SETTINGS, Folder, Newcomer, claim_of, install, read_claim
 
 

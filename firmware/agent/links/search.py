@@ -248,12 +248,3 @@ class SearchLink:
         self._sockets = []
         self._untried = []
         self._heard = []
-
-
-def make_udp(link: dict, random_bytes):
-    """Return the way over UDP that the settings under `link` mean: to an address, or to whoever is found."""
-    host = link["host"] or ""
-    if host and not link.get("discover"):
-        return UdpLink(host, link["port"])
-    groups = link.get("groups") or GROUPS
-    return SearchLink(host, link["port"], random_bytes, groups, link.get("local") or "")

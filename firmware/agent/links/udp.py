@@ -92,3 +92,14 @@ class UdpLink:
 
 # One byte more than allowed, so that a longer datagram is seen to be too long and not taken for a whole one.
 READ_BYTES = datagram_bytes_max + 1
+
+
+def make_udp(link: dict, random_bytes):
+    """Return the way over UDP that the settings under `link` mean: to an address, or to whoever is found."""
+    host = link["host"] or ""
+    if host and not link.get("discover"):
+        return UdpLink(host, link["port"])
+    # A device that knows its gateway has no use for it in its heap.
+    from agent.links.search import GROUPS, SearchLink
+
+    return SearchLink(host, link["port"], random_bytes, link.get("groups") or GROUPS, link.get("local") or "")

@@ -11,8 +11,8 @@ import machine
 import onewire
 
 from agent.actuators import ActuatorFault
-from agent.links.search import make_udp
 from agent.links.serial import SerialLink
+from agent.links.udp import make_udp
 from agent.sensors.configured import Hands, build_sensors
 from agent.sensors.modbus_rtu import ModbusLine
 from agent.sensors.pulse import EDGE_BITS, EdgeCounter
