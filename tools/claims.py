@@ -70,7 +70,7 @@ def claims_command(
     from office_ingest.govern.opening import now_ms
     from tools.provision import opened, write_secret
 
-    kept = _board_items(board_file)
+    kept = _board_items(board_file, hardware)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = []
     with opened(office_config) as office:
@@ -103,10 +103,8 @@ def claim_items(
     }
 
 
-def _board_items(path: Path | None) -> dict[str, Any]:
-    import msgspec
+def _board_items(path: Path | None, hardware: str) -> dict[str, Any]:
+    from tools.board.settings import claimed_items
+    from tools.board.table import silicon_board
 
-    from protocol.settings import read_settings
-    from tools.board.settings import BoardSettings
-
-    return {} if path is None else {"board": msgspec.to_builtins(read_settings(path, BoardSettings))}
+    return {} if path is None else {"board": claimed_items(path, silicon_board(hardware))}

@@ -221,6 +221,18 @@ def test_board_with_bluetooth_as_its_link_advertises_what_it_has_to_say(name, tm
     assert "fake: joins" not in said
 
 
+def test_board_with_several_links_brings_all_of_them_up(tmp_path):
+    """Wi-Fi is joined and the serial line opened; which carries the next request, its agent decides."""
+    toml = 'order = ["serial", "wifi"]\n[wifi]\nssid = "site"\nkey = "a long secret"\n'
+    board = FakeBoard("rpi_pico_w", tmp_path / "board")
+    board.provision(make_config(tmp_path / "site", toml), tmp_path / "programs")
+    said = board.hear("wifi joined")
+
+    assert "fake: uart 1 115200" in said
+    assert "fake: joins site" in said
+    assert "runs, boot 1" in said
+
+
 def test_settings_of_a_board_hold_nothing_of_this_machine(config):
     """Paths and faults of a process stay here; the network goes with it."""
     setup = plan_setup(config, SILICON["rpi_pico_w"], False)
@@ -238,6 +250,10 @@ def test_settings_of_a_board_hold_nothing_of_this_machine(config):
         ("", "a board with Wi-Fi needs a network"),
         ('link = "serial"\nsensors = ["recording", "sht31"]\n', "takes the place of all sensors"),
         ('link = "pigeon"\n', "link"),
+        ('order = ["serial", "serial"]\n', "names each link once"),
+        ('link = "ble"\norder = ["serial", "ble"]\n', "takes the place of link"),
+        ('order = ["serial"]\n', "of length >= 2"),
+        ('order = ["serial", "wifi"]\n', "needs a network"),
         ('[wifi]\nssid = "a"\nkey = "short"\n', "key"),
     ],
 )

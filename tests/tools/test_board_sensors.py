@@ -8,7 +8,7 @@ from protocol.cbor import dumps
 from protocol.diagnostic import DiagnosticError
 from tests.boards.windows import load
 from tests.both.test_sensors_configured import ModelHands
-from tools.board.settings import board_items
+from tools.board.settings import board_items, claimed_items
 from tools.board.table import SILICON
 
 PICO = SILICON["rpi_pico_w"]
@@ -189,6 +189,23 @@ def test_serial_line_is_either_for_the_link_or_for_instruments(tmp_path):
     level = ["level", "m", 0, 0, 1000, 0]
 
     assert "link and Modbus both want it" in said_of(tmp_path, toml, [level])[0]
+    several = toml.replace('link = "serial"', 'order = ["ble", "serial"]')
+    assert "link and Modbus both want it" in said_of(tmp_path, several, [level])[0]
+
+
+def test_board_that_announces_itself_is_told_of_its_sensors_as_any_other(tmp_path):
+    """Its schema comes with its admission; what no part can be is named before."""
+    path = tmp_path / "board.toml"
+    path.write_text(LINK)
+    assert claimed_items(path, PICO) == {"link": "ble", "order": None, "wifi": None, "sensors": ["recording"]}
+
+    path.write_text(f'{LINK}sensors = ["sht31"]\n')
+    assert claimed_items(path, PICO)["sensors"] == [{"driver": "sht31", "address": 0x44}]
+
+    path.write_text('[[sensor]]\ndriver = "pulse"\npin = 8\n')
+    with pytest.raises(DiagnosticError, match="pin of pulse = 8") as raised:
+        claimed_items(path, PICO)
+    assert "needs a network" in str(raised.value)
 
 
 def test_names_and_tables_are_not_mixed(tmp_path):

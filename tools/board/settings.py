@@ -12,6 +12,7 @@ from tools.board.sensors import Modbus, ModbusLine, Name, Sensor, named, place_f
 from tools.board.table import SiliconBoard
 
 FILE = "board.toml"
+Link = Literal["wifi", "serial", "ble"]
 
 
 class WifiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,11 +25,22 @@ class WifiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file board.toml; docs/operating/boards.md explains each key."""
 
-    link: Literal["wifi", "serial", "ble"] = "wifi"
+    link: Link | None = None
+    order: Annotated[list[Link], Meta(min_length=2, max_length=3)] | None = None
     sensors: Annotated[list[Name], Meta(min_length=1)] | None = None
     sensor: list[Sensor] = []
     modbus: ModbusLine | None = None
     wifi: WifiSection | None = None
+
+    def __post_init__(self) -> None:
+        if self.order is not None and (self.link is not None or len(set(self.order)) < len(self.order)):
+            raise ValueError(
+                "order names each link once, the preferred one first, and takes the place of link"
+            )
+
+    def links(self) -> list[Link]:
+        """Return the links of the board, the preferred one first."""
+        return self.order or [self.link or "wifi"]
 
 
 def board_items(config: Path, board: SiliconBoard, items: dict[str, Any]) -> dict[str, Any]:
@@ -40,11 +52,8 @@ def board_items(config: Path, board: SiliconBoard, items: dict[str, Any]) -> dic
 
     path = config.parent / FILE
     settings = read_settings(path, BoardSettings) if path.is_file() else BoardSettings()
-    found = []
-    if settings.link == "wifi" and settings.wifi is None:
-        fix = f'write it there: [wifi] with ssid = "..." and key = "...", or link = "serial" or "ble"; then chmod 600 {FILE}'
-        found.append(_wrong("a board with Wi-Fi needs a network", path, fix))
-    if settings.link == "wifi" and items["link"]["host"] is None:
+    found = _network_faults(settings, path)
+    if "wifi" in settings.links() and items["link"]["host"] is None:
         fix = (
             'write host under [link] there (host = "": it is looked for), or link = "serial" into board.toml'
         )
@@ -60,14 +69,38 @@ def board_items(config: Path, board: SiliconBoard, items: dict[str, Any]) -> dic
         )
     if found:
         raise DiagnosticError(found, USAGE)
-    items = {"link": settings.link, "wifi": settings.wifi, **kept}
+    return _section(settings, kept)
+
+
+def claimed_items(path: Path, board: SiliconBoard) -> dict[str, Any]:
+    """Return the section `board` for a board that gets its schema later, with its admission. Raises DiagnosticError, as board_items."""
+    settings = read_settings(path, BoardSettings)
+    kept, found = _sensors(settings, board, path, None)
+    found += _network_faults(settings, path)
+    if found:
+        raise DiagnosticError(found, USAGE)
+    return _section(settings, kept)
+
+
+def _section(settings: BoardSettings, kept: dict[str, Any]) -> dict[str, Any]:
+    items = {"link": settings.links()[0], "order": settings.order, "wifi": settings.wifi, **kept}
     return dict(msgspec.to_builtins(items))
 
 
+def _network_faults(settings: BoardSettings, path: Path) -> list[Diagnostic]:
+    if "wifi" not in settings.links() or settings.wifi is not None:
+        return []
+    fix = f'write it there: [wifi] with ssid = "..." and key = "...", or link = "serial" or "ble"; then chmod 600 {FILE}'
+    return [_wrong("a board with Wi-Fi needs a network", path, fix)]
+
+
 def _sensors(
-    settings: BoardSettings, board: SiliconBoard, path: Path, schema: bytes
+    settings: BoardSettings, board: SiliconBoard, path: Path, schema: bytes | None
 ) -> tuple[dict[str, Any], list[Diagnostic]]:
-    """Return the keys sensors and modbus of device.json, and what is wrong with them."""
+    """Return the keys sensors and modbus of device.json, and what is wrong with them. schema: None where it is not known yet."""
+    from tools.shim import install
+
+    install()
     from agent.schema import read_schema
 
     if settings.sensors is not None and settings.sensor:
@@ -83,8 +116,10 @@ def _sensors(
     modbus = settings.modbus
     if any(isinstance(sensor, Modbus) for sensor in sensors):
         modbus = modbus or ModbusLine()
-    found = sensor_faults(sensors, read_schema(schema), path) + place_faults(sensors, modbus, board, path)
-    if modbus is not None and settings.link == "serial":
+    found = place_faults(sensors, modbus, board, path)
+    if schema is not None:
+        found += sensor_faults(sensors, read_schema(schema), path)
+    if modbus is not None and "serial" in settings.links():
         fix = 'take link = "wifi" or "ble", or leave the instruments to another board'
         found.append(_wrong("the board has one serial line, and link and Modbus both want it", path, fix))
     kept: dict[str, Any] = {"sensors": sensors}

@@ -161,11 +161,12 @@ def build_board(items: dict, window, rooms, choice, feed):
 
 
 async def _run(agent, board, items: dict) -> None:
+    import wiring
     from teller import Teller
 
     settings = items.get("board", {})
     tasks = [asyncio.create_task(Teller(board.link, print).watch(asyncio.sleep_ms))]
-    if settings.get("link", "wifi") == "wifi":
+    if "wifi" in wiring.links_of(settings):
         from wifi import Wifi
 
         wifi = Wifi(settings["wifi"]["ssid"], settings["wifi"]["key"])
@@ -205,7 +206,7 @@ async def _announce(items: dict):
     settings = items.get("board", {})
     link = wiring.build_link(items)
     tasks = []
-    if settings.get("link", "wifi") == "wifi":
+    if "wifi" in wiring.links_of(settings):
         from wifi import Wifi
 
         wifi = Wifi(settings["wifi"]["ssid"], settings["wifi"]["key"])

@@ -77,18 +77,32 @@ def _modbus_line(settings: dict) -> ModbusLine:
 
 def build_sensor(settings: dict, channels: int, recording: str, offset: int):
     """Return the one sensor of the board. settings: of board.toml; recording: a file, in place of drivers; offset: its rows to skip."""
-    rows = settings.get("sensors", ["recording"])
+    rows = settings.get("sensors") or ["recording"]
     if rows == ["recording"]:
         return Recording(recording, channels, offset)
     return build_sensors(rows, channels, BoardHands(settings.get("modbus")))
 
 
+def links_of(settings: dict) -> list:
+    """Return the links that board.toml names, the preferred one first."""
+    return settings.get("order") or [settings.get("link") or "wifi"]
+
+
 def build_link(items: dict):
-    """Return the way to the gateway: the network, Bluetooth, or the UART of the pin map."""
-    link = items.get("board", {}).get("link", "wifi")
-    if link == "wifi":
+    """Return the way to the gateway, or several of them."""
+    links = [_one_link(items, kind) for kind in links_of(items.get("board", {}))]
+    if len(links) == 1:
+        return links[0]
+    from agent.links.several import SeveralLinks
+
+    return SeveralLinks(links, time.ticks_ms, time.ticks_diff)
+
+
+def _one_link(items: dict, kind: str):
+    """Return the network, Bluetooth, or the UART of the pin map."""
+    if kind == "wifi":
         return make_udp(items["link"], os.urandom)
-    if link == "ble":
+    if kind == "ble":
         import bluetooth
 
         from agent.links.ble import BleLink, BleStream
