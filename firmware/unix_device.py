@@ -186,7 +186,8 @@ def build_board(items: dict, flash, cause: ResetCause, agents=None) -> Board:
     if agents is not None:
         agents.tell(board)
         board.restart = _restart(cause)
-    board.agent_digest = board.agent or agent_digest()
+    board.image_digest = agent_digest()
+    board.agent_digest = board.agent or board.image_digest
     board.free_heap = gc.mem_free
     board.heap = measure_heap
     if items.get("battery"):

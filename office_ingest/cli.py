@@ -13,6 +13,7 @@ import click
 from office_ingest.govern.device_cli import device
 from office_ingest.govern.gaps_cli import gaps
 from office_ingest.govern.gateway_cli import ca, gateway
+from office_ingest.govern.image_cli import image
 from office_ingest.govern.token_cli import acts, token
 from office_ingest.govern.view_cli import view
 from office_ingest.options import CONFIG, JSON, SETTINGS_AND_JSON
@@ -42,6 +43,7 @@ office.add_command(device)
 office.add_command(gaps)
 office.add_command(token)
 office.add_command(view)
+office.add_command(image)
 office.add_command(acts)
 office.add_command(gateway)
 office.add_command(ca)

@@ -96,7 +96,8 @@ def _wrong(row: dict[str, Any]) -> list[str]:
         ("quarantined", "in quarantine"),
         ("findings", "open findings"),
     )
-    return [f"{row[key]} {word}" for key, word in words if row[key]]
+    unknown = ["runs what is not known"] if row["attestation"]["state"] == "unknown" else []
+    return [f"{row[key]} {word}" for key, word in words if row[key]] + unknown
 
 
 def _ago(heard_ms: int | None, now_ms: int) -> str:

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from office_ingest.govern.attestation import shown
 from office_ingest.govern.rekey import rekey_status
 from office_ingest.govern.rollout import Rollouts, rules_digest, step_words
 from office_ingest.health import health_of
@@ -46,6 +47,7 @@ def devices_overview(connection: sqlite3.Connection, *, gateway: str | None = No
             **_rules(store, rollouts, row[0]),
             "rekey": rekey_status(store, row[0]),
             "health": health_of(connection, row[0]),
+            "attestation": shown(store, row[0]),
         }
         for row in rows
     ]

@@ -29,6 +29,7 @@ COMMAND = 12
 # 13 is never given out: SPEC.md section 4.3.
 LEVEL = 14
 INPUTS = 15
+ATTESTATION = 17
 
 KIND_NAMES = (
     "sample",
@@ -47,6 +48,8 @@ KIND_NAMES = (
     "unknown",
     "level",
     "inputs",
+    "unknown",
+    "attestation",
 )
 
 GOOD = 0

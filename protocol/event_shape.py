@@ -2,9 +2,10 @@
 
 A shape is a tuple with one test for each field, in order. A kind that is not known has no shape: it is kept as it is.
 
-Source: SPEC.md section 4.3; wire.cddl, rules epoch_start to inputs.
+Source: SPEC.md section 4.3; wire.cddl, rules epoch_start to attestation.
 """
 
+from protocol.attestation import is_claims
 from protocol.bins import is_bins
 from protocol.command import is_demand
 from protocol.errors import MALFORMED, ProtocolError
@@ -13,7 +14,7 @@ from protocol.shape import is_digest, is_int, is_uint, list_of, or_null, row_of,
 
 
 def check_fields(kind: int, fields: list) -> None:
-    """Check the fields of a row of a kind 1..12, 14 or 15; any other kind passes. Raises ProtocolError(MALFORMED)."""
+    """Check the fields of a row of a kind 1..12, 14, 15 or 17; any other kind passes. Raises ProtocolError(MALFORMED)."""
     shape = _SHAPES.get(kind)
     if shape is None:
         return
@@ -78,4 +79,5 @@ _SHAPES = {
     12: (_UINT32, is_demand, upto(5), _outcome),
     14: (is_uint, upto(2), upto(1000), is_uint, upto(255, 1)),
     15: (upto(channels_max - 1), _UINT32, is_bins),
+    17: (is_claims,),
 }

@@ -117,7 +117,19 @@ class Office:
 
         digests = sha256(schema).digest()[:8], sha256(bundle).digest()
         traits = Traits(plan.kind, plan.cohort, plan.hardware, *digests)
+        if plan.hardware == UNIX:
+            self._know_unix()
         self.registry.add_device_of(device, traits, name=plan.name, site=plan.site, now_ms=_now_ms())
+
+    def _know_unix(self) -> None:
+        """Register the agent of this installation: what a device that is a process runs as its image."""
+        from office_ingest.govern.attestation import register_image
+        from office_ingest.storage.attested import AttestedStore, Image
+        from tools.unix_image import unix_image
+
+        digest = unix_image()
+        if digest not in {image.digest for image in AttestedStore(self.store).images()}:
+            register_image(self.store, Image(digest, UNIX, True, "provision", _now_ms()))
 
     def __exit__(self, *exc: object) -> None:
         self.keystore.close()

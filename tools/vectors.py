@@ -19,6 +19,7 @@ from protocol.diagnostic import FINDING, OK
 from tools import (
     vector_admission,
     vector_agent,
+    vector_attestation,
     vector_codec,
     vector_levels,
     vector_links,
@@ -47,6 +48,7 @@ def files() -> dict[str, dict[str, Any]]:
         vector_views,
         vector_links,
         vector_admission,
+        vector_attestation,
     )
     return {name: content for part in parts for name, content in part.files().items()}
 

@@ -14,6 +14,7 @@ import hashlib
 
 from agent.actuators import UNKNOWN, Actuators
 from agent.adopter import Adopter
+from agent.attest import attest
 from agent.cell import Cell
 from agent.checkpoint import ADOPT
 from agent.checkpoint import BOOT as AT_BOOT
@@ -273,6 +274,7 @@ class Agent:
             is_last = not [later for later in pending[i + 1 :] if later[1] == action]
             result = self.actuators.carry_out(action, value) if is_last else UNKNOWN
             self._decider.tell_action(order, action, value, result)
+        attest(self._recorder, self._clock, self._board, self._config.hardware, self.incumbent.digest)
         self._checkpointer.write(AT_BOOT)
 
     # ---- what the exchange tells
@@ -319,7 +321,6 @@ class Agent:
 
     def _add_later(self, counters: dict) -> None:
         steward = self._steward
-        link = self._board.link
         levels = steward.levels
         for key, value in (
             (9, self._board.reset_cause),
@@ -328,7 +329,7 @@ class Agent:
             (12, levels.packed()),
             (16, steward.moved()),
             (17, self._sampler.driver_faults()),
-            (18, link.lost),
+            (18, self._board.link.lost),
             (19, self._exchange.answer_ms),
         ):
             if value:
@@ -415,6 +416,7 @@ class Agent:
         self._checkpointer.incumbent = incumbent
         self.actuators.meet(incumbent.safe_positions())
         self._checkpointer.write(ADOPT)
+        attest(self._recorder, self._clock, self._board, self._config.hardware, self.incumbent.digest)
         self._exchange.beat_now()
 
     def record_step(self, step: int, number: int, digest, detail: int) -> None:

@@ -2,6 +2,8 @@
 
 import gc
 
+from protocol.attestation import ENABLED
+
 
 class Board:
     """One machine.
@@ -9,6 +11,7 @@ class Board:
     flash: a window (agent.flash). link: moves datagrams, counts sent_bytes, received_bytes and lost. sensor: read() -> raw values. move(action, value): one actuator.
     ticks_ms(), ticks_diff(new, old): the real clock, may wrap. sleep_ms(n): awaitable. random_bytes(n): unpredictable.
     aes: makes the block cipher of protocol.aead from a key. schema, bundle: bytes. agent_digest: of the code that runs.
+    image_digest: of the image, whichever agent runs; debug: dbgstat of protocol.attestation.
     reset_cause: why this boot happened (POWER..UNKNOWN). free_heap(): bytes. heap(): (free, all) bytes after
     a collection, or None. battery(): what is left in thousandths, None without one. feed(), starve(names): the watchdog.
     rooms: where agents lie (agent.rooms), None where there is no room; agent: digest of the index of the one that runs, None: the
@@ -31,6 +34,8 @@ class Board:
         self.schema = schema
         self.bundle = bundle
         self.agent_digest = bytes(32)
+        self.image_digest = bytes(32)
+        self.debug = ENABLED
         self.rooms = None
         self.agent = None
         self.is_counted = False

@@ -9,6 +9,7 @@ Source: SPEC.md section 7; section 10 (Periods).
 import sqlite3
 
 from office_ingest.errors import KeyUnknown
+from office_ingest.govern.attestation import is_withheld
 from office_ingest.receive.keystore import Keystore
 from office_ingest.storage.rows import COLUMNS, is_as_written
 from office_ingest.storage.sqlite import SqliteStore
@@ -69,6 +70,8 @@ class Views:
         said: list[Grant] = []
         for device in devices:
             is_theirs = self._store.is_of_site(device, gateway) and not self._store.is_revoked(device)
+            # What runs there is not known: nobody is given more to read of it.
+            is_theirs = is_theirs and not is_withheld(self._store, device)
             if is_theirs and len(said) < uplink_views_max:
                 newest = newest_period(self._store.connection, device)
                 if self._is_due((gateway, device), (granted, newest), now_ms):

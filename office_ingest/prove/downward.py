@@ -11,12 +11,14 @@ from typing import Any, NamedTuple, Protocol
 
 from office_ingest.prove.report import Report
 from office_ingest.storage.sqlite import NEWEST_HEARTBEAT
+from protocol.cbor import dumps
 from protocol.command import parse_command
 from protocol.errors import ProtocolError
-from protocol.event import ADOPTION, COMMAND
+from protocol.event import ADOPTION, ATTESTATION, COMMAND
 from protocol.messages import parse_heartbeat
 
 _ADOPTION = ("boot", "tick_ms", "number", "step", "digest", "detail", "received_ms")
+_ATTESTATION = ("epoch", "event_order", "boot", "tick_ms", "claims", "received_ms")
 _ANSWER = ("verdict", "answer", "event_order", "answered_ms")
 _REPORT = ("boot", "counter", "version", "digest", "received_ms")
 
@@ -140,6 +142,8 @@ class Told:
         self._device = device
         self._adoptions: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
         self._answers: dict[int, list[_Answer]] = {}
+        # Of the newest event, as its row has it: epoch and order first.
+        self._attested: tuple[Any, ...] | None = None
 
     def take(
         self, epoch: int, boot: int, event: tuple[int, int, int, tuple[Any, ...]], received_ms: int
@@ -154,11 +158,31 @@ class Told:
             number, demand, verdict, outcome = fields
             answer = _Answer(order, json.dumps(demand), verdict, json.dumps(outcome), received_ms)
             self._answers.setdefault(number, []).append(answer)
+        elif kind == ATTESTATION and (self._attested is None or (epoch, order) > self._attested[:2]):
+            self._attested = (epoch, order, boot, tick_ms, dumps(fields[0]), received_ms)
 
     def compare(self, connection: sqlite3.Connection, report: Report, may_be_unread: MayBeUnread) -> None:
         """Find each row that is not what the events give. may_be_unread: of an order and, where a row has it, epoch, whether its body is held and cannot be read."""
         self._compare_adoptions(connection, report, may_be_unread)
         self._compare_answers(connection, report, may_be_unread)
+        self._compare_attestation(connection, report, may_be_unread)
+
+    def _compare_attestation(
+        self, connection: sqlite3.Connection, report: Report, may_be_unread: MayBeUnread
+    ) -> None:
+        row = connection.execute(
+            f"SELECT {', '.join(_ATTESTATION)} FROM attestations WHERE device = ?",  # noqa: S608 - names are ours
+            (self._device,),
+        ).fetchone()
+        where, due = f"device {self._device.hex()}", self._attested
+        if row is None and due is not None:
+            report.find("attestations", where, "a sealed event says so and the row is missing: deleted?")
+        elif row is not None and (due is None or row[:2] > due[:2]):
+            if not may_be_unread(row[1], row[0]):
+                report.find("attestations", where, "no sealed event says so: added?")
+        elif row is not None and due is not None:
+            _differ("attestations", where, _ATTESTATION, row, due, "the newest sealed event says", report)
+            report.count("attestations_checked")
 
     def _compare_adoptions(
         self, connection: sqlite3.Connection, report: Report, may_be_unread: MayBeUnread

@@ -7,12 +7,14 @@ Source: SPEC.md sections 5.4, 7 and 12.6.
 
 from typing import Any
 
+from office_ingest.govern.attestation import Attestations, is_withheld
 from office_ingest.govern.rollout import Rollouts
+from office_ingest.storage.attested import Attested
 from office_ingest.storage.downward import OTHER, TWICE, UNKNOWN, Adoption, Downward
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.releases import ReleaseWatch
-from protocol.command import DONE, REKEY
-from protocol.event import ADOPTION, COMMAND
+from protocol.command import DONE, REKEY, parse_command
+from protocol.event import ADOPTION, ATTESTATION, COMMAND
 from protocol.limits import uplink_commands_max, uplink_releases_max
 from protocol.messages import Heartbeat
 from protocol.uplink import UplinkAnswer
@@ -34,6 +36,7 @@ class Takings:
         self._store = store
         self._down = Downward(store)
         self._rollouts = Rollouts(store)
+        self._attestations = Attestations(store)
         self._watch = ReleaseWatch(store, self._rollouts, patience=patience)
 
     def begin(self) -> None:
@@ -55,6 +58,10 @@ class Takings:
                 self._take_command(device, order, fields, received_ms)
                 if fields[1][0] == REKEY and fields[2] != DONE:
                     refused.append(fields[0])
+            elif kind == ATTESTATION:
+                said = Attested(epoch, order, boot, tick_ms, fields[0], received_ms)
+                self._attestations.take(device, said)
+                self._attestations.look(device, received_ms)
         return refused
 
     def _take_command(self, device: bytes, order: int, fields: tuple[Any, ...], received_ms: int) -> None:
@@ -73,6 +80,7 @@ class Takings:
         """Keep what a verified newest heartbeat names as the bundle that decides, and compare it with what should."""
         self._down.put_report(heartbeat, received_ms)
         self._watch.heartbeat(heartbeat, received_ms)
+        self._attestations.heard(heartbeat.device, received_ms)
 
     def answer(self, answer: UplinkAnswer, gateway: str, devices: list[bytes], now_ms: int) -> None:
         """Add to an answer what waits for those of the devices that are of the gateway's own site."""
@@ -84,6 +92,11 @@ class Takings:
             if is_full or len(answer.releases) == uplink_releases_max:
                 # Not named at all: of a device that is named, the gateway forgets what is not said again.
                 continue
-            wanted = self._rollouts.wanted(device)
+            is_unknown = is_withheld(self._store, device)
+            wanted = None if is_unknown else self._rollouts.wanted(device)
             answer.releases.append((device, 0 if wanted is None else wanted.number))
-            answer.commands += waiting
+            answer.commands += [raw for raw in waiting if not (is_unknown and _gives_keys(raw))]
+
+
+def _gives_keys(raw: bytes) -> bool:
+    return parse_command(raw).fields.demand[0] == REKEY

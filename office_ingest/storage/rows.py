@@ -52,6 +52,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "used_ms",
     ),
     "view_grants": ("gateway", "past", "ahead", "author", "changed_ms"),
+    "attestations": ("device", "epoch", "event_order", "boot", "tick_ms", "claims", "received_ms"),
+    "images": ("digest", "hardware", "is_development", "author", "added_ms"),
     "acts": ("number", "at_ms", "who", "role", "way", "verb", "resource", "about", "outcome"),
 }
 # What names a row to a person.
@@ -76,6 +78,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "revoked": ("device",),
     "tokens": ("id",),
     "view_grants": ("gateway",),
+    "attestations": ("device",),
+    "images": ("digest",),
     "acts": ("number",),
 }
 

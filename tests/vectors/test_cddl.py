@@ -35,6 +35,7 @@ _LISTS = {
     "links": ("accept", "reject"),
     "rekey": ("accept", "reject", "events"),
     "admission": ("accept", "reject"),
+    "attestation": ("accept", "reject"),
 }
 VECTORS = [
     {"rule": "events" if name == "event" else None, **vector}

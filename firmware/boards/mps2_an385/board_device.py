@@ -14,6 +14,7 @@ from agent.config import Config
 from agent.links.serial import SerialLink
 from agent.schema import read_schema
 from agent.sensors.recording import Recording
+from protocol.attestation import DISABLED, ENABLED
 
 _ROM = "/rom/"
 _DATA_LINE = 1
@@ -51,6 +52,9 @@ def build_board(items: dict, flash, agents: tuple, machine_facts: tuple) -> Boar
     choice.tell(board, rooms)
     board.restart = machine.reset  # type: ignore[attr-defined]  # the stubs are those of the unix port
     board.reset_cause, board.feed, digest = machine_facts
+    board.image_digest = digest
+    # Only a development image keeps asserts, and only its console takes Python.
+    board.debug = ENABLED if __debug__ else DISABLED
     board.agent_digest = board.agent or digest
     board.free_heap = gc.mem_free
     board.heap = measure_heap

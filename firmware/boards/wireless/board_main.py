@@ -131,6 +131,7 @@ def build_board(items: dict, window, rooms, choice, feed):
     from agent.aes import Aes128
     from agent.board import Board, measure_heap
     from agent.schema import read_schema
+    from protocol.attestation import DISABLED
 
     schema = _read("schema.cbor")
     channels = len(read_schema(schema))
@@ -156,7 +157,10 @@ def build_board(items: dict, window, rooms, choice, feed):
     board.restart = board_chip.restart
     if choice is not None:
         choice.tell(board, rooms)
-    board.agent_digest = board.agent or image_digest()
+    board.image_digest = image_digest()
+    # run_agent ends the console's interrupt; only service mode, before an agent runs, has one that takes Python.
+    board.debug = DISABLED
+    board.agent_digest = board.agent or board.image_digest
     return board
 
 
