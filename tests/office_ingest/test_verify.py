@@ -8,6 +8,7 @@ import pytest
 
 from office_ingest.govern.acts import COMMAND_LINE, Acts
 from office_ingest.govern.acts import DONE as ACT_DONE
+from office_ingest.govern.attestation import register_image
 from office_ingest.govern.commands import give_command
 from office_ingest.govern.release import Request, build_release, sign_release
 from office_ingest.govern.rollout import roll_out
@@ -24,12 +25,14 @@ from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lanes import Lanes
 from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
+from office_ingest.storage.attested import Image
 from office_ingest.storage.downward import Traits
 from office_ingest.storage.rows import COLUMNS, row_digest
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.adoption import STAGED
+from protocol.attestation import claims_of
 from protocol.command import DONE, REPORT
-from protocol.event import ADOPTION, COMMAND
+from protocol.event import ADOPTION, ATTESTATION, COMMAND
 from protocol.keys import LANE_NAMES
 from protocol.manifest import KIND
 from protocol.segment import Header, parse_segment
@@ -91,7 +94,12 @@ def full(copy):
     said = [
         cloned.seal(0, [cloned.row(ADOPTION, STAGED, number, bytes(32), 100)]),
         cloned.seal(0, [cloned.row(COMMAND, given.number, [REPORT], DONE, {0: 1})]),
+        cloned.seal(
+            0,
+            [cloned.row(ATTESTATION, claims_of("unix", 0, 1, bytes(32), None, cloned.bundle[1], 1))],
+        ),
     ]
+    register_image(store, Image(bytes(32), "unix", True, "somebody", NOW_MS))
     ingest.take("gw-1", [raw, other, raw[:-1], *said], [cloned.heartbeat()])
     _accept_a_gap(store, ingest, cloned)
     with store.transaction():

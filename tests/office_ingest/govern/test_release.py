@@ -225,7 +225,8 @@ def test_database_of_the_step_before_gets_its_shelf(desk):
     connection = desk.store.connection
     releases = ("release_roots", "releases", "release_signatures", "release_parts")
     down = ("device_traits", "rollouts", "reports", "adoptions", "commands")
-    for table in (*releases, *down, "accepted_gaps", "revoked", "tokens", "acts", "view_grants"):
+    later = ("attestations", "images")
+    for table in (*releases, *down, "accepted_gaps", "revoked", "tokens", "acts", "view_grants", *later):
         connection.execute(f"DROP TABLE {table}")
     for index in ("gaps_not_filled", "findings_open"):
         connection.execute(f"DROP INDEX {index}")
