@@ -37,9 +37,9 @@ def add(file: Path, author: str | None, config: Path, as_json: bool) -> None:
     from office_ingest.govern.attestation import register_image
     from office_ingest.storage.attested import Image
 
-    digest, hardware, is_development = read_description(file)
-    made = Image(digest, hardware, is_development, author or user_name(), now_ms())
     with open_store(config) as store, in_words():
+        digest, hardware, is_development = read_description(file)
+        made = Image(digest, hardware, is_development, author or user_name(), now_ms())
         unknown = register_image(store, made)
     document = {"image": digest.hex(), "hardware": hardware, "development": is_development}
     if as_json:

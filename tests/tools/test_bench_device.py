@@ -96,6 +96,7 @@ def test_device_without_micropython_says_so(tmp_path, monkeypatch):
     """Where there is no MicroPython every contender of the device is skipped with the way to have it."""
     monkeypatch.delenv("MICROPYTHON", raising=False)
     monkeypatch.setattr("tools.upy.find_spec", lambda name: None)
+    monkeypatch.setattr("tools.upy.unix_folder", lambda: tmp_path / "nothing built")
     (case,) = device_events.run([], tmp_path, 1, lambda text: None, {"ram": 1, "file": 1})
 
     assert not case.figures

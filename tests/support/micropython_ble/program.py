@@ -25,7 +25,7 @@ class PumpedStream(BleStream):
         BleStream._tend(self)
 
 
-unix_device.UdpLink = lambda host, port: BleLink(
+unix_device.make_udp = lambda link, random_bytes: BleLink(
     PumpedStream(_radio, bluetooth.UUID, time.ticks_ms, time.ticks_diff)
 )
 sys.exit(unix_main.main(items))
