@@ -5,8 +5,12 @@ import time
 from pathlib import Path
 
 from office_ingest.founding import found_office
+from office_ingest.govern.attestation import register_image
+from office_ingest.govern.opening import open_store
+from office_ingest.storage import attested
 from tests.site.harness import write_synthetic
-from tools.provision import DevicePlan, GatewayPlan, Office, provision_device, provision_gateway
+from tools.image.build import Image
+from tools.provision import UNIX, DevicePlan, GatewayPlan, Office, provision_device, provision_gateway
 from tools.site import free_port
 
 SECTORS = 16
@@ -48,6 +52,15 @@ def lay_out_folder(folder: Path, hardware: str = "mps2_an385", policy: Path | No
             policy=policy,
         )
         provision_device(office, folder / "gateway", folder / "device", device)
+
+
+def know_image(office_folder: Path, image: Image) -> None:
+    """Register the board's image for devices that run on the board and, with the same flash, as a process on the desk."""
+    with open_store(office_folder / "office.toml") as store:
+        digest = bytes.fromhex(image.sha256)
+        register_image(
+            store, attested.Image(digest, UNIX, image.development, "test", int(time.time() * 1000))
+        )
 
 
 def use_port(gateway_folder: Path, port: Path | str) -> None:

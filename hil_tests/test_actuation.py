@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from hil_tests.provisioned import know_image
 from hil_tests.qemu import Qemu
 from hil_tests.workload import HEAP_BYTES, make_provisioned, measure
 from office_ingest.receive.body import open_events
@@ -87,6 +88,7 @@ def test_rule_fires_and_acts_while_gateway_and_office_are_off(image, tmp_path):
 
     async def run():
         site = await lay_out(tmp_path, 1, samples_per_s=10)
+        know_image(site.office_folder, image)
         try:
             flash = tmp_path / "flash.bin"
             desk = tmp_path / "device-1"

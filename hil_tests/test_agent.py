@@ -9,7 +9,7 @@ import pytest
 
 from agent.rooms import ROOMS_SECTORS
 from gateway.store_view import StoreView
-from hil_tests.provisioned import use_port
+from hil_tests.provisioned import know_image, use_port
 from hil_tests.qemu import BoardSilent, Qemu
 from office_ingest.govern.rollout import progress
 from office_ingest.storage.downward import Downward
@@ -42,6 +42,7 @@ def test_agent_of_a_release_runs_on_the_board_and_is_kept(image, tmp_path, figur
             tmp_path, 1, samples_per_s=2, ack_timeout_ms=1000, sections=desk_site.SECTIONS, key=True
         )
         use_port(site.gateway_folder, f"socket://127.0.0.1:{port}")
+        know_image(site.office_folder, image)
         settings = tmp_path / "device-1" / "device.toml"
         settings.write_text("agents = true\n" + settings.read_text())
         store = SqliteStore.open(site.office_folder / "office.db")

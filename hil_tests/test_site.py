@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 
 from hil_tests.noisy_line import NoisyLine
-from hil_tests.provisioned import use_port
+from hil_tests.provisioned import know_image, use_port
 from hil_tests.qemu import Qemu
 from tests.site.harness import JOURNAL_SECTORS, lay_out, proved, stop_all, until
 from tests.support.serial_lines import Plug
@@ -58,6 +58,7 @@ def test_events_of_the_board_reach_the_office_whole(image, tmp_path, figures, no
         site = await lay_out(tmp_path, 1, samples_per_s=10, ack_timeout_ms=1000)
         port = free_port(socket.SOCK_STREAM) if noise is None else Plug(tmp_path / "ttyUSB0")
         use_port(site.gateway_folder, f"socket://127.0.0.1:{port}" if noise is None else port.path)
+        know_image(site.office_folder, image)
         try:
             await site.office.start()
             await site.gateway.start()
