@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(bool(vfs.why_not()), reason=vfs.why_not() or "-"
 __all__ = ["memory"]
 
 
-# Flipped bits: what shows with few needs no more, which take their time; two faults show only where rows of a kind are hit.
+# Flipped bits: what shows with few needs no more, which take their time; three faults show only where rows of a kind are hit.
 FEW, MANY = 80, 200
 
 
@@ -75,7 +75,7 @@ CAUGHT_BY = {
         "assert",
         lambda folder: test_bit_rot.check_cut_repair(folder, "log gone"),
     ),
-    "office_repair_deletes_what_is_sealed": ("rows that verify are gone", office_rot),
+    "office_repair_deletes_what_is_sealed": ("rows that verify are gone", much_office_rot),
     "office_repair_opens_no_gap": ("after healing", much_office_rot),
     "office_replacement_stops_at_the_first_bad_page": ("assert", test_bit_rot.check_unreadable_page),
 }
