@@ -1,9 +1,12 @@
 """What a simulated device has of battery, heap and link, and what a plan takes of it for some hours: docs/operating/degradation.md."""
 
+from agent.flash import PowerCut
 from protocol.command import LINK_DAY_BYTES
+from tests.sim.history import Crash
 
 PLENTY = 1000
 DAY_S = 86_400
+_OFF_S = 5
 # Thousandths of a battery: low, scarce, empty; of a heap: low, scarce; bytes that a link may move in a day: plenty, few, hardly any.
 BATTERY = (250, 80, 0)
 HEAP = (90, 40)
@@ -43,8 +46,12 @@ class Shortage:
         setattr(self, what, left)
         self._last_s = self._device.world.time.now
         if what == "day_bytes" and self._device.agent is not None:
-            # As a command does it.
-            self._device.agent.change(LINK_DAY_BYTES, left)
+            try:
+                # As a command does it.
+                self._device.agent.change(LINK_DAY_BYTES, left)
+            except (PowerCut, Crash):
+                # It writes, and its power may end in that; nobody above here is the device.
+                self._device.power_off(_OFF_S)
 
     def may_be_quiet(self):
         """Say whether its heartbeats may be further apart, or the office may not have heard yet that they are not any more."""

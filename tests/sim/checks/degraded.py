@@ -10,7 +10,7 @@ from protocol.keys import CLEAR, CRITICAL, LANES
 from tests.sim.checks.lost import missing_of
 from tests.sim.checks.opened import events
 
-_BUDGET = 1
+_NO_ROOM, _BUDGET = 0, 1
 # A flash may be as full as a ring is; a simulated one is never given more.
 _GIVEN_BACK = (HEAP, BATTERY, LINK)
 
@@ -68,17 +68,21 @@ def _given_up(held):
     """Yield what is missing of a boot and not explained. Every event and every sample passed over has an order of its own."""
     if BOOT not in [event[2] for event in held]:
         yield "nothing is held of how its last boot began"
-    keep, given_up, counted, before = 1, 0, 0, held[0][0]
+    keep, before = 1, held[0][0]
+    # Of what is missing, and of what is counted: all, and without a level, as where a full ring had no room.
+    given_up = counted = unlevelled = roomless = 0
     for order, _, kind, fields in held:
         missing = max(0, order - before - 1)
-        if missing and keep == 1:
-            yield f"{missing} events before order {order} are missing, and no level says why"
         given_up += missing
+        unlevelled += missing if keep == 1 else 0
         before = order
         if kind == LEVEL:
             keep = fields[4]
         elif kind == THINNING:
             counted += fields[1]
+            roomless += fields[1] if fields[2] == _NO_ROOM else 0
+    if unlevelled > roomless:
+        yield f"{unlevelled} events are missing where no level says why, {roomless} of them had no room"
     if given_up > counted:
         yield f"{given_up} events are missing, {counted} are counted"
 
