@@ -13,6 +13,7 @@ from msgspec import Meta
 from gateway.identity import require_identity
 from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
 from protocol.limits import uplink_segments_max
+from protocol.links_file import LinksFile
 from protocol.settings import read_settings
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -97,20 +98,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serial: Annotated[list[SerialSection], Meta(max_length=64)] = []
     ble: BleSection | None = None
     discovery: DiscoverySection | None = None
-
-
-class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One device of links.toml, as provisioning wrote it."""
-
-    id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="identity of the device")]
-    kid: Annotated[str, Meta(pattern="^([0-9a-f]{2}){1,7}$", description="sender ID of the device")]
-    secret: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="link secret")]
-
-
-class LinksFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file links.toml."""
-
-    device: list[LinkEntry] = []
 
 
 class Link(NamedTuple):

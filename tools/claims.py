@@ -12,25 +12,20 @@ from typing import Any
 
 import click
 
+from gateway.options import JSON, port
 from office_ingest.permissions import PROVISION_DEVICES, needs
 from protocol.report import emit
 from tools.board.table import NAMES as BOARDS
 from tools.labels import Label, label_text, write_sheets
+from tools.provision_options import FOLDER, OFFICE
 
 _UNIX = "unix"
 _COUNT_MAX = 1000
-_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command("claims")
 @needs(PROVISION_DEVICES, office="office_config")
-@click.option(
-    "--office",
-    "office_config",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The office's office.toml.",
-)
+@OFFICE
 @click.option(
     "--count", type=click.IntRange(1, _COUNT_MAX), default=1, show_default=True, help="How many boards."
 )
@@ -38,7 +33,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--hardware", type=click.Choice([_UNIX, *BOARDS]), default=_UNIX, show_default=True, help="What they are."
 )
 @click.option("--host", default="", help="The gateway's address; left out, each board looks for one.")
-@click.option("--port", type=click.IntRange(1, 65535), default=5683, show_default=True, help="Its UDP port.")
+@port("Its UDP port.")
 @click.option(
     "--sectors", type=click.IntRange(4, 65536), default=32, show_default=True, help="Of the journal."
 )
@@ -48,8 +43,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A board.toml: network and sensors of these boards.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.argument("folder", type=_FOLDER)
+@JSON
+@click.argument("folder", type=FOLDER)
 def claims_command(
     office_config: Path,
     count: int,

@@ -12,33 +12,16 @@ Source: SPEC.md section 7.
 from collections import OrderedDict
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
-
-import msgspec
-from msgspec import Meta
 
 from office_ingest.receive.keystore import Keystore
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.limits import device_links_max, uplink_links_max
+from protocol.links_file import LinksFile
 from protocol.settings import read_settings
 from protocol.uplink import LINKS_MARK_BYTES, links_mark
 
 # Sets remembered of all sites together: each site needs one, and one more while its gateways follow a change.
 REMEMBERED_MAX = 256
-
-
-class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One device of a gateway's links.toml."""
-
-    id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="identity of the device")]
-    kid: Annotated[str, Meta(pattern="^([0-9a-f]{2}){1,7}$", description="sender ID of the device")]
-    secret: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="link secret")]
-
-
-class LinksFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A gateway's links.toml."""
-
-    device: list[LinkEntry] = []
 
 
 # (device, kid, secret), or (device,) where only the gateway's own file knows the secret.
