@@ -22,6 +22,7 @@ from agent.checkpointer import Checkpointer
 from agent.clock import Clock
 from agent.coap_client import longest_request_ms
 from agent.commander import Commander
+from agent.epoch import RESTORED
 from agent.exchange import Exchange, ExchangeSettings
 from agent.flash import Window
 from agent.fold import Fold
@@ -47,7 +48,6 @@ from protocol.event import ADOPTION, BOOT, COMMAND, TIME_MARK
 from protocol.keys import CRITICAL, ROUTINE
 from protocol.manifest import Standing
 
-_RESTORED = const(1)
 # Samples in one turn: then the exchange and the watchdog have theirs.
 _TURN_SAMPLES = const(8)
 # Longest sleep: the watchdog is fed, and a stop is seen, at least so often. Real milliseconds.
@@ -95,11 +95,10 @@ class Agent:
         return self.incumbent.engine
 
     def _choose_rules(self) -> None:
-        flash = self._board.flash
-        self._cell = Cell(flash, CELL_SECTOR)
-        self._cell.load()
-        self._slots = Slots(flash)
         board = self._board
+        self._cell = Cell(board.flash, CELL_SECTOR)
+        self._cell.load()
+        self._slots = Slots(board.flash)
         before = self._cell.release[:2]
         self.incumbent, changes = choose_at_boot(
             self._cell, self._slots, board.reset_cause, self.take, board.rooms, board.is_counted
@@ -290,7 +289,7 @@ class Agent:
     def restored(self, receipts: list) -> None:
         """The office knows more of this device than its flash: it was restored or cloned. A new epoch begins above."""
         above = max([receipt.generation for receipt in receipts])
-        self._journal.start_epoch(_RESTORED, self._clock.tick_ms(), above)
+        self._journal.start_epoch(RESTORED, self._clock.tick_ms(), above)
         self._checkpointer.write(AT_BOOT)
         self._session.renew()
 

@@ -4,8 +4,15 @@ What the old epoch left on flash stays readable until its sectors are needed.
 """
 
 from agent.run import Lane
+from protocol._const import const
 from protocol.keys import CRITICAL, LANES, ROUTINE
 from protocol.limits import generation_ahead_max
+
+# Reasons of an epoch's start, as in wire.cddl.
+FIRST = const(0)
+RESTORED = const(1)
+REKEYED = const(2)
+UNREADABLE = const(3)
 
 
 def move_to_next_epoch(journal, reason: int, generation_above: int) -> None:

@@ -19,7 +19,7 @@ The priorities and the tombstone's room are explained in `prune`.
 
 from agent import prune, recovery
 from agent.acknowledgements import Acknowledgements
-from agent.epoch import move_to_next_epoch
+from agent.epoch import FIRST, move_to_next_epoch
 from agent.pages import FlashFault
 from agent.prune import NoRoom  # noqa: F401  callers catch it from here
 from agent.ring import Ring, pages_of
@@ -28,12 +28,6 @@ from protocol.event import CHECKPOINT, EPOCH_START
 from protocol.keys import CRITICAL, ROUTINE, body_keys, heartbeat_key, tag_key, view_key
 from protocol.limits import generation_segments, segment_bytes_max
 from protocol.segment import Header, seal_segment
-
-# Reasons of an epoch's start, as in wire.cddl.
-FIRST = const(0)
-RESTORED = const(1)
-REKEYED = const(2)
-UNREADABLE = const(3)
 
 # Orders reserved in the cell at once: one store each so many events.
 _ORDERS_AHEAD = const(65536)
@@ -105,7 +99,7 @@ class Journal(Acknowledgements):
         return self._is_spread
 
     def open(self):
-        """Recover. Return None, or an epoch reason (0 first, 1 restored, 3 unreadable): call start_epoch with it before recording."""
+        """Recover. Return None, or an epoch reason (agent.epoch): call start_epoch with it before recording."""
         return recovery.recover(self)
 
     def start_epoch(self, reason: int, tick_ms: int, generation_above: int = -1) -> None:

@@ -7,6 +7,7 @@ keystore's cannot be this device's. Costs one pass over the ring, whatever the j
 
 import hashlib
 
+from agent.epoch import FIRST, REKEYED, RESTORED, UNREADABLE
 from agent.keystore import KeyFault
 from agent.pages import PAGES_PER_SECTOR
 from agent.run import Lane
@@ -15,11 +16,6 @@ from protocol.event import CHECKPOINT, decode_events
 from protocol.keys import CLEAR, CRITICAL, LANES, ROUTINE, generation_of
 from protocol.limits import generation_segments
 from protocol.segment import parse_segment
-
-_FIRST = 0
-_RESTORED = 1
-_REKEYED = 2
-_UNREADABLE = 3
 
 
 def digest(raw: bytes) -> bytes:
@@ -44,7 +40,7 @@ def recover(journal):
             _finish_prune(journal, lane)
         journal.checkpoint = _newest_checkpoint(journal, journal.epoch)[0]
         if _is_stuck(journal):
-            reason = _UNREADABLE
+            reason = UNREADABLE
     return reason
 
 
@@ -123,15 +119,15 @@ def _finish_generations(journal) -> None:
 
 def _reason(journal):
     if not journal.cell.is_begun and (_holds_any(journal) or journal.keystore.seal_key(CRITICAL)[0]):
-        return _RESTORED
+        return RESTORED
     if not keys_fit(journal):
         # A rekey that the power cut off behind its keys and before its epoch.
-        return _REKEYED if journal.keystore.is_rekeyed() else _UNREADABLE
+        return REKEYED if journal.keystore.is_rekeyed() else UNREADABLE
     if journal.lanes[CRITICAL].next_number:
         return None
     if journal.lanes[ROUTINE].next_number:
-        return _UNREADABLE
-    return journal.cell.epoch_start[0] if journal.cell.epoch_start else _FIRST
+        return UNREADABLE
+    return journal.cell.epoch_start[0] if journal.cell.epoch_start else FIRST
 
 
 def _holds_any(journal) -> bool:

@@ -7,7 +7,7 @@ that the next turn goes on, or the new keys, with which the boot begins the epoc
 Source: SPEC.md section 10.1.
 """
 
-from agent.journal import REKEYED
+from agent.epoch import REKEYED
 from protocol.keys import rekey_root
 
 

@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 
-from agent.journal import FIRST, RESTORED, NoRoom
+from agent.epoch import FIRST, RESTORED
+from agent.journal import NoRoom
 from agent.run import RunFull
 from protocol.event import EPOCH_START, decode_events
 from protocol.keys import CRITICAL, LANES, ROUTINE
