@@ -7,13 +7,6 @@ from protocol.errors import MALFORMED
 from tools import vector_reference as reference
 
 _RULE = "uplink_answer"
-_PARTS: dict[str, list] = {
-    "outcomes": [],
-    "heartbeat_outcomes": [],
-    "receipts": [],
-    "time_tokens": [],
-    "wants": [],
-}
 _LINKS = 11
 _KID = bytes(range(4))
 _SECRET = bytes(range(16))
@@ -25,10 +18,6 @@ def files() -> dict[str, dict[str, Any]]:
     """Return file name -> content."""
     held = {"source": "SPEC.md section 7", "accept": _accept(), "marks": _marks(), "reject": _reject()}
     return {"links.json": held}
-
-
-def _answer(links: Any) -> bytes:
-    return reference.cbor({**dict(enumerate(_PARTS.values())), _LINKS: links})
 
 
 def _mark(entries: list) -> bytes:
@@ -47,7 +36,12 @@ def _accept() -> list[dict]:
         "the longest kid": [_mark([[_DEVICE, bytes(7), _SECRET]]), None, [[_DEVICE, bytes(7), _SECRET]], []],
     }
     return [
-        {"name": name, "rule": _RULE, "fields": {**_PARTS, "links": links}, "hex": _answer(links)}
+        {
+            "name": name,
+            "rule": _RULE,
+            "fields": {**reference.NO_ANSWER, "links": links},
+            "hex": reference.uplink_answer(_LINKS, links),
+        }
         for name, links in cases.items()
     ]
 
@@ -84,6 +78,12 @@ def _reject() -> list[dict]:
         ("a device that is there and gone", [mark, mark, [one], [_DEVICE]], False),
     ]
     return [
-        {"name": name, "rule": _RULE, "hex": _answer(links), "code": MALFORMED, "shape": shape}
+        {
+            "name": name,
+            "rule": _RULE,
+            "hex": reference.uplink_answer(_LINKS, links),
+            "code": MALFORMED,
+            "shape": shape,
+        }
         for name, links, shape in cases
     ]

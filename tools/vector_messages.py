@@ -299,7 +299,7 @@ def _request_reject() -> list[dict]:
 
 
 def _uplink_parts(**parts: Any) -> dict[str, Any]:
-    return {"outcomes": [], "heartbeat_outcomes": [], "receipts": [], "time_tokens": [], "wants": [], **parts}
+    return {**reference.NO_ANSWER, **parts}
 
 
 def _uplink_answers() -> list[dict]:

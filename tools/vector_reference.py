@@ -20,6 +20,14 @@ VIEW_ROOT = bytes(range(32, 64))
 DOWNLINK = bytes(range(64, 96))
 LANES = ("critical", "routine")
 CLASSES = ("clear", "site", "office")
+# The parts that each uplink answer has, in the order of their keys.
+NO_ANSWER: dict[str, list] = {
+    "outcomes": [],
+    "heartbeat_outcomes": [],
+    "receipts": [],
+    "time_tokens": [],
+    "wants": [],
+}
 
 
 def cbor(value: Value) -> bytes:
@@ -133,6 +141,11 @@ def time_token(fields: list) -> bytes:
 def command(fields: list) -> bytes:
     """Return a command of any fields."""
     return mac0(4, b"outstation command v1", cbor(fields), mac(DOWNLINK, b"command"), 8)
+
+
+def uplink_answer(key: int, part: Value) -> bytes:
+    """Return an uplink answer of which nothing but one later part says anything. key: of that part."""
+    return cbor({**dict(enumerate(NO_ANSWER.values())), key: part})
 
 
 def uvarint(value: int) -> bytes:

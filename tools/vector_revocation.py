@@ -6,13 +6,6 @@ from protocol.errors import MALFORMED, TOO_LARGE
 from tools import vector_reference as reference
 
 _RULE = "uplink_answer"
-_PARTS: dict[str, list] = {
-    "outcomes": [],
-    "heartbeat_outcomes": [],
-    "receipts": [],
-    "time_tokens": [],
-    "wants": [],
-}
 _REVOKED = 8
 
 
@@ -21,17 +14,18 @@ def files() -> dict[str, dict[str, Any]]:
     return {"revocation.json": {"source": "SPEC.md section 7", "accept": _accept(), "reject": _reject()}}
 
 
-def _answer(revoked: Any) -> bytes:
-    return reference.cbor({**dict(enumerate(_PARTS.values())), _REVOKED: revoked})
-
-
 def _accept() -> list[dict]:
     cases: dict[str, list] = {
         "one": [reference.DEVICE],
         "as many as there may be": [at.to_bytes(8, "big") for at in range(1024)],
     }
     return [
-        {"name": name, "rule": _RULE, "fields": {**_PARTS, "revoked": revoked}, "hex": _answer(revoked)}
+        {
+            "name": name,
+            "rule": _RULE,
+            "fields": {**reference.NO_ANSWER, "revoked": revoked},
+            "hex": reference.uplink_answer(_REVOKED, revoked),
+        }
         for name, revoked in cases.items()
     ]
 
@@ -46,6 +40,12 @@ def _reject() -> list[dict]:
         ("one more than there may be", [reference.DEVICE] * 1025, TOO_LARGE),
     ]
     return [
-        {"name": name, "rule": _RULE, "hex": _answer(revoked), "code": code, "shape": True}
+        {
+            "name": name,
+            "rule": _RULE,
+            "hex": reference.uplink_answer(_REVOKED, revoked),
+            "code": code,
+            "shape": True,
+        }
         for name, revoked, code in cases
     ]

@@ -6,13 +6,6 @@ from protocol.errors import MALFORMED, TOO_LARGE
 from tools import vector_reference as reference
 
 _RULE = "uplink_answer"
-_PARTS: dict[str, list] = {
-    "outcomes": [],
-    "heartbeat_outcomes": [],
-    "receipts": [],
-    "time_tokens": [],
-    "wants": [],
-}
 _VIEWS = 9
 _KEY = bytes(range(32))
 _LAST = 0xFFFFFFFF
@@ -21,10 +14,6 @@ _LAST = 0xFFFFFFFF
 def files() -> dict[str, dict[str, Any]]:
     """Return file name -> content."""
     return {"views.json": {"source": "SPEC.md section 7", "accept": _accept(), "reject": _reject()}}
-
-
-def _answer(views: Any) -> bytes:
-    return reference.cbor({**dict(enumerate(_PARTS.values())), _VIEWS: views})
 
 
 def _accept() -> list[dict]:
@@ -37,7 +26,12 @@ def _accept() -> list[dict]:
         "as many keys as there may be": [[device, 0, [_KEY] * 32]],
     }
     return [
-        {"name": name, "rule": _RULE, "fields": {**_PARTS, "views": views}, "hex": _answer(views)}
+        {
+            "name": name,
+            "rule": _RULE,
+            "fields": {**reference.NO_ANSWER, "views": views},
+            "hex": reference.uplink_answer(_VIEWS, views),
+        }
         for name, views in cases.items()
     ]
 
@@ -60,6 +54,12 @@ def _reject() -> list[dict]:
         ("one device more than there may be", [[device, 0, []]] * 257, TOO_LARGE, True),
     ]
     return [
-        {"name": name, "rule": _RULE, "hex": _answer(views), "code": code, "shape": shape}
+        {
+            "name": name,
+            "rule": _RULE,
+            "hex": reference.uplink_answer(_VIEWS, views),
+            "code": code,
+            "shape": shape,
+        }
         for name, views, code, shape in cases
     ]
