@@ -22,8 +22,8 @@ _log = logging.getLogger("gateway.links.announcement")
 SERVICES = ("_coap._udp.local.", "_outstation._udp.local.")
 # Another look for networks, where there was none yet.
 RETRY_S = 30.0
-# RFC 6763 section 4.1.1: of one label, which has 63 bytes at most.
-_NAME_BYTES_MAX = 63
+# RFC 6763 section 4.1.1: one label has 63 bytes at most. Of them the number of another gateway of that name takes four.
+_NAME_BYTES_MAX = 63 - 4
 
 
 class Announcement:
@@ -114,8 +114,9 @@ def _addresses(link: UdpLink) -> list[str]:
 
 
 def _label(name: str) -> str:
-    """Return a name as one label of DNS-SD: dots would part it, and it has at most 63 bytes."""
-    return name.replace(".", "-").encode()[:_NAME_BYTES_MAX].decode("utf-8", "ignore")
+    """Return a name as one label of DNS-SD: dots would part it, control characters are not allowed, and its bytes are few."""
+    plain = "".join("-" if c in ".\x7f" or c < " " else c for c in name)
+    return plain.encode()[:_NAME_BYTES_MAX].decode("utf-8", "ignore")
 
 
 def _host_label(label: str) -> str:
