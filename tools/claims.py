@@ -14,8 +14,9 @@ import click
 
 from gateway.options import JSON, port
 from office_ingest.permissions import PROVISION_DEVICES, needs
+from protocol.diagnostic import USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
-from tools.board.table import NAMES as BOARDS
+from tools.board.table import SILICON
 from tools.labels import Label, label_text, write_sheets
 from tools.provision_options import FOLDER, OFFICE
 
@@ -30,7 +31,11 @@ _COUNT_MAX = 1000
     "--count", type=click.IntRange(1, _COUNT_MAX), default=1, show_default=True, help="How many boards."
 )
 @click.option(
-    "--hardware", type=click.Choice([_UNIX, *BOARDS]), default=_UNIX, show_default=True, help="What they are."
+    "--hardware",
+    type=click.Choice([_UNIX, *SILICON]),
+    default=_UNIX,
+    show_default=True,
+    help="What they are.",
 )
 @click.option("--host", default="", help="The gateway's address; left out, each board looks for one.")
 @port("Its UDP port.")
@@ -41,7 +46,7 @@ _COUNT_MAX = 1000
     "--board",
     "board_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A board.toml: network and sensors of these boards.",
+    help="A board.toml: network and sensors of these boards. A board of silicon needs one.",
 )
 @JSON
 @click.argument("folder", type=FOLDER)
@@ -65,10 +70,10 @@ def claims_command(
     from office_ingest.govern.opening import now_ms
     from tools.provision import opened, write_secret
 
-    kept = _board_items(board_file, hardware)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = _board_items(board_file, hardware, sectors)
     made = []
     with opened(office_config) as office:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         admissions = Admissions(office.store, office.keystore)
         for _ in range(count):
             board, secret = admissions.make_claim(hardware, now_ms())
@@ -98,8 +103,23 @@ def claim_items(
     }
 
 
-def _board_items(path: Path | None, hardware: str) -> dict[str, Any]:
+def _board_items(path: Path | None, hardware: str, sectors: int) -> dict[str, Any]:
+    """Return what a claim.json has beyond the claim. Raises DiagnosticError: once a claim is on its board, nobody tells it more."""
     from tools.board.settings import claimed_items
-    from tools.board.table import silicon_board
 
-    return {} if path is None else {"board": claimed_items(path, silicon_board(hardware))}
+    if hardware == _UNIX:
+        if path is not None:
+            fix = "name the board with --hardware, or leave --board out"
+            found = Diagnostic(
+                "board-settings", "a process of this machine has no board.toml", str(path), fix=fix
+            )
+            raise DiagnosticError(found, USAGE)
+        return {}
+    board = SILICON[hardware]
+    if path is None:
+        fix = "write a board.toml and name it: --board board.toml"
+        found = Diagnostic(
+            "board-settings", f"a {board.title} has to know its network, or another link", fix=fix
+        )
+        raise DiagnosticError(found, USAGE)
+    return {"board": claimed_items(path, board, sectors)}

@@ -197,14 +197,19 @@ def test_board_that_announces_itself_is_told_of_its_sensors_as_any_other(tmp_pat
     """Its schema comes with its admission; what no part can be is named before."""
     path = tmp_path / "board.toml"
     path.write_text(LINK)
-    assert claimed_items(path, PICO) == {"link": "ble", "order": None, "wifi": None, "sensors": ["recording"]}
+    assert claimed_items(path, PICO, 16) == {
+        "link": "ble",
+        "order": None,
+        "wifi": None,
+        "sensors": ["recording"],
+    }
 
     path.write_text(f'{LINK}sensors = ["sht31"]\n')
-    assert claimed_items(path, PICO)["sensors"] == [{"driver": "sht31", "address": 0x44}]
+    assert claimed_items(path, PICO, 16)["sensors"] == [{"driver": "sht31", "address": 0x44}]
 
     path.write_text('[[sensor]]\ndriver = "pulse"\npin = 8\n')
     with pytest.raises(DiagnosticError, match="pin of pulse = 8") as raised:
-        claimed_items(path, PICO)
+        claimed_items(path, PICO, 16)
     assert "needs a network" in str(raised.value)
 
 

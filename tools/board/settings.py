@@ -45,11 +45,6 @@ class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def board_items(config: Path, board: SiliconBoard, items: dict[str, Any]) -> dict[str, Any]:
     """Return the section `board` of a board's device.json. Raises DiagnosticError for what does not fit the board."""
-    from tools.shim import install
-
-    install()
-    from agent.layout import window_sectors
-
     path = config.parent / FILE
     settings = read_settings(path, BoardSettings) if path.is_file() else BoardSettings()
     found = _network_faults(settings, path)
@@ -60,9 +55,8 @@ def board_items(config: Path, board: SiliconBoard, items: dict[str, Any]) -> dic
         found.append(_wrong("a board with Wi-Fi needs the address of its gateway", config, fix))
     kept, also_found = _sensors(settings, board, path, Path(items["schema"]).read_bytes())
     found += also_found
-    sectors = window_sectors(items["flash_sectors"])
-    if sectors > board.window_sectors:
-        most = board.window_sectors - sectors + items["flash_sectors"]
+    most = _sectors_max(board)
+    if items["flash_sectors"] > most:
         message = f"flash_sectors = {items['flash_sectors']} do not fit a {board.title}"
         found.append(
             _wrong(message, config, f"provision the device with --sectors {most} or fewer, into a new folder")
@@ -72,11 +66,15 @@ def board_items(config: Path, board: SiliconBoard, items: dict[str, Any]) -> dic
     return _section(settings, kept)
 
 
-def claimed_items(path: Path, board: SiliconBoard) -> dict[str, Any]:
+def claimed_items(path: Path, board: SiliconBoard, flash_sectors: int) -> dict[str, Any]:
     """Return the section `board` for a board that gets its schema later, with its admission. Raises DiagnosticError, as board_items."""
     settings = read_settings(path, BoardSettings)
     kept, found = _sensors(settings, board, path, None)
     found += _network_faults(settings, path)
+    most = _sectors_max(board)
+    if flash_sectors > most:
+        message = f"--sectors {flash_sectors} do not fit a {board.title}"
+        found.append(Diagnostic("board-settings", message, fix=f"write --sectors {most} or fewer"))
     if found:
         raise DiagnosticError(found, USAGE)
     return _section(settings, kept)
@@ -85,6 +83,16 @@ def claimed_items(path: Path, board: SiliconBoard) -> dict[str, Any]:
 def _section(settings: BoardSettings, kept: dict[str, Any]) -> dict[str, Any]:
     items = {"link": settings.links()[0], "order": settings.order, "wifi": settings.wifi, **kept}
     return dict(msgspec.to_builtins(items))
+
+
+def _sectors_max(board: SiliconBoard) -> int:
+    """Return how many sectors the journal of a board can have."""
+    from tools.shim import install
+
+    install()
+    from agent.layout import window_sectors
+
+    return board.window_sectors - window_sectors(0)
 
 
 def _network_faults(settings: BoardSettings, path: Path) -> list[Diagnostic]:
