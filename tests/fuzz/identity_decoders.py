@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway.identity import read_identity
 from office_ingest.certificates import RequestRefused, read_request
 from office_ingest.govern.authority import read_bundle
+from office_ingest.govern.image_cli import read_description
 from protocol.diagnostic import DiagnosticError
 from protocol.enrolment import Code, CodeWrong, parse_code
 from tests.fuzz.file_decoders import edit_text, write_beside
@@ -56,6 +57,7 @@ def _text(parse):
 
 
 _CSV = b"name,site,port\npump-1,north,5683\npump-2,north,\n"
+_IMAGE = b'{"board": "mps2_an385", "development": false, "sha256": "%s"}' % (b"5a" * 32)
 
 IDENTITY_ENTRIES = [
     Entry(
@@ -108,5 +110,14 @@ IDENTITY_ENTRIES = [
         ("office_ingest.govern.authority.read_bundle",),
         20,
         (ValueError,),
+    ),
+    Entry(
+        "image_description",
+        lambda raw: read_description(write_beside(raw, "image", "image.json")),
+        [_IMAGE],
+        ("office_ingest.govern.image_cli.read_description",),
+        20,
+        (DiagnosticError,),
+        edit_text,
     ),
 ]

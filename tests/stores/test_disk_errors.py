@@ -70,7 +70,7 @@ def test_full_file_system_is_said_and_survived(small, site):
     """On a file system that is truly full the store refuses, keeps what it took, and goes on when there is room."""
     promises = Promises(_NoDisk)
     if site is office_work:
-        small.grow(None, size="512k")
+        small.grow(None, size="768k")
     work = site.Work(small.folder, promises, ready=small.grow, states=False)
     result = work.run(40)
     if asyncio.iscoroutine(result):
