@@ -105,11 +105,12 @@ class Uplink:
         self._batch_segments = batch_segments
         self._point = point
         self._wake = asyncio.Event()
-        self._is_asked = False
+        # Questions that wait, and those that the office has answered.
+        self._asked = self._answered = 0
 
     def ask(self) -> None:
         """Make one exchange even if nothing waits: for what the office has to say."""
-        self._is_asked = True
+        self._asked += 1
         self._wake.set()
 
     def wake(self) -> None:
@@ -129,7 +130,7 @@ class Uplink:
         """Send one batch and carry out its answer, or wait after a failure; return False if nothing waits."""
         try:
             batch = await self._outbox.next_batch(self._batch_segments)
-            if not batch.segments and not batch.heartbeats and not self._is_asked:
+            if not batch.segments and not batch.heartbeats and self._asked == self._answered:
                 return False
             self._say("sending")
             await self._exchange(batch)
@@ -143,6 +144,8 @@ class Uplink:
         return True
 
     async def _exchange(self, batch: Batch) -> None:
+        # What is asked from here on may be of what this request does not say yet.
+        asked = self._asked
         request = encode_request([raw for _, raw in batch.segments], [raw for _, raw in batch.heartbeats])
         self._point("before_forward")
         answer = await self._post(request)
@@ -150,7 +153,7 @@ class Uplink:
         self._point("before_release")
         await self._outbox.settle(batch, answer)
         self._point("after_release")
-        self._is_asked = False
+        self._answered = asked
 
     async def _wait_after(self, error: OfficeError) -> None:
         self._health.count("uplink_failures")

@@ -416,15 +416,36 @@ def test_revoked_devices_of_an_answer_are_kept_before_it_counts(tmp_path):
 
 def test_an_idle_uplink_asks_when_it_is_told_to(tmp_path):
     """One exchange without segments or heartbeats, and no second one; after a failure it is tried again."""
+    failures = [OfficeBusy("503")]
 
     def office(segments, heartbeats):
+        if failures:
+            raise failures.pop()
         return encode_uplink_answer(UplinkAnswer())
 
     async def body(bench):
         idle = await bench.uplink.step()
         bench.uplink.ask()
-        asked = [await bench.uplink.step() for _ in range(2)]
+        asked = [await bench.uplink.step() for _ in range(3)]
 
-        assert (False, [True, False], [([], [])]) == (idle, asked, bench.requests)
+        assert (False, [True, True, False], 2 * [([], [])]) == (idle, asked, bench.requests)
+
+    run(tmp_path, body, office)
+
+
+def test_what_is_asked_while_the_office_answers_is_asked_again(tmp_path):
+    """The request on its way said what was so before."""
+    benches = []
+
+    def office(segments, heartbeats):
+        if len(benches[0].requests) == 1:
+            benches[0].uplink.ask()
+        return encode_uplink_answer(UplinkAnswer())
+
+    async def body(bench):
+        benches.append(bench)
+        bench.uplink.ask()
+
+        assert [True, True, False] == [await bench.uplink.step() for _ in range(3)]
 
     run(tmp_path, body, office)
