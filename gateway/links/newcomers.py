@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gateway.errors import OfficeError
 from gateway.health import Health
-from gateway.links.rate import Rates
+from gateway.links.rate import TOO_MANY_REQUESTS, Rates
 from protocol.admission import parse_announcement
 from protocol.announcements import ANSWER_BYTES_MAX, PATH, encode_announcements, parse_admissions
 from protocol.blockwise import decode_block, encode_block
@@ -35,7 +35,7 @@ from protocol.coap import (
     option,
 )
 from protocol.errors import ProtocolError
-from protocol.limits import admission_block_bytes, announcement_bytes_max, announcements_max
+from protocol.limits import admission_block_bytes, announcements_max
 
 _log = logging.getLogger("gateway.links.newcomers")
 
@@ -48,7 +48,6 @@ GONE_S = 600.0
 # The blocks of the longest admission, of one address; and of all addresses together.
 PEER_AT_ONCE, PEER_INTERVAL_S = 192, 0.25
 ALL_AT_ONCE, ALL_INTERVAL_S = 256, 0.02
-TOO_MANY_REQUESTS = 0x9D
 _PATH = [b"n"]
 _KNOWN_OPTIONS = (URI_HOST, URI_PORT, URI_PATH, BLOCK2)
 
@@ -161,7 +160,7 @@ class Newcomers:
         known = self._known.get(board)
         if known is not None:
             self._known[board] = known._replace(heard_s=self._clock.monotonic())
-        elif len(raw) <= announcement_bytes_max:
+        else:
             if raw not in self._strangers and len(self._strangers) >= STRANGERS_MAX:
                 del self._strangers[self._chance.choice(list(self._strangers))]
             self._strangers[raw] = board

@@ -9,7 +9,7 @@ Source: RFC 6690 sections 4 and 4.1; RFC 7252 sections 5.10 and 7.2; RFC 7959 se
 from collections.abc import Hashable
 from typing import Any
 
-from gateway.links.rate import Rates
+from gateway.links.rate import TOO_MANY_REQUESTS, Rates
 from protocol.blockwise import decode_block, encode_block
 from protocol.coap import (
     ACK,
@@ -39,10 +39,9 @@ RESOURCE_TYPE = "outstation"
 PEER_AT_ONCE, PEER_INTERVAL_S = 8, 1.0
 ALL_AT_ONCE, ALL_INTERVAL_S = 64, 0.02
 
-# Of hosts only, so not among the device's numbers: RFC 7252 sections 5.10.4 and 5.9.2.7, RFC 8516.
+# Of hosts only, so not among the device's numbers: RFC 7252 sections 5.10.4 and 5.9.2.7.
 ACCEPT = 17
 NOT_ACCEPTABLE = 0x86
-TOO_MANY_REQUESTS = 0x9D
 _LINKS = (f'</h>;osc;rt="{RESOURCE_TYPE}"', "</s>;osc", "</time>;ct=0")
 _TEXT, _LINK_FORMAT = 0, 40
 _KNOWN_OPTIONS = (URI_HOST, URI_PORT, URI_PATH, URI_QUERY, ACCEPT, BLOCK2)

@@ -4,6 +4,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
 
+# RFC 8516: what one address that asks too often is answered; all together are left without an answer.
+TOO_MANY_REQUESTS = 0x9D
 # Addresses whose rate is known. One that is pushed out begins anew, within what all may have.
 PEERS_MAX = 1024
 

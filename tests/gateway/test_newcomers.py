@@ -8,6 +8,7 @@ import pytest
 from gateway.errors import OfficeUnreachable
 from gateway.health import Health
 from gateway.links.newcomers import GONE_S, KNOWN_MAX, STRANGERS_MAX, Newcomers
+from gateway.links.rate import TOO_MANY_REQUESTS
 from gateway.links.server import AMPLIFICATION_MAX
 from protocol import coap
 from protocol.admission import parse_announcement, seal_announcement
@@ -175,9 +176,37 @@ def test_rate_is_of_each_address_and_of_all():
     """One address that asks without end is told so, all together are left without an answer."""
     desk = Desk()
     codes = [desk.hear(announcement()).code for _ in range(250)]
-    assert codes.count(0x9D) == 250 - 192
+    assert codes.count(TOO_MANY_REQUESTS) == 250 - 192
+    desk.clock.now += 1
+    codes = [desk.hear(announcement()).code for _ in range(10)]
+    assert codes.count(TOO_MANY_REQUESTS) == 10 - 4
     answers = [desk.hear(announcement(), host=f"10.1.{n // 256}.{n % 256}") for n in range(300)]
     assert answers[-1] is None
+    desk.clock.now += 1
+    answers = [desk.hear(announcement(), host=f"10.2.{n // 256}.{n % 256}") for n in range(100)]
+    assert sum(answer is not None for answer in answers) == 50
+
+
+def check_many_boards_leave_room_for_strangers():
+    desk = Desk()
+    desk.known = {board_id(n): () for n in range(KNOWN_MAX + 20)}
+    for start in range(0, len(desk.known), STRANGERS_MAX):
+        for n in range(start, start + STRANGERS_MAX):
+            desk.hear(announcement(n), host=n)
+        for _ in range(2):
+            desk.step()
+    assert len(desk.newcomers) == KNOWN_MAX
+    strangers = [announcement(1000 + n) for n in range(announcements_max // 2)]
+    for raw in strangers:
+        desk.hear(raw, host=raw)
+    desk.step()
+    assert len(desk.asked[-1]) == announcements_max
+    assert set(strangers) <= set(desk.asked[-1])
+
+
+def test_many_boards_leave_room_for_strangers():
+    """As many boards as there may be are remembered, and half of what the office is asked at once are strangers all the same."""
+    check_many_boards_leave_room_for_strangers()
 
 
 @pytest.mark.parametrize(
@@ -200,14 +229,7 @@ def check_smallest_announcement_gets_every_block(site):
         sealed = random.Random(4).randbytes(500)
 
         async def ask(method, path, bytes_max, body):
-            return encode_admissions(
-                [
-                    (
-                        board_id(1),
-                        sealed,
-                    )
-                ]
-            )
+            return encode_admissions([(board_id(1), sealed)])
 
         gateway.newcomers._ask = ask
         gateway.newcomers._is_known = lambda device: True

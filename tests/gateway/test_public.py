@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.links.public import ALL_AT_ONCE, PEER_AT_ONCE, TOO_MANY_REQUESTS, Public
+from gateway.links.public import ALL_AT_ONCE, PEER_AT_ONCE, Public
+from gateway.links.rate import TOO_MANY_REQUESTS
 from gateway.links.server import AMPLIFICATION_MAX
 from protocol import coap
 from tests.gateway.site import TestClock, custody_of, segment
