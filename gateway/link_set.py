@@ -11,13 +11,13 @@ Source: SPEC.md section 7.
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from gateway.config import Link
 from gateway.health import Health
 from gateway.store import Store
-from gateway.store_links import Entries, Entry, is_set, load_links, replace_links
+from gateway.store_links import Entries, Entry, by_device, is_set, load_links, replace_links
 
 _log = logging.getLogger("gateway.link_set")
 
@@ -84,7 +84,7 @@ class LinkSet:
         if base is not None and base != self._mark:
             self._doubt("it changes a set that is not held")
             return
-        entries = _by_device(put)
+        entries = by_device(put)
         kept = {} if base is None else {d: held for d, held in self._told.items() if d not in gone}
         told = kept | entries
         if not is_set(mark, told):
@@ -113,13 +113,6 @@ class LinkSet:
         while True:
             ask()
             await clock.sleep(ASK_INTERVAL_S)
-
-
-def _by_device(entries: Iterable[Entry]) -> Entries:
-    found: Entries = {}
-    for entry in entries:
-        found.setdefault(entry[0], []).append(entry)
-    return found
 
 
 def _empty_log(connection: sqlite3.Connection) -> None:

@@ -50,7 +50,12 @@ def is_set(mark: object, entries: Entries) -> bool:
 
 def entries_of(rows: Iterable[tuple[bytes, bytes, bytes]]) -> Entries:
     """Return device -> entries of rows of COLUMNS."""
+    return by_device((device, kid, secret) if kid else (device,) for device, kid, secret in rows)
+
+
+def by_device(entries: Iterable[Entry]) -> Entries:
+    """Return device -> its entries."""
     found: Entries = {}
-    for device, kid, secret in rows:
-        found.setdefault(device, []).append((device, kid, secret) if kid else (device,))
+    for entry in entries:
+        found.setdefault(entry[0], []).append(entry)
     return found
