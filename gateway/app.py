@@ -87,6 +87,8 @@ class Gateway:
         asks = _is_certified(configuration)
         self.sessions = Sessions(self.store, links, secret=rng.randbytes(32), clock=clock, is_shared=asks)
         self.links = LinkSet(self.store, self.health, links, reload=self.sessions.reload, asks=asks)
+        if isinstance(self._office, Office):
+            self._office.held = self.links.held
         self.downlink = Downlink()
         self.shelf = Shelf(StoreDown(self.store))
         self.readings = Readings(self.store, self.health, clock=clock)
@@ -113,8 +115,6 @@ class Gateway:
         self._make_links(radio)
 
     def _outbox(self) -> Outbox:
-        if isinstance(self._office, Office):
-            self._office.held = self.links.held
         return Outbox(
             self.store,
             self.downlink,
