@@ -71,17 +71,20 @@ def test_gateway_is_found_by_name_and_gone_when_it_ends(site):
     check_gateway_is_found_by_name(site)
 
 
-def test_two_gateways_of_one_name_are_both_found(site):
-    """The second one's name gets a number: nobody is hidden behind another."""
+@pytest.mark.parametrize(
+    ("name", "label"), [("gate", "gate"), ("a\tb\x7f" + "ä" * 30, "a-b-" + "ä" * 27)], ids=["short", "long"]
+)
+def test_two_gateways_of_one_name_are_both_found(site, name, label):
+    """The second one's name gets a number, however long it is: nobody is hidden behind another."""
 
     async def body(running):
         async def browse(heard, watch):
-            both = [Announcement("gate", running.gateway.link, print, LOOPBACK) for _ in range(2)]
+            both = [Announcement(name, running.gateway.link, print, LOOPBACK) for _ in range(2)]
             for said in both:
                 keeping = asyncio.create_task(said.keep())
                 names = await watch.all_of(watch.came)
                 keeping.cancel()
-            assert names == {(kind, f"gate-2.{kind}") for kind in SERVICES}
+            assert names == {(kind, f"{label}-2.{kind}") for kind in SERVICES}
             for said in both:
                 await said.close()
 
