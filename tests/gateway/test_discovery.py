@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import socket
 import struct
 import subprocess
@@ -51,13 +52,14 @@ async def send_until_taken(device, raw):
 
 
 @contextlib.asynccontextmanager
-async def found_at(running, port):
-    """Let the gateway be found over loopback at a port for groups."""
+async def found_at(running, port=None):
+    """Let the gateway be found over loopback at a port for groups, a free one if none is given; give the port."""
+    port = port or free_group_port()
     groups = Groups(running.gateway.link, port)
     groups.look()
     assert groups.joined == [(IPV4_GROUP, 0)]
     try:
-        yield groups
+        yield port
     finally:
         groups.close()
 
@@ -145,8 +147,7 @@ IMPOSTERS = {"silent": _silent, "refuses": _refuses, "pretends": _pretends, "ech
 
 def check_device_without_an_address_finds_its_gateway(site):
     async def body(running):
-        port = free_group_port()
-        async with found_at(running, port):
+        async with found_at(running) as port:
             device = running.device(link=searching(port))
             answer, failures = await send_until_taken(device, segment(0))
             assert custody_of(answer) == 1
@@ -228,8 +229,7 @@ def test_device_takes_the_gateway_of_two_that_has_its_keys(site, tmp_path, certi
         port = free_group_port()
         folder = tmp_path / "other"
         folder.mkdir()
-        for name in ("office-ca.pem",):
-            (folder / name).write_bytes((tmp_path / name).read_bytes())
+        shutil.copy(tmp_path / "office-ca.pem", folder)
         path = write_files(folder, office_port=1, coap_port=0, devices=0)
         other = build(path)
         await other.start()
@@ -252,8 +252,7 @@ def test_device_takes_the_gateway_of_two_that_has_its_keys(site, tmp_path, certi
 
 def check_device_whose_gateway_is_not_there_looks_for_it(site):
     async def body(running):
-        port = free_group_port()
-        async with found_at(running, port):
+        async with found_at(running) as port:
             # Port 9 of loopback: nobody listens there.
             device = running.device(link=searching(port, "127.0.0.1", at=9), ack_timeout_ms=50)
             got, _ = await send_until_taken(device, segment(0))
@@ -274,8 +273,7 @@ def test_gateway_that_moved_is_found_again(site):
     """The gateway comes back at another port: what was found is left after some exchanges, and nothing is lost or doubled."""
 
     async def body(running):
-        port = free_group_port()
-        async with found_at(running, port):
+        async with found_at(running) as port:
             device = running.device(link=searching(port), ack_timeout_ms=50)
             await send_until_taken(device, segment(0))
         await running.gateway.stop()
@@ -300,8 +298,7 @@ def test_several_links_tell_the_searching_one_of_its_gateway(site):
     """Among several links the one that looks for a gateway learns too that it has found it."""
 
     async def body(running):
-        port = free_group_port()
-        async with found_at(running, port):
+        async with found_at(running) as port:
             clock = running.gateway._clock
             ticks = lambda: int(clock.monotonic() * 1000)  # noqa: E731
             search = searching(port)
@@ -316,8 +313,7 @@ def test_several_links_tell_the_searching_one_of_its_gateway(site):
 
 def check_group_is_answered_only_what_is_here_and_never_amplified(site):
     async def body(running):
-        port = free_group_port()
-        async with found_at(running, port):
+        async with found_at(running) as port:
             asked = question()
             [(answer, address)] = await ask_group(port, asked)
             said = coap.decode(answer)
@@ -356,8 +352,7 @@ def test_flood_of_questions_is_answered_so_often(site):
     """However often a group is asked, one address gets the few answers that it may have, and a device is served meanwhile."""
 
     async def body(running):
-        port = free_group_port()
-        async with found_at(running, port):
+        async with found_at(running) as port:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
                 flood.bind(("127.0.0.1", 0))
                 flood.setblocking(False)
