@@ -1,21 +1,12 @@
 """Each fault planted in attestation is caught by the test that promises to catch it."""
 
-import pytest
-
+from tests.canary.catch import canaries, on_desk
 from tests.office_ingest import test_attestation as office
 from tests.planted.attestation import FAULTS
-from tests.support.office_desk import OfficeDesk
 
 
 def _office(test, *more):
-    def run(folder):
-        desk = OfficeDesk(folder)
-        try:
-            test(office.Attesting(desk), *more)
-        finally:
-            desk.close()
-
-    return run
+    return on_desk(lambda desk: test(office.Attesting(desk), *more))
 
 
 _CLAIMS = dict(office.UNKNOWN_CLAIMS)
@@ -39,24 +30,8 @@ CAUGHT_BY = {
     "take_what_came_last": _office(office.test_newest_claims_count_in_whatever_order_they_come),
 }
 
-
-def test_every_planted_fault_of_attestation_has_its_test():
-    """A fault without a test that catches it would prove nothing."""
-    assert sorted(FAULTS) == sorted(CAUGHT_BY)
-
-
-@pytest.mark.canary
-@pytest.mark.parametrize("name", sorted(FAULTS))
-def test_fault_planted_in_attestation_is_caught(name, tmp_path):
-    """The test of the broken promise fails when the promise is broken."""
-    with pytest.MonkeyPatch.context() as patch:
-        FAULTS[name](patch.setattr)
-        with pytest.raises(AssertionError):
-            CAUGHT_BY[name](tmp_path)
-
-
-@pytest.mark.canary
-@pytest.mark.parametrize("name", sorted(FAULTS))
-def test_test_of_attestation_passes_without_the_fault(name, tmp_path):
-    """The same test passes on the code as it is."""
-    CAUGHT_BY[name](tmp_path)
+(
+    test_every_planted_fault_has_its_test,
+    test_planted_fault_is_caught,
+    test_test_of_a_fault_passes_without_it,
+) = canaries(FAULTS, CAUGHT_BY)

@@ -4,25 +4,19 @@ import pytest
 
 from office_ingest.govern.admissions import Admissions
 from tests.agent import test_newcomer as board
+from tests.canary.catch import on_desk
 from tests.gateway import test_newcomers as gateway
 from tests.gateway.conftest import certificates, files, site
 from tests.office_ingest import test_admissions as office
 from tests.planted.newcomers import FAULTS
-from tests.support.office_desk import OfficeDesk
 
 # Fixtures of the gateway's own tests, so that the very same checks run here.
 __all__ = ["certificates", "files", "site"]
 
 
 def _at_office(check):
-    def run(use):
-        desk = OfficeDesk(use("tmp_path"))
-        try:
-            check(desk, Admissions(desk.store, desk.keystore))
-        finally:
-            desk.close()
-
-    return run
+    run = on_desk(lambda desk: check(desk, Admissions(desk.store, desk.keystore)))
+    return lambda use: run(use("tmp_path"))
 
 
 # Name of the fault -> the test that catches it.
@@ -32,6 +26,8 @@ CAUGHT_BY = {
     "keep_every_stranger": lambda use: gateway.check_flood_of_forgeries_hides_no_board(),
     "keep_the_first_strangers": lambda use: gateway.check_flood_of_forgeries_hides_no_board(),
     "hand_on_before_the_link_is_told": lambda use: gateway.check_board_is_given_what_it_was_admitted_with(),
+    "keep_every_board": lambda use: gateway.check_many_boards_leave_room_for_strangers(),
+    "ask_of_known_boards_first": lambda use: gateway.check_many_boards_leave_room_for_strangers(),
     "answer_in_long_blocks": lambda use: gateway.check_smallest_announcement_gets_every_block(use("site")),
     "show_whoever_is_named": _at_office(office.check_forged_announcement_is_nobodys),
     "tell_every_gateway": _at_office(office.check_admission_stays_at_its_site),

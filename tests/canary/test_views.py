@@ -1,22 +1,13 @@
 """Each fault planted in view keys is caught by the test that promises to catch it."""
 
-import pytest
-
+from tests.canary.catch import canaries, on_desk
 from tests.gateway import test_readings as gateway
 from tests.office_ingest import test_views as office
 from tests.planted.views import GATEWAYS, OFFICES
-from tests.support.office_desk import OfficeDesk
 
 
 def _office(test):
-    def run(folder):
-        desk = OfficeDesk(folder)
-        try:
-            test(desk, office.add_device(desk))
-        finally:
-            desk.close()
-
-    return run
+    return on_desk(lambda desk: test(desk, office.add_device(desk)))
 
 
 def _gateway(test, *after):
@@ -41,24 +32,8 @@ CAUGHT_BY = {
 }
 FAULTS = {**OFFICES, **GATEWAYS}
 
-
-def test_every_planted_fault_of_view_keys_has_its_test():
-    """A fault without a test that catches it would prove nothing."""
-    assert sorted(FAULTS) == sorted(CAUGHT_BY)
-
-
-@pytest.mark.canary
-@pytest.mark.parametrize("name", sorted(FAULTS))
-def test_fault_planted_in_view_keys_is_caught(name, tmp_path):
-    """The test of the broken promise fails when the promise is broken."""
-    with pytest.MonkeyPatch.context() as patch:
-        FAULTS[name](patch.setattr)
-        with pytest.raises(AssertionError):
-            CAUGHT_BY[name](tmp_path)
-
-
-@pytest.mark.canary
-@pytest.mark.parametrize("name", sorted(FAULTS))
-def test_test_of_view_keys_passes_without_the_fault(name, tmp_path):
-    """The same test passes on the code as it is."""
-    CAUGHT_BY[name](tmp_path)
+(
+    test_every_planted_fault_has_its_test,
+    test_planted_fault_is_caught,
+    test_test_of_a_fault_passes_without_it,
+) = canaries(FAULTS, CAUGHT_BY)

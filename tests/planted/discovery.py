@@ -7,14 +7,9 @@ from agent.links.search import SearchLink
 from gateway.links.groups import Groups
 from gateway.links.public import Public
 from gateway.links.udp import UdpLink
+from tests.planted.register import register
 
-FAULTS = {}
-
-
-def fault(apply):
-    """Register a planted fault under its function's name."""
-    FAULTS[apply.__name__] = apply
-    return apply
+FAULTS, fault = register()
 
 
 @fault

@@ -10,14 +10,9 @@ from gateway.links import newcomers as gateway
 from office_ingest.govern.admissions import Admissions
 from office_ingest.receive.claims import ADMITTED, Claims
 from protocol.admission import parse_admission, parse_announcement
+from tests.planted.register import register
 
-FAULTS = {}
-
-
-def fault(apply):
-    """Register a planted fault under its function's name."""
-    FAULTS[apply.__name__] = apply
-    return apply
+FAULTS, fault = register()
 
 
 @fault
@@ -75,6 +70,24 @@ def keep_the_first_strangers(patch):
         "_chosen",
         lambda self: {one: raw for raw, one in list(self._strangers.items())[:1]},
     )
+
+
+@fault
+def keep_every_board(patch):
+    """The gateway remembers every board that the office knows."""
+    patch(gateway, "KNOWN_MAX", 1 << 30)
+
+
+@fault
+def ask_of_known_boards_first(patch):
+    """Where many boards are known, no stranger comes to the office."""
+    true_chosen = gateway.Newcomers._chosen
+
+    def chosen(self):
+        known = {board: one.raw for board, one in list(self._known.items())[: gateway.announcements_max]}
+        return known if len(known) == gateway.announcements_max else true_chosen(self)
+
+    patch(gateway.Newcomers, "_chosen", chosen)
 
 
 @fault
