@@ -8,6 +8,7 @@ from tests.canary.catch import on_desk
 from tests.gateway import test_newcomers as gateway
 from tests.gateway.conftest import certificates, files, site
 from tests.office_ingest import test_admissions as office
+from tests.office_ingest import test_announcement_api as calls
 from tests.planted.newcomers import FAULTS
 
 # Fixtures of the gateway's own tests, so that the very same checks run here.
@@ -17,6 +18,11 @@ __all__ = ["certificates", "files", "site"]
 def _at_office(check):
     run = on_desk(lambda desk: check(desk, Admissions(desk.store, desk.keystore)))
     return lambda use: run(use("tmp_path"))
+
+
+def _with_a_token(desk):
+    with calls.brings(desk) as bringing:
+        calls.check_token_brings_no_boards(bringing)
 
 
 # Name of the fault -> the test that catches it.
@@ -31,6 +37,7 @@ CAUGHT_BY = {
     "answer_in_long_blocks": lambda use: gateway.check_smallest_announcement_gets_every_block(use("site")),
     "show_whoever_is_named": _at_office(office.check_forged_announcement_is_nobodys),
     "tell_every_gateway": _at_office(office.check_admission_stays_at_its_site),
+    "tell_who_shows_a_token": lambda use: on_desk(_with_a_token)(use("tmp_path")),
     "keep_the_secret": _at_office(office.check_secret_ends_when_the_device_is_heard),
     "seal_other_keys": _at_office(office.check_board_gets_the_keys_that_the_office_keeps),
 }

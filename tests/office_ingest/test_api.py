@@ -11,6 +11,7 @@ from office_ingest.govern.rollout import Rollouts
 from office_ingest.govern.shelf import Shelf
 from office_ingest.overview import devices_overview
 from office_ingest.receive.api import REQUEST_BYTES_MAX, build_api
+from office_ingest.receive.peer import _CERTIFICATE, EXTENSION
 from protocol.cbor import dumps
 from protocol.manifest import DEVICES, parse_release
 from protocol.uplink import LINKS_HEADER, encode_request, parse_uplink_answer
@@ -24,12 +25,12 @@ CBOR = {"Content-Type": "application/cbor", "Authorization": f"Bearer {TOKEN}"}
 
 @contextlib.contextmanager
 def calling(desk):
-    """Give what sends one request to the office's API: call(method, path, content, headers)."""
+    """Give what sends one request to the office's API: call(method, path, content, headers). certified: by a gateway with a certificate."""
     worker = ThreadPoolExecutor(1)
     identity = IdentityDesk(desk)
     rollouts = Rollouts(desk.store)
 
-    def make(take, links_for):
+    def make(take, links_for, heard):
         return build_api(
             take=take,
             identities=identity.identities(),
@@ -40,7 +41,12 @@ def calling(desk):
             worker=worker,
             enter=lambda token, permissions: None,
             links_for=links_for,
+            heard=heard,
         )
+
+    def certify(api):
+        peer = {EXTENSION: {_CERTIFICATE: identity.enrolled()}}
+        return lambda scope, receive, reply: api({**scope, "extensions": peer}, receive, reply)
 
     async def send(api, method, path, content, headers):
         transport = httpx.ASGITransport(api)
@@ -48,11 +54,19 @@ def calling(desk):
             return await client.request(method, path, content=content, headers=headers)
 
     def call(
-        method, path, content=b"", headers=CBOR, take=desk.ingest.take, links_for=lambda gateway, held: None
+        method,
+        path,
+        content=b"",
+        headers=CBOR,
+        take=desk.ingest.take,
+        links_for=lambda gateway, held: None,
+        heard=lambda gateway, announced: [],
+        certified=False,
     ):
         import asyncio
 
-        return asyncio.run(send(make(take, links_for), method, path, content, headers))
+        api = make(take, links_for, heard)
+        return asyncio.run(send(certify(api) if certified else api, method, path, content, headers))
 
     yield call
     worker.shutdown()

@@ -10,9 +10,12 @@ from gateway.links import newcomers as gateway
 from office_ingest.govern.admissions import Admissions
 from office_ingest.receive.claims import ADMITTED, Claims
 from protocol.admission import parse_admission, parse_announcement
+from tests.planted.links_told import tell_who_shows_a_token
 from tests.planted.register import register
 
 FAULTS, fault = register()
+# What opens link secrets opens admissions, which hold one.
+fault(tell_who_shows_a_token)
 
 
 @fault
