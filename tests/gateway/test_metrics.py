@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway import errors
 from gateway.cli import read_status
 from gateway.errors import GatewayError
+from gateway.health import COUNTERS
 from gateway.metrics import STATES, metrics_of
 from tests.gateway.site import ROOT, DeviceDouble, GatewayProcess, segment, until
 from tests.gateway.test_cli import outstation
@@ -64,6 +65,13 @@ def test_every_state_of_the_uplink_has_a_value():
 
     assert {kind.state for kind in kinds if getattr(kind, "state", None)} < set(STATES)
     assert {"never ran", "starting", "idle", "sending"} < set(STATES)
+
+
+def test_page_of_the_gateway_names_every_counter():
+    """Whoever reads `status --json` finds what a count is of."""
+    page = (ROOT / "docs" / "operating" / "gateway.md").read_text("utf-8")
+
+    assert [] == [name for name in COUNTERS if f"`{name}`" not in page]
 
 
 def test_page_names_every_metric_of_a_gateway_and_no_other():
