@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -69,6 +70,19 @@ class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 'groups and local are for a gateway that is looked for: host = "", or discover = true'
             )
+        for group in self.groups:
+            found = _address(group)
+            if found is None or not found.is_multicast:
+                raise ValueError(f'groups: "{group}" is no multicast address, as 224.0.1.187 or ff05::fd are')
+        if self.local and _address(self.local) is None:
+            raise ValueError(f'local: "{self.local}" is no address of this machine, as 192.0.2.7 would be')
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 class FaultSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

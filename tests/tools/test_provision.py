@@ -182,6 +182,34 @@ def test_device_has_an_address_or_a_serial_port(site, tmp_path, link, is_right):
             read_device(config)
 
 
+LOOKED_FOR = [
+    ('host = ""', None),
+    (
+        'host = "gateway.lan"\ndiscover = true\ngroups = ["224.0.1.187", "ff05::fd"]\nlocal = "192.0.2.7"',
+        None,
+    ),
+    ("discover = true", "discover is for a network"),
+    ('serial = "/dev/ttyS0"\ndiscover = true', "discover is for a network"),
+    ('host = "gateway.lan"\nlocal = "192.0.2.7"', "looked for"),
+    ('host = ""\ngroups = ["all nodes"]', '"all nodes" is no multicast address'),
+    ('host = ""\ngroups = ["192.0.2.7"]', '"192.0.2.7" is no multicast address'),
+    ('host = ""\nlocal = "eth0"', '"eth0" is no address'),
+]
+
+
+@pytest.mark.parametrize(("link", "words"), LOOKED_FOR, ids=[row[0] for row in LOOKED_FOR])
+def test_device_that_looks_for_its_gateway_is_told_where(site, tmp_path, link, words):
+    """What is no address would be passed over on the device, which would look for ever and say nothing."""
+    site("device", folder=tmp_path / "d")
+    config = tmp_path / "d" / "device.toml"
+    config.write_text(config.read_text().partition("[link]")[0] + f"[link]\n{link}\n")
+    if words is None:
+        assert read_device(config)["link"]["discover"] == ("discover" in link)
+    else:
+        with pytest.raises(DiagnosticError, match=words):
+            read_device(config)
+
+
 CLIMATE = """
 name: climate
 sample: 5s
