@@ -1,6 +1,11 @@
-"""Hosts only: the diagnostic codes of gateways' identity; codes.py takes them into its table. (title, why, act) as Explanation has them."""
+"""Hosts only: the diagnostic codes of the identity of gateways and boards; codes.py takes them into its table. (title, why, act) as Explanation has them."""
 
 IDENTITY_CODES = {
+    "device-claim": (
+        "A board's claim cannot be read",
+        "claim.json holds identity and one-time secret of a board without keys, its hardware, the size of its journal and where to look for a gateway; one of them is missing or has another form.",
+        "Copy the file anew from the folder that outstation provision claims made. If it is lost, make another claim.",
+    ),
     "gateway-code": (
         "The code of an invitation was not written as it was made",
         "A code has 55 characters and a check of its own; a character is wrong or missing. Nothing was sent.",

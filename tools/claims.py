@@ -8,9 +8,11 @@ Source: SPEC.md section 15.
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import click
+import msgspec
+from msgspec import Meta
 
 from gateway.options import JSON, port
 from office_ingest.permissions import PROVISION_DEVICES, needs
@@ -89,6 +91,39 @@ def claims_command(
     for board in made:
         click.echo(f"{board.hex()}  {label_text(board)}")
     click.echo(f"{count} claims are in {folder}; each goes onto its own board")
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Identity and one-time secret of a board."""
+
+    board: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+    secret: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """Where a gateway is asked first; host empty: one is looked for."""
+
+    host: str
+    port: Annotated[int, Meta(ge=1, le=65535)]
+
+
+class ClaimFile(msgspec.Struct, frozen=True):
+    """What a board cannot do without of its claim.json; it may have more."""
+
+    claim: Claim
+    hardware: str
+    flash_sectors: Annotated[int, Meta(ge=4, le=65536)]
+    link: Gateway
+
+
+def check_claim(path: Path) -> None:
+    """Raise DiagnosticError (exit 2) for a claim.json that is none."""
+    try:
+        msgspec.json.decode(path.read_bytes(), type=ClaimFile)
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+        fix = "copy the file anew from where outstation provision claims wrote it"
+        found = Diagnostic("device-claim", f"this is no claim of a board: {error}", str(path), fix=fix)
+        raise DiagnosticError(found, USAGE) from None
 
 
 def claim_items(

@@ -331,6 +331,18 @@ for _command in BOARD_COMMANDS:
     device.add_command(_command)
 
 
+def _check_board(claim: Path) -> None:
+    """Raise DiagnosticError where a board would end with its claim read, or with its admission."""
+    from tools.claims import check_claim
+
+    check_claim(claim)
+    recording = claim.parent / "recording.csv"
+    if not os.access(recording, os.R_OK):
+        fix = "name what its sensor reads: --recording FILE"
+        found = Diagnostic("device-file-missing", "the recording cannot be read", str(recording), fix=fix)
+        raise DiagnosticError(found, USAGE)
+
+
 @device.command("announce")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option(
@@ -349,6 +361,8 @@ def announce(folder: Path, recording: Path | None, as_json: bool) -> None:
         raise DiagnosticError(Diagnostic("device-file-missing", message, str(folder), fix=fix), USAGE)
     if recording is not None:
         (folder / "recording.csv").write_bytes(recording.read_bytes())
+    if found.name == "claim.json":
+        _check_board(found)
     command = device_command(found.resolve())
     if as_json:
         emit("outstation.device-announce", 1, {"settings": str(found), "process": os.getpid()})

@@ -86,3 +86,86 @@ def test_claim_of_no_office_leaves_no_folder(claims, tmp_path):
     """A misspelt office is no reason for an empty folder."""
     assert claims(config=tmp_path / "nope.toml")[0] == USAGE
     assert not (tmp_path / "claims").exists()
+
+
+def _spoil(items, key, value):
+    """Return the text of a claim with another value, or none, at a key such as claim.board."""
+    place = items
+    *way, last = key.split(".")
+    for name in way:
+        place = place[name]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return json.dumps(items)
+
+
+@pytest.fixture
+def board(claims, tmp_path, monkeypatch, capsys):
+    """Return (folder of a claim, () -> (exit code, errors) of `device announce`, which starts no process)."""
+    assert claims()[0] == OK
+    (file,) = (tmp_path / "claims").glob("*/claim.json")
+
+    started = []
+    monkeypatch.setattr("tools.device.os.execve", lambda path, words, environment: started.append(words[-1]))
+
+    def announce():
+        code = run(["device", "announce", str(file.parent)])
+        return code, capsys.readouterr().err
+
+    announce.started = started
+    return file.parent, announce
+
+
+def test_board_with_a_claim_and_something_to_read_is_started(board):
+    """Nothing else is asked of it."""
+    folder, announce = board
+    (folder / "recording.csv").write_text("1,2\n")
+
+    assert announce() == (OK, "")
+    assert announce.started == [str(folder / "claim.json")]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("claim", None),
+        ("claim.board", "x" * 16),
+        ("claim.secret", "00"),
+        ("hardware", None),
+        ("flash_sectors", 0),
+        ("link.port", 0),
+        ("link", None),
+    ],
+)
+def test_spoiled_claim_is_named_before_a_board_starts(board, key, value):
+    """With the file and what to do, in place of an interpreter's words."""
+    folder, announce = board
+    (folder / "recording.csv").write_text("1,2\n")
+    file = folder / "claim.json"
+    file.write_text(_spoil(json.loads(file.read_text()), key, value))
+    code, said = announce()
+
+    assert code == USAGE
+    assert "error[device-claim]" in said
+    assert str(file) in said.replace("\n", "")
+    assert key.rpartition(".")[2] in said
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe", b"[]"])
+def test_claim_that_is_no_json_is_named_too(board, text):
+    """Half a file, or another one."""
+    folder, announce = board
+    (folder / "claim.json").write_bytes(text)
+    code, said = announce()
+
+    assert (code, "error[device-claim]" in said) == (USAGE, True)
+
+
+def test_board_without_a_recording_does_not_wait_to_be_admitted(board):
+    """It would end with its admission: its sensor has nothing to read."""
+    code, said = board[1]()
+
+    assert code == USAGE
+    assert "--recording" in said
