@@ -34,7 +34,7 @@ VALIDITY = 24  # a release outside its time, or no trusted time to tell
 PART = 25  # a part that is not the one its manifest names
 SLOW = 26  # a release that did not arrive within its time
 REVOKED = 27  # a device that a person called revoked
-SUPERSEDED = 28  # above what was sealed under keys of before when a device was given others
+SUPERSEDED = 28  # under keys of before, above what was sealed when a device was given others
 
 NAMES = {
     MALFORMED: "malformed",

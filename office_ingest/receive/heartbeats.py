@@ -111,6 +111,7 @@ class Heartbeats:
                 f"generation {heartbeat.generation} is more than {generation_ahead_max} above {highest}",
             )
         self._rekeys.verify(message, heartbeat.device, CRITICAL, heartbeat.generation, heartbeat_key)
+        self._rekeys.check_epoch(heartbeat.device, heartbeat.epoch, heartbeat.generation)
 
     def _take_head(self, heartbeat: Heartbeat, lane_index: int, arrival: Arrival) -> None:
         said = heartbeat.head(lane_index)

@@ -84,7 +84,9 @@ class Ingest:
         self._views = views
         self._lanes = Lanes(store)
         self._ends = EpochEnds(store, keystore)
-        self._rekeys = Rekeys(store, keystore, _reseal_nothing if takings is None else takings.reseal)
+        self._rekeys = Rekeys(
+            store, keystore, self._lanes, _reseal_nothing if takings is None else takings.reseal
+        )
         self._heartbeats = Heartbeats(
             store,
             keystore,
@@ -230,6 +232,10 @@ class Ingest:
                 f"generation {header.generation} is more than {generation_ahead_max} above {max(highest, 0)}",
             )
         self._rekeys.verify(segment, header.device, header.lane, header.generation, tag_key)
+        lane = self._lanes.epochs(header.device, header.lane).get(header.epoch)
+        if lane is None or lane.base is None:
+            # The first of its epoch says from which generation on all others must be.
+            self._rekeys.check_epoch(header.device, header.epoch, header.generation)
         self._ends.check(place, header.number, self._lanes.epochs(header.device, CRITICAL))
 
     def _fork(self, segment: Segment, contested: int, kind: str, arrival: Arrival) -> int:

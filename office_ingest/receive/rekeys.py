@@ -9,13 +9,15 @@ transaction of the batch. So a batch that failed, or a process that ended in bet
 Source: SPEC.md section 10.1.
 """
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
 from office_ingest.receive.keystore import Keystore, Rekey
+from office_ingest.receive.lanes import Lanes
 from office_ingest.storage.interface import Place, Store
-from protocol.errors import ProtocolError
-from protocol.keys import downlink_key
+from protocol.errors import SUPERSEDED, ProtocolError
+from protocol.keys import LANES, downlink_key
 from protocol.limits import generation_ahead_max
 from protocol.messages import parse_receipt, seal_receipt
 
@@ -33,8 +35,9 @@ class Sealed(Protocol):
 class Rekeys:
     """Of one office. Not for two threads at once. reseal(device, command key, now_ms): seals its waiting commands anew."""
 
-    def __init__(self, store: Store, keystore: Keystore, reseal: Reseal):
+    def __init__(self, store: Store, keystore: Keystore, lanes: Lanes, reseal: Reseal):
         self._store = store
+        self._lanes = lanes
         self._reseal = reseal
         self._keystore = keystore
         # Devices whose database did not follow yet: of a process before this one, too.
@@ -44,6 +47,28 @@ class Rekeys:
         """Say whether a generation that is far above all that is verified is near to where the keys of a rekey begin."""
         begins = [one.generation for one in self._keystore.pending_rekeys(device)]
         return any(_is_near(one, generation) for one in begins + self._keystore.rekey_generations(device))
+
+    def check_epoch(self, device: bytes, epoch: int, generation: int) -> None:
+        """Check that a generation is not of keys that had ended when its epoch began.
+
+        Whoever has a copy of them could begin an epoch in the device's place, or one above it, and nothing of the device itself would
+        count any more. Raises ProtocolError(SUPERSEDED).
+        """
+        for begins in self._keystore.rekey_generations(device):
+            if generation < begins and epoch >= self._first_epoch(device, begins):
+                text = f"generation {generation} ended before epoch {epoch}: the device has other keys from {begins} on"
+                raise ProtocolError(SUPERSEDED, text)
+
+    def _first_epoch(self, device: bytes, begins: int) -> float:
+        """Return the lowest epoch known to be of keys that begin there."""
+        heard = self._store.first_epoch_heard(device, begins)
+        held = [
+            epoch
+            for lane in LANES
+            for epoch, of in self._lanes.epochs(device, lane).items()
+            if of.base is not None and of.base >= begins
+        ]
+        return min([math.inf if heard is None else heard, *held])
 
     def refused(self, device: bytes, number: int) -> None:
         """A device answered a rekey command, and did not take it."""

@@ -144,6 +144,9 @@ class Store(Protocol):
     def receipts_of(self, device: bytes) -> list[tuple[Place, bytes]]:
         """Return the newest receipt of each lane and epoch of a device, sealed."""
 
+    def first_epoch_heard(self, device: bytes, generation: int) -> int | None:
+        """Return the lowest epoch of the heartbeats kept of a generation or above, None if there is none."""
+
     def epoch_begins(self, device: bytes, epochs: list[int]) -> list[bytes]:
         """Return segment 0 of the critical lane of these epochs, those that are held, in their order."""
 

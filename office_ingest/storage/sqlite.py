@@ -430,6 +430,12 @@ class SqliteStore:
         )
         return [((row[0], row[1], row[2]), row[3]) for row in rows]
 
+    def first_epoch_heard(self, device: bytes, generation: int) -> int | None:
+        """Return the lowest epoch of the heartbeats kept of a generation or above, None if there is none."""
+        sql = "SELECT min(epoch) FROM heartbeats WHERE device = ? AND generation >= ?"
+        lowest: int | None = self._one(sql, device, generation)[0]
+        return lowest
+
     def epoch_begins(self, device: bytes, epochs: list[int]) -> list[bytes]:
         """Return segment 0 of the critical lane of these epochs, those that are held, in their order."""
         rows = [

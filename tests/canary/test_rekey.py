@@ -31,6 +31,9 @@ OFFICE_CAUGHT_BY = {
     "remember_keys_over_a_rekey": office.test_old_epoch_that_comes_after_the_proof_spoils_no_key,
     "answer_of_the_newest_epochs_alone": office.test_receipts_of_every_epoch_that_came_are_given,
     "take_above_the_named_head": office.test_copied_flash_can_add_nothing_to_the_epoch_of_before,
+    "begin_epochs_under_keys_of_before": lambda pair: (
+        office.test_heartbeat_under_keys_of_before_shuts_no_device_out(pair, 9)
+    ),
     "tell_nobody_of_what_lies_above": office.test_copied_flash_that_came_first_is_told_of,
     "walk_past_the_named_heads": office.test_copied_flash_that_came_first_is_told_of,
     "lose_the_view_keys_of_before": office.test_keys_of_before_stay_for_what_was_sealed_before,

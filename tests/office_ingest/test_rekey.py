@@ -390,6 +390,36 @@ def test_copied_flash_that_came_first_is_told_of(pair, tmp_path):
     assert len([text for text in walked if "sealed by a copy of it" in text]) == len(lanes)
 
 
+@pytest.mark.parametrize("epoch", [1, 9])
+def test_heartbeat_under_keys_of_before_shuts_no_device_out(pair, epoch):
+    """Sealed by who copied them, of its own epoch or one above: what the device itself says counts as before."""
+    _rekeyed(pair)
+    pair.bring()
+    thief = DeviceModel()
+    thief.device, thief.seal_root = DEVICE, SEAL_ROOT
+    forged = thief.heartbeat(epoch=epoch, boot=99, generation=5, critical=None, routine=None)
+    answer = pair.office.take(heartbeats=[forged])
+    pair.device.run(1)
+
+    assert answer.heartbeat_outcomes == [QUARANTINED + SUPERSEDED]
+    assert set(pair.bring().heartbeat_outcomes) == {HEARTBEAT_TAKEN}
+
+
+def test_segment_under_keys_of_before_takes_no_place_in_the_epoch_of_other_keys(pair):
+    """The device was heard under them, and what it sealed first waits at its gateway still."""
+    _rekeyed(pair)
+    pair.office.take(heartbeats=pair.gateway.raw_heartbeats[-1:])
+    thief = DeviceModel()
+    thief.device, thief.seal_root, thief.view_root = DEVICE, SEAL_ROOT, VIEW_ROOT
+    thief.lanes[CRITICAL].base = 200
+    thief.new_epoch()
+    answer = pair.office.take(thief.seal(CRITICAL))
+    pair.bring(beats=False)
+
+    assert answer.outcomes == [QUARANTINED + SUPERSEDED]
+    assert pair.wrong()[2] == []
+
+
 def _ends(pair):
     return {lane: max(key[2] for key in pair.gateway.segments if key[:2] == (lane, 0)) for lane in LANES}
 

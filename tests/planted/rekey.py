@@ -122,6 +122,11 @@ def take_above_the_named_head(put):
     put(EpochEnds, "check", lambda self, place, number, epochs: None)
 
 
+def begin_epochs_under_keys_of_before(put):
+    """Look only at the numbers of an epoch that ended, and at none above it."""
+    put(Rekeys, "check_epoch", lambda self, device, epoch, generation: None)
+
+
 def tell_nobody_of_what_lies_above(put):
     """Refuse what comes later, and say nothing of what came first."""
     put(EpochEnds, "take", lambda self, device, events: {})
@@ -176,6 +181,7 @@ OFFICE = {
         remember_keys_over_a_rekey,
         answer_of_the_newest_epochs_alone,
         take_above_the_named_head,
+        begin_epochs_under_keys_of_before,
         tell_nobody_of_what_lies_above,
         walk_past_the_named_heads,
         lose_the_view_keys_of_before,
