@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from office_ingest.govern.opening import device_called, now_ms
+from office_ingest.govern.opening import device_called, now_ms, open_keystore, open_store
 from office_ingest.options import FILE, SETTINGS_AND_JSON
 from office_ingest.permissions import PROVISION_DEVICES, READ_DEVICES, needs
 from protocol.diagnostic import FINDING, OK, USAGE, Diagnostic, DiagnosticError
@@ -27,18 +27,11 @@ _BOARD = click.argument("board", metavar="BOARD")
 
 @contextmanager
 def _opened(config: Path) -> Iterator[tuple["SqliteStore", "Admissions"]]:
-    from office_ingest.config import read_office
     from office_ingest.errors import in_words
     from office_ingest.govern.admissions import Admissions
-    from office_ingest.govern.opening import open_store
-    from office_ingest.receive.keystore import Keystore
 
-    with open_store(config) as store, in_words():
-        keystore = Keystore.open(read_office(config).files.keystore)
-        try:
-            yield store, Admissions(store, keystore)
-        finally:
-            keystore.close()
+    with open_store(config) as store, open_keystore(config, read_only=False) as keystore, in_words():
+        yield store, Admissions(store, keystore)
 
 
 @click.command()
@@ -118,7 +111,9 @@ def admit(
         site = _site(store, claim)
         body = _body_of(store, like, schema, rules)
         traits = _traits(store, like)
-        terms = _terms(store, name, site, body, kind or traits[0], traits[1] if cohort is None else cohort)
+        terms = _terms(
+            store, claim.board, name, site, body, kind or traits[0], traits[1] if cohort is None else cohort
+        )
         if sample_ms is not None:
             terms.settings.append(["sample_ms", sample_ms])
         question = (
@@ -128,7 +123,8 @@ def admit(
             click.echo("nobody was admitted", err=as_json)
             return FINDING
         try:
-            admissions.admit(claim, terms, now_ms())
+            if not admissions.admit(claim, terms, now_ms()):
+                raise _decided(_claim(admissions, board))
         except ProtocolError as error:
             fix = "name the schema.cbor and bundle.cbor of a device that this board can be"
             raise DiagnosticError(Diagnostic("office-admission", str(error), fix=fix)) from None
@@ -242,17 +238,24 @@ def _held(store: "SqliteStore", table: str, digest: bytes) -> bytes | None:
 
 
 def _terms(
-    store: "SqliteStore", name: str, site: str, body: tuple[bytes, bytes], kind: str, cohort: str
+    store: "SqliteStore",
+    board: bytes,
+    name: str,
+    site: str,
+    body: tuple[bytes, bytes],
+    kind: str,
+    cohort: str,
 ) -> "Terms":
     from office_ingest.govern.admissions import Terms
     from office_ingest.govern.shelf import Shelf
-    from office_ingest.receive.registry import Registry
     from rules.bundle import read_bundle
 
     if not 0 < len(name) <= _NAME_CHARACTERS_MAX or not name.isprintable() or name.strip() != name:
         fix = f"take 1 to {_NAME_CHARACTERS_MAX} characters that can be printed"
         raise DiagnosticError(Diagnostic("provision-name", f"the device cannot be called {name!r}", fix=fix))
-    if Registry(store).has_device_called(name):
+    shelf = Shelf(store)
+    # Its own already where an admission of it was cut off.
+    if shelf.device_called(name) not in (None, board):
         fix = "choose another name; outstation office devices shows the devices"
         raise DiagnosticError(
             Diagnostic("provision-name-taken", f"the office knows a device called {name} already", fix=fix)
@@ -264,5 +267,5 @@ def _terms(
             Diagnostic("office-admission", f"the rules are no bundle: {error}", fix="name a bundle.cbor")
         ) from None
     # The newest: an elder one signs for as long as its successors know it.
-    roots = [root.public for root in Shelf(store).roots()][-admission_roots_max:]
+    roots = [root.public for root in shelf.roots()][-admission_roots_max:]
     return Terms(name, site, kind, cohort, *body, roots, [])

@@ -89,10 +89,11 @@ class Admissions:
             return None
         return claim
 
-    def admit(self, claim: Claim, terms: Terms, now_ms: int) -> None:
-        """Make a board the device of its own identity: keys, link, registration, and the admission that tells it.
+    def admit(self, claim: Claim, terms: Terms, now_ms: int) -> bool:
+        """Make a board the device of its own identity: registration, keys, link, and the admission that tells it.
 
-        Cut off anywhere, the next call goes on: the admission, which nothing can follow, is kept last. Raises ProtocolError(TOO_LARGE).
+        Return whether it did: False if the claim was decided about since it was read, and then nothing is changed. Cut off anywhere, the
+        next call goes on: keys and admission, which nothing can follow, are kept last and together. Raises ProtocolError(TOO_LARGE).
         """
         assert claim.secret is not None and claim.state == MADE
         device = claim.board
@@ -110,12 +111,21 @@ class Admissions:
             [["kind", terms.kind], ["cohort", terms.cohort], *terms.settings],
         )
         sealed = seal_admission(given, claim.secret, Ccm)
-        # What an attempt before this one left belongs to keys that nobody was given.
-        self._keystore.forget(device)
-        self._keystore.enrol(device, seal_root, view_root, downlink)
-        self._keystore.add_link(device, *link, now_ms)
+        if not self._waits(device):
+            return False
         self._register(device, claim.hardware, terms, now_ms)
-        self.claims.admit(device, terms.site, sealed)
+        with self._keystore.writing():
+            # Another yes, or a no, may have come meanwhile: the keys of what was admitted are not to be touched.
+            if not self._waits(device):
+                return False
+            self._keystore.forget(device)
+            self._keystore.enrol(device, seal_root, view_root, downlink)
+            self._keystore.add_link(device, *link, now_ms)
+            return self.claims.admit(device, terms.site, sealed)
+
+    def _waits(self, board: bytes) -> bool:
+        claim = self.claims.find(board)
+        return claim is not None and claim.state == MADE
 
     def _new_kid(self) -> bytes:
         """Return a kid that no other device has: gateways find devices by it."""

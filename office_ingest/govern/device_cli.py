@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from office_ingest.govern.admission_cli import admit, pending, refuse
-from office_ingest.govern.opening import device_called, now_ms, open_store, user_name
+from office_ingest.govern.opening import device_called, now_ms, open_keystore, open_store, user_name
 from office_ingest.options import SETTINGS_AND_JSON, said_by
 from office_ingest.permissions import PROVISION_DEVICES, REKEY_DEVICES, REVOKE_DEVICES, needs
 from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
@@ -77,28 +77,20 @@ def rekey(name: str, lasts: str, author: str | None, config: Path, as_json: bool
     One command; the device takes it with one of its next exchanges, seals under the other keys from then on, and nothing of before is lost.
     outstation office devices says how it stands. Make a new copy of the keystore afterwards: one of before cannot follow the device.
     """
-    from contextlib import closing
-
-    from office_ingest.config import read_office
-    from office_ingest.errors import KeyUnknown, StoreUnavailable, in_words
+    from office_ingest.errors import KeyUnknown, in_words
     from office_ingest.govern.command_cli import lasts_milliseconds
     from office_ingest.govern.commands import CommandRefused
     from office_ingest.govern.rekey import give_rekey
     from office_ingest.govern.shelf import Shelf
-    from office_ingest.receive.keystore import Keystore
 
     lasts_ms = lasts_milliseconds(lasts)
-    with (
-        in_words(),
-        open_store(config) as store,
-        closing(Keystore.open(read_office(config).files.keystore)) as keystore,
-    ):
+    with open_store(config) as store, open_keystore(config, read_only=False) as keystore, in_words():
         identity = device_called(Shelf(store), name)
         try:
             given = give_rekey(
                 store, keystore, identity, author=author or user_name(), now_ms=now_ms(), lasts_ms=lasts_ms
             )
-        except (CommandRefused, KeyUnknown, StoreUnavailable) as error:
+        except (CommandRefused, KeyUnknown) as error:
             fix = "nothing was given; see outstation office devices"
             raise DiagnosticError(Diagnostic("command-refused", str(error), fix=fix)) from None
     if as_json:
@@ -157,17 +149,11 @@ def links(file: Path, config: Path, as_json: bool) -> None:
     For devices that were provisioned before the office kept them: from then on it tells them to every gateway of their site that shows a
     certificate. What the office has already stays as it is.
     """
-    from office_ingest.config import read_office
     from office_ingest.errors import in_words
     from office_ingest.govern.links import take_links
-    from office_ingest.receive.keystore import Keystore
 
-    with open_store(config) as store, in_words():
-        keystore = Keystore.open(read_office(config).files.keystore)
-        try:
-            taken, left = take_links(store, keystore, file, now_ms())
-        finally:
-            keystore.close()
+    with open_store(config) as store, open_keystore(config, read_only=False) as keystore, in_words():
+        taken, left = take_links(store, keystore, file, now_ms())
     if as_json:
         said = {"taken": [one.hex() for one in taken], "left": [one.hex() for one in left]}
         emit("outstation.office-device-links", 1, said)

@@ -38,14 +38,14 @@ def open_shelf(config: Path) -> Iterator["Shelf"]:
 
 
 @contextmanager
-def open_keystore(config: Path) -> Iterator["Keystore"]:
-    """Give the office's keystore, read only. Raises DiagnosticError for any other file."""
+def open_keystore(config: Path, *, read_only: bool = True) -> Iterator["Keystore"]:
+    """Give the office's keystore. Raises DiagnosticError for any other file."""
     from office_ingest.config import read_office
     from office_ingest.errors import in_words
     from office_ingest.receive.keystore import Keystore
 
     with in_words():
-        keystore = Keystore.open(read_office(config).files.keystore, read_only=True)
+        keystore = Keystore.open(read_office(config).files.keystore, read_only=read_only)
     try:
         yield keystore
     finally:

@@ -1,15 +1,14 @@
 """The commands `outstation office view ...`: who reads which bodies, and which nobody reads any more."""
 
-import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from office_ingest.govern.opening import device_called, now_ms, open_store, user_name
+from office_ingest.govern.opening import device_called, now_ms, open_keystore, open_store, user_name
 from office_ingest.options import SETTINGS_AND_JSON, said_by
 from office_ingest.permissions import ERASE_PERIODS, GRANT_VIEWS, needs
-from protocol.diagnostic import FINDING, OK, TRY_AGAIN, Diagnostic, DiagnosticError
+from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
 from protocol.limits import uint32_max, view_keys_max
 from protocol.report import emit
 
@@ -88,10 +87,8 @@ def erase(device: str, view_class: str, first: int, yes: bool, config: Path, as_
     Seals, digests and headers stay as they are, so that the chain verifies. Backups of keystore.db hold the key still: erase it
     there too. It asks first; exit code 1 if the answer is no.
     """
-    from office_ingest.config import read_office
     from office_ingest.errors import KeyUnknown, in_words
     from office_ingest.govern.shelf import Shelf
-    from office_ingest.receive.keystore import Keystore
     from protocol.errors import ProtocolError
     from protocol.keys import CLASS_NAMES
 
@@ -102,18 +99,12 @@ def erase(device: str, view_class: str, first: int, yes: bool, config: Path, as_
     ):
         click.echo("nothing was erased", err=as_json)
         return FINDING
-    with in_words():
-        keystore = Keystore.open(read_office(config).files.keystore)
     try:
-        keystore.erase_period(identity, CLASS_NAMES.index(view_class), first)
+        with open_keystore(config, read_only=False) as keystore, in_words():
+            keystore.erase_period(identity, CLASS_NAMES.index(view_class), first)
     except (KeyUnknown, ProtocolError) as error:
         fix = "outstation office devices shows what is known of it"
         raise DiagnosticError(Diagnostic("office-no-such-period", str(error), fix=fix)) from None
-    except sqlite3.OperationalError as error:
-        said = Diagnostic("office-unavailable", str(error), fix="see that its disk has room, and try again")
-        raise DiagnosticError(said, TRY_AGAIN) from None
-    finally:
-        keystore.close()
     if as_json:
         emit(
             "outstation.office-view-erased",

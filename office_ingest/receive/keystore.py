@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from office_ingest.errors import KeyUnknown, NotAnOfficeDatabase, check_readable
+from office_ingest.errors import KeyUnknown, NotAnOfficeDatabase, StoreUnavailable, check_readable
 from protocol import keys
 from protocol.command import REKEY
 from protocol.errors import FAR_GENERATION, PERIOD, ProtocolError
@@ -433,15 +433,23 @@ class Keystore:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Give one transaction: all of what is written in it, or nothing."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        """Give one transaction: all of what is written in it, or nothing. Within another one it is a part of that.
+
+        Raises StoreUnavailable: disk or another process do not let us.
+        """
+        if self._connection.in_transaction:
+            yield
+            return
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             # A commit that a reader kept waiting too long fails and leaves the transaction open.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreUnavailable(f"the keystore did not take it: {error}") from error
             raise
 
 

@@ -40,6 +40,7 @@ CAUGHT_BY = {
     "tell_who_shows_a_token": lambda use: on_desk(_with_a_token)(use("tmp_path")),
     "keep_the_secret": _at_office(office.check_secret_ends_when_the_device_is_heard),
     "seal_other_keys": _at_office(office.check_board_gets_the_keys_that_the_office_keeps),
+    "take_a_yes_for_the_first": _at_office(office.check_decided_meanwhile),
 }
 
 

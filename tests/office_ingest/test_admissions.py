@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from office_ingest.errors import StoreUnavailable
 from office_ingest.govern.admissions import Admissions, Terms
 from office_ingest.receive.claims import ADMITTED, MADE, REFUSED, USED
 from protocol import keys
@@ -147,6 +148,53 @@ def test_yes_is_said_once(desk, admissions):
     assert admissions.hear("gw-1", [raw], NOW) == said
 
 
+def check_decided_meanwhile(desk, admissions):
+    claim, raw = announced(admissions)
+    admissions.hear("gw-1", [raw], NOW)
+    asked = admissions.claims.find(claim.board)
+    first = admissions.admit(asked, terms(), NOW)
+    key, links = desk.keystore.seal_key(claim.board, 0, 0), desk.keystore.links()
+    second = admissions.admit(asked, terms("another"), NOW + 1)
+
+    assert (True, False) == (first, second)
+    assert (key, links) == (desk.keystore.seal_key(claim.board, 0, 0), desk.keystore.links())
+    assert ["pump 1"] == [name for (name,) in desk.rows("devices", "name")]
+
+
+def test_yes_to_what_was_decided_while_the_question_was_open_changes_nothing(desk, admissions):
+    """Two people were asked, or one at two screens: the keys that the board was given first stay those that the office keeps."""
+    check_decided_meanwhile(desk, admissions)
+
+
+def test_yes_to_a_board_that_was_refused_while_the_question_was_open_makes_no_device(desk, admissions):
+    """Its no came first."""
+    claim, raw = announced(admissions)
+    admissions.hear("gw-1", [raw], NOW)
+    asked = admissions.claims.find(claim.board)
+    admissions.claims.refuse(claim.board)
+
+    assert not admissions.admit(asked, terms(), NOW)
+    assert [] == desk.rows("devices") == desk.keystore.devices()
+
+
+@pytest.mark.parametrize("cut", ["enrol", "add_link"])
+def test_yes_leaves_keys_and_admission_together_or_neither(desk, admissions, monkeypatch, cut):
+    """What is cut off in the keystore leaves nothing there."""
+    claim, raw = announced(admissions)
+    admissions.hear("gw-1", [raw], NOW)
+    real = getattr(desk.keystore, cut)
+
+    def fail(*words, **named):
+        real(*words, **named)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(desk.keystore, cut, fail)
+    with pytest.raises(StoreUnavailable):
+        admissions.admit(admissions.claims.find(claim.board), terms(), NOW)
+
+    assert [] == desk.keystore.devices() == desk.keystore.links()
+
+
 @pytest.mark.parametrize("at", ["enrol", "add_link", "_register", "admit"])
 def test_yes_that_was_cut_off_is_said_again(desk, admissions, monkeypatch, at):
     """Between any two of its steps: the board waits still, and the next yes makes it a device with keys that fit."""
@@ -160,11 +208,11 @@ def test_yes_that_was_cut_off_is_said_again(desk, admissions, monkeypatch, at):
     }[at]
 
     def cut(*_words, **_named):
-        raise sqlite3.OperationalError("disk I/O error")
+        raise StoreUnavailable("disk I/O error")
 
     with monkeypatch.context() as patched:
         patched.setattr(owner, at, cut)
-        with pytest.raises(sqlite3.OperationalError):
+        with pytest.raises(StoreUnavailable):
             admissions.admit(admissions.claims.find(claim.board), terms(), NOW)
     assert admissions.claims.find(claim.board).state == MADE
     admissions.admit(admissions.claims.find(claim.board), terms(), NOW)

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from office_ingest.errors import KeyUnknown, NotAnOfficeDatabase
+from office_ingest.errors import KeyUnknown, NotAnOfficeDatabase, StoreUnavailable
 from office_ingest.receive.keystore import LANES_REMEMBERED, REMEMBERED_PER_LANE, Keystore
 from protocol import keys
 from protocol.errors import FAR_GENERATION, PERIOD, ProtocolError
@@ -169,7 +169,7 @@ def test_commit_that_a_reader_keeps_waiting_leaves_the_keystore_usable(tmp_path,
     reader = sqlite3.connect(tmp_path / "keystore.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM devices").fetchall()
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
+    with pytest.raises(StoreUnavailable, match="locked"):
         DeviceModel(2).enrol(keystore)
     reader.execute("ROLLBACK")
     reader.close()

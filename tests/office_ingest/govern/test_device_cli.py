@@ -1,8 +1,12 @@
-"""The command that revokes a device: what it asks, does and refuses."""
+"""The commands that decide about devices: what they ask, do and refuse."""
 
 import io
+import sqlite3
 
-from protocol.diagnostic import FINDING, OK, USAGE
+from office_ingest.govern.admissions import Admissions
+from office_ingest.receive.claims import ADMITTED
+from protocol.admission import seal_announcement
+from protocol.diagnostic import FINDING, OK, TRY_AGAIN, USAGE
 
 REVOKE = ("office", "device", "revoke", "first", "--author", "A. Author", "--reason", "stolen on the way")
 
@@ -95,3 +99,42 @@ def test_verify_looks_at_the_authority_too(field):
     field.read()
 
     assert (OK, True, USAGE) == (clean, "gateway certificates" in said, other)
+
+
+def _waiting(field):
+    """Return (admissions, identity in hex) of a board that a gateway heard."""
+    admissions = Admissions(field.desk.store, field.desk.keystore)
+    board, secret = admissions.make_claim("unix", 1)
+    admissions.hear("gw-1", [seal_announcement(board, "unix", secret)], 2)
+    return admissions, board
+
+
+def test_board_whose_admission_was_cut_off_is_admitted_under_its_name(field, monkeypatch):
+    """The name that the cut off attempt registered is its own; another device's is taken."""
+    admissions, board = _waiting(field)
+    admit = ("office", "device", "admit", board.hex(), "--like", "first", "--yes", "--name")
+    with monkeypatch.context() as patched:
+        patched.setattr("office_ingest.receive.claims.Claims.admit", _cut)
+        cut = field.run(*admit, "pump 7")
+    taken = field.refused(*admit, "first")
+    code, document = field.ask(*admit, "pump 7")
+
+    assert (TRY_AGAIN, (USAGE, "provision-name-taken")) == (cut[0], taken[:2])
+    assert (OK, board.hex()) == (code, document["device"])
+    assert ADMITTED == admissions.claims.find(board).state
+
+
+def test_board_that_was_decided_about_is_not_admitted_again(field):
+    """The message says what was decided."""
+    _, board = _waiting(field)
+    field.run("office", "device", "refuse", board.hex())
+    refused = field.refused(
+        "office", "device", "admit", board.hex(), "--like", "first", "--name", "x", "--yes"
+    )
+
+    assert (USAGE, "office-admission") == refused[:2]
+    assert "refused" in refused[2]
+
+
+def _cut(*_words):
+    raise sqlite3.OperationalError("disk I/O error")
