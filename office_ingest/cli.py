@@ -16,7 +16,7 @@ from office_ingest.govern.gateway_cli import ca, gateway
 from office_ingest.govern.image_cli import image
 from office_ingest.govern.token_cli import acts, token
 from office_ingest.govern.view_cli import view
-from office_ingest.options import CONFIG, JSON, SETTINGS_AND_JSON
+from office_ingest.options import CONFIG, FILE, JSON, SETTINGS_AND_JSON
 from office_ingest.permissions import (
     FOUND_OFFICE,
     READ_DECISIONS,
@@ -215,7 +215,7 @@ def explain(device: str, order: int | None, config: Path, as_json: bool) -> int:
 @needs(VERIFY_RECORDS, office=None)
 @click.argument("database", type=click.Path(path_type=Path))
 @click.option("--keystore", type=click.Path(path_type=Path), help="Also check seals, bodies and decisions.")
-@click.option("--authority", type=click.Path(path_type=Path), help="Also check the office's authority.db.")
+@click.option("--authority", type=FILE, help="Also check the office's authority.db.")
 @JSON
 def verify(database: Path, keystore: Path | None, authority: Path | None, as_json: bool) -> int:
     """Check an office DATABASE without the service, changing nothing. Exit code 1 if anything does not agree."""

@@ -24,6 +24,8 @@ _TABLE = "authority"
 
 def check_authority(path: Path, database: sqlite3.Connection, report: Report) -> None:
     """Add to a report what is wrong with the authority at path. Raises NotAnOfficeDatabase: it is another file."""
+    if not path.is_file():
+        raise NotAnOfficeDatabase(f"{path} is not a file")
     check_readable(path)
     uri = f"{path.resolve().as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
@@ -79,7 +81,12 @@ def _certificates(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
         if hashlib.sha256(raw).digest() != fingerprint:
             yield where, "raw bytes and digest do not belong together"
             continue
-        if public_bytes(x509.load_der_x509_certificate(raw).public_key()) != public:  # type: ignore[arg-type]
+        try:
+            is_its_key = public_bytes(x509.load_der_x509_certificate(raw).public_key()) == public  # type: ignore[arg-type]
+        except (ValueError, TypeError):
+            yield where, "it cannot be read"
+            continue
+        if not is_its_key:
             yield where, "the key beside it is another one"
         if gateway not in names:
             yield where, "there is no such gateway"

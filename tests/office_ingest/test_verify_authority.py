@@ -1,6 +1,7 @@
 """What the auditor finds in an authority.db, and what becomes of one that was put back from an older copy."""
 
 import contextlib
+import hashlib
 import shutil
 import sqlite3
 
@@ -68,6 +69,15 @@ def test_changed_row_of_the_authority_is_named(identity, sql, where):
     assert [where] == [place for place, _ in _found(identity)[0]]
 
 
+def test_certificate_that_is_none_is_named(identity):
+    """Though whoever put it there made its digest fit."""
+    forged = bytes(300)
+    sql = "UPDATE certificates SET raw = ?, fingerprint = ? WHERE gateway = 'gw-2'"
+    _edit(identity, sql, forged, hashlib.sha256(forged).digest())
+
+    assert [("certificate of gateway gw-2", "it cannot be read")] == _found(identity)[0]
+
+
 def test_damaged_page_of_the_authority_is_found(identity):
     """SQLite's own check is part of it."""
     path = identity.desk.folder / "authority.db"
@@ -80,10 +90,10 @@ def test_damaged_page_of_the_authority_is_found(identity):
 
 
 def test_other_file_is_no_authority(identity):
-    """The office's database, or a text."""
-    for path in (identity.desk.folder / "office.db", identity.desk.folder / "text"):
-        if not path.exists():
-            path.write_text("text" * 2000)
+    """The office's database, a text, or no file at all."""
+    (identity.desk.folder / "text").write_text("text" * 2000)
+    for name in ("office.db", "text", "none"):
+        path = identity.desk.folder / name
         with pytest.raises(NotAnOfficeDatabase):
             check_authority(path, identity.desk.store.connection, Report(has_keys=False))
 
