@@ -10,6 +10,7 @@ import sqlite3
 from typing import Any
 
 from office_ingest.storage.sqlite import NEWEST_HEARTBEAT
+from protocol.errors import ProtocolError
 from protocol.messages import parse_heartbeat
 
 COUNTERS = (
@@ -38,6 +39,15 @@ def health_of(connection: sqlite3.Connection, device: bytes) -> dict[str, Any] |
         if counters:
             return _by_name(counters)
     return None
+
+
+def heartbeat_apart_ms(connection: sqlite3.Connection, device: bytes) -> int | None:
+    """Return how far apart a device says that its heartbeats are, None if it says nothing of it, or its disk changed what is kept."""
+    try:
+        health = health_of(connection, device)
+    except ProtocolError:
+        return None
+    return None if health is None else health.get("heartbeat_ms")
 
 
 def _by_name(counters: dict[int, int]) -> dict[str, Any]:

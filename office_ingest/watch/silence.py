@@ -1,6 +1,7 @@
 """Notices devices that fell silent: no heartbeat for two intervals and a grace, on a clock that never goes back.
 
-A device that says its heartbeats are further apart, because its battery or its allowance runs short, is given that much longer.
+A device that says its heartbeats are further apart, because its battery or its allowance runs short, is given that much longer; after a
+restart, by what the database keeps of its heartbeats.
 
 At start every device counts as heard just now: what was before the office ran is not the device's fault. Only those whose
 silence an earlier run had found stay silent until they are heard, or that finding would never end.
@@ -20,7 +21,8 @@ class SilenceWatch:
     """Remembers when each device was heard, and which are silent now.
 
     interval_s: expected between heartbeats; grace_s: what the way may add. monotonic: seconds that never go back.
-    silent: those that were found silent before and not heard since.
+    silent: those that were found silent before and not heard since. kept_apart_ms: what a device said before this run, None for nothing;
+    asked once for a device, when it would be silent without.
     """
 
     def __init__(
@@ -30,10 +32,12 @@ class SilenceWatch:
         grace_s: float,
         monotonic: Callable[[], float],
         silent: Iterable[bytes] = (),
+        kept_apart_ms: Callable[[bytes], int | None] = lambda device: None,
     ):
         self.limit_s = INTERVALS_MISSED * interval_s + grace_s
         self._interval_s = interval_s
         self._apart_s: dict[bytes, float] = {}
+        self._kept_apart_ms = kept_apart_ms
         self._monotonic = monotonic
         self._silent = set(silent)
         self._heard = dict.fromkeys(self._silent, -math.inf)
@@ -48,17 +52,21 @@ class SilenceWatch:
 
     def limit_of(self, device: bytes) -> float:
         """Return after how many seconds without a heartbeat a device is silent."""
-        return self.limit_s + INTERVALS_MISSED * max(0.0, self._apart_s.get(device, 0) - self._interval_s)
+        if device not in self._apart_s:
+            self.paced(device, self._kept_apart_ms(device) or 0)
+        return self.limit_s + INTERVALS_MISSED * max(0.0, self._apart_s[device] - self._interval_s)
 
     def check(self, devices: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Return (those that fell silent, those that are heard again) since the last check, of all registered devices."""
         now = self._monotonic()
-        silent = {
-            device for device in devices if now - self._heard.setdefault(device, now) > self.limit_of(device)
-        }
+        silent = {device for device in devices if self._is_silent(device, now)}
         fallen, again = sorted(silent - self._silent), sorted(self._silent - silent)
         self._silent = silent
         return fallen, again
+
+    def _is_silent(self, device: bytes, now: float) -> bool:
+        passed = now - self._heard.setdefault(device, now)
+        return passed > self.limit_s and passed > self.limit_of(device)
 
     def said(self, silent: Iterable[bytes]) -> None:
         """Go on from the devices that are recorded as silent: of a batch that failed nobody knows whether it was kept."""

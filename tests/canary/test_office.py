@@ -4,6 +4,7 @@ import pytest
 
 from protocol.keys import CRITICAL
 from tests.office_ingest import (
+    test_app,
     test_half_repair,
     test_ingest,
     test_levels,
@@ -83,6 +84,11 @@ def _in_levels(test):
     return run
 
 
+def _restarted(desk, device):
+    with test_app.make_site(desk.folder / "office") as site:
+        test_app.check_pace(site)
+
+
 def _scraped(test):
     """Run a test of metrics in a folder beside the desk's own files."""
 
@@ -103,6 +109,7 @@ CAUGHT_BY = {
     "forget_that_levels_end": _in_levels(
         test_levels.test_finding_opens_when_a_level_rises_and_closes_when_it_is_back
     ),
+    "forget_the_pace_at_a_restart": _restarted,
     "take_silence_for_enough": _in_levels(test_levels.test_heartbeat_without_health_ends_and_begins_nothing),
     "receipt_before_commit": test_ingest.test_what_is_receipted_is_committed,
     "accept_unverified_duplicate": test_ingest.test_refused_bytes_are_never_a_duplicate,

@@ -1,5 +1,7 @@
 """The wired office, less its sockets: what its parts do together over time, by a clock that the test turns."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from office_ingest.app import Office
@@ -22,10 +24,10 @@ class _Clock:
         return NOW_MS + round(self.now * 1000)
 
 
-@pytest.fixture
-def site(tmp_path):
-    """Start the same office again and again: site() -> Office; site.clock, site.device."""
-    config = found_office(tmp_path / "office", now_ms=NOW_MS, port=0, interval_s=10, grace_s=5)
+@contextmanager
+def make_site(folder):
+    """Give what starts the same office again and again: site() -> Office; site.clock, site.device."""
+    config = found_office(folder, now_ms=NOW_MS, port=0, interval_s=10, grace_s=5)
     clock, device = _Clock(), DeviceModel()
     running = []
 
@@ -42,6 +44,13 @@ def site(tmp_path):
     start.clock, start.device = clock, device
     yield start
     running[0].close()
+
+
+@pytest.fixture
+def site(tmp_path):
+    """That office, in a folder of its own."""
+    with make_site(tmp_path / "office") as made:
+        yield made
 
 
 def _silence(office):
@@ -71,6 +80,26 @@ def test_silence_becomes_a_finding_and_a_heartbeat_ends_it(site):
     assert ([], [("open", 1)], [("open", 1)], [("cleared", 1)]) == (
         *(before, found, after_forged, _silence(office)),
     )
+
+
+def check_pace(site):
+    office = site()
+    spaced = site.device.heartbeat(health={13: 60_000})
+    office.core.ingest.take("gw-1", [], [spaced, site.device.heartbeat(health={})])
+    office = site()
+    office.core.check_silence()
+    site.clock.now += 125
+    office.core.check_silence()
+    within = _silence(office)
+    site.clock.now += 1
+    office.core.check_silence()
+
+    assert ([], [("open", 1)]) == (within, _silence(office))
+
+
+def test_restarted_office_remembers_how_far_apart_heartbeats_are(site):
+    """Said before the restart, and not again since: the device is given as long as before it, and no longer."""
+    check_pace(site)
 
 
 def test_silence_found_before_a_restart_still_ends(site):

@@ -6,7 +6,7 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 import hashlib
 from contextlib import contextmanager
 
-from office_ingest import app
+from office_ingest import app, core
 from office_ingest.prove import downward, repair, replay, sealed
 from office_ingest.prove.lives import Lives
 from office_ingest.prove.repair import Repaired, _Repair
@@ -403,6 +403,11 @@ def take_silence_for_enough(put):
     )
 
 
+def forget_the_pace_at_a_restart(put):
+    """Give every device the usual time until it says again that it needs more."""
+    put(core, "heartbeat_apart_ms", lambda connection, device: None)
+
+
 def count_every_site(put):
     """Show a token of one site what other sites have."""
     real = metrics._Look.__init__
@@ -470,6 +475,7 @@ FAULTS = {
         advise_a_repair_for_ever,
         forget_that_levels_end,
         take_silence_for_enough,
+        forget_the_pace_at_a_restart,
         count_every_site,
         count_what_is_over,
     )
