@@ -26,6 +26,7 @@ CAUGHT_BY = {
     "know_every_image": _claim("image"),
     "find_and_withhold_nothing": _office(office.check_withheld),
     "give_view_keys_all_the_same": _office(office.check_withheld),
+    "hand_down_keys_all_the_same": _office(office.check_rekey_waits),
     "never_close": _office(office.test_claims_that_become_known_end_the_finding),
     "take_what_came_last": _office(office.test_newest_claims_count_in_whatever_order_they_come),
 }

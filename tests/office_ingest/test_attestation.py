@@ -7,12 +7,15 @@ import sqlite3
 import pytest
 
 from office_ingest.govern.attestation import KNOWN, UNJUDGED, UNKNOWN, Attestations, register_image, shown
+from office_ingest.govern.commands import give_command
 from office_ingest.govern.image_cli import read_description
+from office_ingest.govern.rekey import give_rekey
 from office_ingest.govern.views import put_grant
 from office_ingest.overview import devices_overview
 from office_ingest.prove.verify import verify_database
 from office_ingest.storage.attested import Image
 from protocol.attestation import AGENT, BUNDLE, DBGSTAT, ENABLED, HWMODEL, IMAGE, SEMANTICS, claims_of
+from protocol.command import REPORT
 from protocol.diagnostic import DiagnosticError
 from protocol.event import ATTESTATION
 from protocol.keys import CRITICAL
@@ -118,6 +121,26 @@ def check_withheld(office):
 def test_releases_and_keys_are_withheld_until_it_is_known(office):
     """No release and no view keys; with the registration of its image the finding closes, and the release is told."""
     check_withheld(office)
+
+
+def check_rekey_waits(office):
+    """Look which commands a device with unknown claims is handed, before and after its image is registered."""
+    desk, device = office.desk, office.device.device
+    office.say(image=OTHER)
+    words = {"author": "a", "now_ms": desk.now_ms, "lasts_ms": 86_400_000}
+    rekey = give_rekey(desk.store, desk.keystore, device, **words)
+    report = give_command(desk.store, desk.keystore, device, [REPORT], **words)
+    withheld = office.beat().commands
+    register_image(desk.store, office.image(OTHER))
+
+    assert [report.raw] == withheld
+    assert [rekey.raw, report.raw] == office.beat().commands
+
+
+@pytest.mark.proves("S39")
+def test_other_keys_wait_until_what_runs_is_known_and_other_commands_do_not(office):
+    """A command that gives keys is kept back; one that only asks goes down as ever."""
+    check_rekey_waits(office)
 
 
 def test_claims_that_become_known_end_the_finding(office):

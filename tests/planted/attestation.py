@@ -69,6 +69,11 @@ def give_view_keys_all_the_same(put):
     put(views, "is_withheld", lambda store, device: False)
 
 
+def hand_down_keys_all_the_same(put):
+    """Keep releases and view keys back, and let every command pass."""
+    put(takings, "_gives_keys", lambda raw: False)
+
+
 def never_close(put):
     """Leave the finding open once it is."""
     true = Attestations.look
@@ -112,6 +117,7 @@ FAULTS = {
     for plant in (
         *(pass_over_the_hardware, pass_over_the_image, pass_over_the_agent, pass_over_the_rules),
         *(pass_over_debugging, pass_over_the_engine, find_and_withhold_nothing, give_view_keys_all_the_same),
+        hand_down_keys_all_the_same,
         *(never_close, take_what_came_last, know_every_image),
     )
 }
