@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from office_ingest.govern.attestation import shown
+from office_ingest.govern.attestation import Attestations
 from office_ingest.govern.rekey import rekey_status
 from office_ingest.govern.rollout import Rollouts, rules_digest, step_words
 from office_ingest.health import health_of
@@ -35,7 +35,7 @@ def devices_overview(connection: sqlite3.Connection, *, gateway: str | None = No
     gateway: its identity, where only the devices of its site are meant.
     """
     store = SqliteStore(connection)
-    rollouts = Rollouts(store)
+    rollouts, attestations = Rollouts(store), Attestations(store)
     rows = connection.execute(
         "SELECT id, name, site FROM devices WHERE ?1 IS NULL OR site = (SELECT site FROM gateways WHERE id = ?1)"
         " ORDER BY site, name, id",
@@ -47,7 +47,7 @@ def devices_overview(connection: sqlite3.Connection, *, gateway: str | None = No
             **_rules(store, rollouts, row[0]),
             "rekey": rekey_status(store, row[0]),
             "health": health_of(connection, row[0]),
-            "attestation": shown(store, row[0]),
+            "attestation": attestations.shown(row[0]),
         }
         for row in rows
     ]

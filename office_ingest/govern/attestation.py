@@ -56,6 +56,7 @@ class Attestations:
         self._attested = AttestedStore(store)
         self._down = Downward(store)
         self._shelf = Shelf(store)
+        self._released: tuple[int, set[bytes], set[bytes]] = -1, set(), set()
 
     def take(self, device: bytes, attested: Attested) -> None:
         """Keep the claims of one verified event. Inside a transaction."""
@@ -90,13 +91,36 @@ class Attestations:
         return Verdict(UNKNOWN if reasons else KNOWN, reasons)
 
     def _known(self, traits: Traits, images: dict[bytes, Image]) -> Known:
-        # Of signed releases: what nobody signed no device should run.
+        # Of thousands of devices each asks, and every release would be read for each.
+        signatures = self._shelf.signature_count()
+        if self._released[0] != signatures:
+            self._released = signatures, *self._parts()
+        _, agents, rules = self._released
+        return Known(images, agents, rules | {traits.bundle})
+
+    def _parts(self) -> tuple[set[bytes], set[bytes]]:
+        """Return the agents and rules of signed releases: what nobody signed no device should run."""
         parts = [part for held in self._shelf.all() if held.state == "signed" for part in held.manifest.parts]
-        return Known(
-            images,
-            {digest for kind, digest, _ in parts if kind == AGENT_PART},
-            {digest for kind, digest, _ in parts if kind == RULES} | {traits.bundle},
-        )
+        agents = {digest for kind, digest, _ in parts if kind == AGENT_PART}
+        return agents, {digest for kind, digest, _ in parts if kind == RULES}
+
+    def shown(self, device: bytes) -> dict[str, Any]:
+        """Return a device's attestation for a table, for --json and for pages."""
+        verdict, attested = self.verdict(device), self._attested.newest(device)
+        document: dict[str, Any] = {"state": verdict.state, "reasons": verdict.reasons, "claims": None}
+        if attested is not None:
+            claims = attested.claims
+            document["claims"] = {
+                "hardware": claims[HWMODEL].decode("utf-8", "replace"),
+                "debug": DBGSTAT_NAMES[claims[DBGSTAT]],
+                "boot": attested.boot,
+                "image": claims[IMAGE].hex(),
+                "agent": claims[AGENT].hex() if AGENT in claims else None,
+                "bundle": claims[BUNDLE].hex(),
+                "semantics": claims[SEMANTICS],
+                "received_ms": attested.received_ms,
+            }
+        return document
 
 
 def is_withheld(store: SqliteStore, device: bytes) -> bool:
@@ -136,22 +160,3 @@ def _unknown(claims: dict[int, Any], traits: Traits, known: Known) -> list[str]:
             f"its engine has version {claims[SEMANTICS]} of the rules' meaning, this office {VERSION}"
         )
     return found
-
-
-def shown(store: SqliteStore, device: bytes) -> dict[str, Any]:
-    """Return a device's attestation for a table, for --json and for pages."""
-    verdict, attested = Attestations(store).verdict(device), AttestedStore(store).newest(device)
-    document: dict[str, Any] = {"state": verdict.state, "reasons": verdict.reasons, "claims": None}
-    if attested is not None:
-        claims = attested.claims
-        document["claims"] = {
-            "hardware": claims[HWMODEL].decode("utf-8", "replace"),
-            "debug": DBGSTAT_NAMES[claims[DBGSTAT]],
-            "boot": attested.boot,
-            "image": claims[IMAGE].hex(),
-            "agent": claims[AGENT].hex() if AGENT in claims else None,
-            "bundle": claims[BUNDLE].hex(),
-            "semantics": claims[SEMANTICS],
-            "received_ms": attested.received_ms,
-        }
-    return document

@@ -96,6 +96,11 @@ class Shelf:
                 highest = max(highest, leaf_of(parse_envelope(known.successor).signature))
         return highest
 
+    def signature_count(self) -> int:
+        """Return how many signatures there are: what changes whenever something else is signed, for none is ever taken away."""
+        counted: int = self._store.connection.execute("SELECT count(*) FROM release_signatures").fetchone()[0]
+        return counted
+
     def next_number(self) -> int:
         """Return the number after the highest."""
         return self._store.connection.execute("SELECT coalesce(max(number), 0) + 1 FROM releases").fetchone()[

@@ -444,13 +444,17 @@ class Keystore:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
-        except BaseException as error:
-            # A commit that a reader kept waiting too long fails and leaves the transaction open.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                raise StoreUnavailable(f"the keystore did not take it: {error}") from error
+        except sqlite3.OperationalError as error:
+            self._undo()
+            raise StoreUnavailable(f"the keystore did not take it: {error}") from error
+        except BaseException:
+            self._undo()
             raise
+
+    def _undo(self) -> None:
+        # A commit that a reader kept waiting too long fails and leaves the transaction open.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Any
 
-from office_ingest.govern.attestation import shown
+from office_ingest.govern.attestation import Attestations
 from office_ingest.govern.commands import answer_words, demand_words
 from office_ingest.govern.rollout import step_words
 from office_ingest.health import health_of, left_words
@@ -95,7 +95,7 @@ def _downward(connection: sqlite3.Connection, device: bytes, now_ms: int) -> dic
     down = Downward(SqliteStore(connection))
     return {
         "traits": down.traits(device),
-        "attestation": shown(SqliteStore(connection), device),
+        "attestation": Attestations(SqliteStore(connection)).shown(device),
         "adoptions": [(one, step_words(one)) for one in down.adoptions(device)[:_ROWS_MAX]],
         "commands": [
             (one, demand_words(one.demand), answer_words(one, now_ms))

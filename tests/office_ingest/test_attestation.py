@@ -1,12 +1,13 @@
 """What the office makes of what a device says that it runs: known, unknown or not judged, and what it withholds."""
 
 import contextlib
+import hashlib
 import json
 import sqlite3
 
 import pytest
 
-from office_ingest.govern.attestation import KNOWN, UNJUDGED, UNKNOWN, Attestations, register_image, shown
+from office_ingest.govern.attestation import KNOWN, UNJUDGED, UNKNOWN, Attestations, register_image
 from office_ingest.govern.commands import give_command
 from office_ingest.govern.image_cli import read_description
 from office_ingest.govern.rekey import give_rekey
@@ -143,6 +144,16 @@ def test_other_keys_wait_until_what_runs_is_known_and_other_commands_do_not(offi
     check_rekey_waits(office)
 
 
+def test_rules_become_known_with_the_last_signature_of_their_release(office):
+    """In the process that judged before: what was signed meanwhile counts."""
+    attestations = Attestations(office.desk.store)
+    office.say(bundle=hashlib.sha256(newer(2)).digest())
+    before = attestations.verdict(office.device.device).state
+    publish(office.desk, newer(2))
+
+    assert (UNKNOWN, KNOWN) == (before, attestations.verdict(office.device.device).state)
+
+
 def test_claims_that_become_known_end_the_finding(office):
     """A device that says what is known again, after a roll back, gets its release again."""
     office.say(bundle=OTHER)
@@ -155,11 +166,11 @@ def test_claims_that_become_known_end_the_finding(office):
 def test_nothing_is_judged_without_a_word_or_an_image(desk):
     """A device that says nothing, and one of whose hardware no image is registered, get what they got before."""
     device, _ = make_fleet(desk)
-    silent = shown(desk.store, device.device)
+    silent = Attestations(desk.store).shown(device.device)
     traits = Attestations(desk.store)._down.traits(device.device)
     event = (0, 5, ATTESTATION, (claims_of(traits.hardware, 0, 1, OTHER, None, OTHER, 1),))
     desk.take(device.seal(CRITICAL, [event]))
-    said = shown(desk.store, device.device)
+    said = Attestations(desk.store).shown(device.device)
 
     assert (UNJUDGED, None) == (silent["state"], silent["claims"])
     assert (UNJUDGED, OTHER.hex()) == (said["state"], said["claims"]["image"])

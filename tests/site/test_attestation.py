@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from office_ingest.govern.attestation import shown
+from office_ingest.govern.attestation import Attestations
 from office_ingest.storage.attested import AttestedStore
 from tests.site.harness import lay_out, proved, start_all, stop_all, until
 from tests.site.test_down import TRIAL_SECTION, _ask, _publish, _running
@@ -18,7 +18,9 @@ OTHER = b"o" * 32
 
 
 def _states(site):
-    return {_ask(site, lambda store: shown(store, device))["state"] for device in site.device_ids}  # noqa: B023
+    return {
+        _ask(site, lambda store: Attestations(store).shown(device))["state"] for device in site.device_ids
+    }  # noqa: B023
 
 
 def _forget_the_image(store):
