@@ -172,7 +172,7 @@ def read_gateway(path: Path) -> tuple[Settings, Files]:
 def read_links(path: Path) -> list[Link]:
     """Return the devices of links.toml. Raises DiagnosticError: unreadable, readable by others, wrong, or twice the same."""
     refuse_if_open_to_others(path)
-    entries = read_settings(path, LinksFile).device
+    entries = read_settings(path, LinksFile, has_secrets=True).device
     fix = "each device has its own; provision it again"
     mistakes = _doubles(path, "device", "id", [entry.id for entry in entries], fix)
     mistakes += _doubles(path, "device", "kid", [entry.kid for entry in entries], fix)

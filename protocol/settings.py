@@ -7,13 +7,14 @@ A field of type pathlib.Path is taken relative to the folder of the settings fil
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from protocol.diagnostic import NOT_ALLOWED, USAGE, Diagnostic, DiagnosticError, suggest
-from protocol.settings_check import TOML_TYPES, Mistake, find_mistakes, path_hook
+from protocol.settings_check import TOML_TYPES, Mistake, find_mistakes, name_of, path_hook
 from protocol.toml_positions import Place, Span, locate
 
 SETTINGS_BYTES_MAX = 256 * 1024
@@ -23,18 +24,28 @@ _SYNTAX_PLACE = re.compile(r" ?\(at (?:line (\d+), column (\d+)|end of document)
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
 
-def read_settings(path: str | Path, struct: type[SettingsT]) -> SettingsT:
-    """Return the settings of the file at path as one struct.
+def read_settings(path: str | Path, struct: type[SettingsT], *, has_secrets: bool = False) -> SettingsT:
+    """Return the settings of the file at path as one struct. has_secrets: no mistake shows a line of it, or a value.
 
     Raises DiagnosticError (exit 2) with every mistake in the file: unreadable, not TOML, unknown keys, missing keys,
     wrong types, values out of range.
     """
-    file = Path(path)
+    try:
+        return _read_settings(Path(path), struct, has_secrets)
+    except DiagnosticError as error:
+        if not has_secrets:
+            raise
+        hidden = [replace(one, excerpt=None) for one in error.diagnostics]
+        raise DiagnosticError(hidden, error.exit_code) from None
+
+
+def _read_settings(file: Path, struct: type[SettingsT], has_secrets: bool) -> SettingsT:
     text = _read_text(file)
     document = _parse(file, text)
     mistakes = find_mistakes(document, struct)
     if mistakes:
-        raise DiagnosticError(_locate_mistakes(file, text, mistakes))
+        shown = [_without_value(one) for one in mistakes] if has_secrets else mistakes
+        raise DiagnosticError(_locate_mistakes(file, text, shown))
     try:
         return msgspec.convert(document, struct, builtin_types=TOML_TYPES, dec_hook=path_hook(file.parent))
     except msgspec.ValidationError as error:
@@ -154,6 +165,11 @@ def _locate_mistakes(file: Path, text: str, mistakes: list[Mistake]) -> list[Dia
             )
         )
     return sorted(found, key=lambda diagnostic: (diagnostic.line or 0, diagnostic.column or 0))
+
+
+def _without_value(mistake: Mistake) -> Mistake:
+    message = f"{name_of(mistake.path)} is not what it must be"
+    return mistake if mistake.at_key else mistake._replace(message=message)
 
 
 def _span(places: dict[tuple[str | int, ...], Place], mistake: Mistake) -> Span:

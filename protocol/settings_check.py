@@ -155,12 +155,12 @@ def _untagged(
     words = [tag for _, tag in tagged]
     choices = "write one of " + ", ".join(f'"{word}"' for word in words)
     if key not in value:
-        message = f"the key {key} is missing in {_name(path)}"
+        message = f"the key {key} is missing in {name_of(path)}"
         yield Mistake("settings-missing-key", path, message, choices, at_key=True)
         return
     said = value[key]
     near = suggest(said, words) if isinstance(said, str) else None
-    message = f"{_name((*path, key))} is {_shown(said)}: not one of its choices"
+    message = f"{name_of((*path, key))} is {_shown(said)}: not one of its choices"
     fix = f'did you mean "{near}"?' if near else choices
     yield Mistake("settings-out-of-range", (*path, key), message, fix)
 
@@ -174,7 +174,7 @@ def _leaf(value: Any, annotation: Any, path: Path) -> Iterator[Mistake]:
 
 def _unknown(key: str, path: Path, known: list[str], near: str | None) -> Mistake:
     fix = f"did you mean {near}?" if near else f"known here: {', '.join(sorted(known)) or 'nothing'}"
-    where = f" in {_name(path)}" if path else ""
+    where = f" in {name_of(path)}" if path else ""
     return Mistake("settings-unknown-key", (*path, key), f"unknown key {key}{where}", fix, at_key=True)
 
 
@@ -183,11 +183,11 @@ def _missing(key: str, annotation: Any, path: Path) -> Mistake:
     about = _description(info)
     choices = ", ".join(f'"{choice}"' for choice in _choices(annotation))
     what = f"one of {choices}" if choices else _expectation(annotation) or "a value"
-    where = f" in {_name(path)}" if path else ""
+    where = f" in {name_of(path)}" if path else ""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
-        message = f"the table [{_name((*path, key))}] is missing"
+        message = f"the table [{name_of((*path, key))}] is missing"
         return Mistake(
-            "settings-missing-key", path, message, f"add a line [{_name((*path, key))}]", at_key=True
+            "settings-missing-key", path, message, f"add a line [{name_of((*path, key))}]", at_key=True
         )
     fix = f"add {key} = ...  ({about + ': ' if about else ''}{what})"
     return Mistake("settings-missing-key", path, f"the key {key} is missing{where}", fix, at_key=True)
@@ -212,7 +212,7 @@ def _wrong(value: Any, annotation: Any, path: Path, reason: str) -> Mistake:
         said = "not one of its choices"
         near = suggest(value, choices) if isinstance(value, str) else None
         fix = f'did you mean "{near}"?' if near else "write one of " + ", ".join(f'"{c}"' for c in choices)
-    return Mistake(code, path, f"{_name(path)} is {_shown(value)}: {said}", fix)
+    return Mistake(code, path, f"{name_of(path)} is {_shown(value)}: {said}", fix)
 
 
 def _sentence(match: re.Match[str]) -> str:
@@ -270,7 +270,8 @@ def _description(info: Any) -> str | None:
     return extra.get("description") if extra else None
 
 
-def _name(path: Path) -> str:
+def name_of(path: Path) -> str:
+    """Return how a person would name a place of a settings file: device[1].secret."""
     name = ""
     for part in path:
         name += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if name else part

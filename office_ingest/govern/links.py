@@ -111,7 +111,7 @@ def take_links(
     kids = {kid for _, kid, _ in keystore.links()}
     taken: list[bytes] = []
     left: list[bytes] = []
-    for entry in read_settings(path, LinksFile).device:
+    for entry in read_settings(path, LinksFile, has_secrets=True).device:
         device, kid = bytes.fromhex(entry.id), bytes.fromhex(entry.kid)
         is_new = device not in held and kid not in kids and store.has_device(device)
         (taken if is_new else left).append(device)

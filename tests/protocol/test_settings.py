@@ -204,3 +204,25 @@ def test_huge_file_is_refused_without_reading_it_all(tmp_path):
 def test_hostile_values_end_in_a_diagnostic(tmp_path, text):
     """Deep nesting and endless numbers are refused like any other mistake."""
     assert mistakes(tmp_path, text)[0].code.startswith("settings-")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b'site = "NOT-TO-BE-SEEN"',
+        b'site = "NOT-TO-BE-SEEN',
+        b"site = NOT-TO-BE-SEEN",
+        b'site = "NOT-TO-BE-SEEN\xff"',
+    ],
+    ids=["value", "quote", "bare", "bytes"],
+)
+def test_mistake_in_a_file_with_secrets_shows_none_of_it(tmp_path, entry):
+    """Its place and what to write, and neither the line nor the value."""
+    path = tmp_path / "links.toml"
+    path.write_bytes(entry + b"\n")
+    with pytest.raises(DiagnosticError) as caught:
+        read_settings(path, Settings, has_secrets=True)
+    (said,) = caught.value.diagnostics
+
+    assert "SEEN" not in str(caught.value) + str(said.as_json())
+    assert (1, True) == (said.line, said.fix is not None)

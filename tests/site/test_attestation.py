@@ -18,9 +18,11 @@ OTHER = b"o" * 32
 
 
 def _states(site):
-    return {
-        _ask(site, lambda store: Attestations(store).shown(device))["state"] for device in site.device_ids
-    }  # noqa: B023
+    def ask(store):
+        attestations = Attestations(store)
+        return {attestations.shown(device)["state"] for device in site.device_ids}
+
+    return _ask(site, ask)
 
 
 def _forget_the_image(store):

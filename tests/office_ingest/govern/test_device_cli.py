@@ -3,6 +3,8 @@
 import io
 import sqlite3
 
+import pytest
+
 from office_ingest.govern.admissions import Admissions
 from office_ingest.receive.claims import ADMITTED
 from protocol.admission import seal_announcement
@@ -85,6 +87,17 @@ def test_links_of_a_gateways_file_are_taken(field, tmp_path):
     assert (OK, True, "") == (code, out.startswith("0 taken, 1 left"), err)
     assert secret not in str(first) + out
     assert [(field.first.device, bytes(range(1, 5)), bytes.fromhex(secret))] == field.desk.keystore.links()
+
+
+@pytest.mark.parametrize("entry", ['secret = "{}XX"', 'secret = "{}', "secret = {}"])
+def test_links_file_with_a_mistake_is_refused_without_a_word_of_its_secret(field, tmp_path, entry):
+    """The message names file and line."""
+    secret, file = "5e" * 15, tmp_path / "links.toml"
+    file.write_text(f'[[device]]\nid = "{field.first.device.hex()}"\nkid = "01"\n{entry.format(secret)}\n')
+    code, out, err = field.run("office", "device", "links", file)
+
+    assert (USAGE, True) == (code, f"{file}:4" in err)
+    assert secret not in out + err
 
 
 def test_verify_looks_at_the_authority_too(field):
