@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from office_ingest.permissions import DECLARES, GATEWAY
 from office_ingest.receive.identity import Caller
 from office_ingest.receive.problem import Problem
+from office_ingest.receive.request_body import read_body
 from protocol.announcements import PATH, REQUEST_BYTES_MAX, encode_admissions, parse_announcements
 from protocol.errors import ProtocolError
 
@@ -30,13 +31,9 @@ def serve_announcements(
             # Link secrets go to the key of a certificate alone: what a token opens, whoever copied it reads.
             detail = "only who shows a certificate may bring boards that announce themselves"
             raise Problem(403, "Forbidden", detail, kind="certificate-needed")
-        raw = bytearray()
-        async for chunk in request.stream():
-            raw += chunk
-            if len(raw) > REQUEST_BYTES_MAX:
-                raise Problem(413, "Too large", f"announcements have at most {REQUEST_BYTES_MAX} bytes")
+        raw = await read_body(request, REQUEST_BYTES_MAX, "a list of announcements")
         try:
-            announced = parse_announcements(bytes(raw))
+            announced = parse_announcements(raw)
         except ProtocolError as error:
             raise Problem(400, "Malformed", str(error)) from None
         said = await in_worker(heard, known.gateway, announced)

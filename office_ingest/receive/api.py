@@ -16,7 +16,6 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from office_ingest import VERSION
 from office_ingest.errors import StoreUnavailable
@@ -30,6 +29,7 @@ from office_ingest.receive.enrolment_api import Identities, serve_enrolment
 from office_ingest.receive.identity import Caller
 from office_ingest.receive.peer import certificate_of
 from office_ingest.receive.problem import PROBLEM, Problem, refusal
+from office_ingest.receive.request_body import read_body
 from protocol.enrolment import AUTHORITIES_HEADER
 from protocol.errors import TOO_LARGE, ProtocolError
 from protocol.limits import message_bytes_max, segment_bytes_max, uplink_heartbeats_max, uplink_segments_max
@@ -126,7 +126,7 @@ def _serve_uplink(
         known = await caller(request)
         if request.headers.get("content-type", "").split(";")[0].strip().lower() != CBOR:
             raise Problem(415, "Not CBOR", f"the body of an uplink is {CBOR}")
-        segments, heartbeats = _parse(await _read(request))
+        segments, heartbeats = _parse(await read_body(request, REQUEST_BYTES_MAX, "an uplink request"))
         answer = await in_worker(take, known.gateway, segments, heartbeats)
         held = request.headers.get(LINKS_HEADER)
         if held is not None and known.until_ms is not None:
@@ -251,22 +251,6 @@ def _answer_errors(api: FastAPI) -> None:
 
 def _unavailable(detail: str) -> Problem:
     return Problem(503, "Try again", detail, {"Retry-After": str(RETRY_AFTER_S)})
-
-
-async def _read(request: Request) -> bytes:
-    too_large = Problem(413, "Too large", f"an uplink request has at most {REQUEST_BYTES_MAX} bytes")
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > REQUEST_BYTES_MAX:
-        raise too_large
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > REQUEST_BYTES_MAX:
-                raise too_large
-    except ClientDisconnect:
-        raise Problem(400, "Malformed", "the request ended too early") from None
-    return bytes(body)
 
 
 def _parse(body: bytes) -> tuple[list[bytes], list[bytes]]:

@@ -13,6 +13,7 @@ from office_ingest.permissions import DECLARES, GATEWAY, OPEN
 from office_ingest.receive.attempts import Attempts
 from office_ingest.receive.identity import Caller
 from office_ingest.receive.problem import Problem, refusal
+from office_ingest.receive.request_body import read_body
 from protocol.enrolment import AUTHORITIES_PATH, ENROLMENTS_PATH, IDENTITY_PATH, RENEWALS_PATH, SECRET_BYTES
 
 BODY_BYTES_MAX = 16_384
@@ -99,13 +100,9 @@ def serve_enrolment(
 
 
 async def _body(request: Request, kind: type[Any]) -> Any:
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > BODY_BYTES_MAX:
-            raise Problem(413, "Too large", f"a request of this kind has at most {BODY_BYTES_MAX} bytes")
+    raw = await read_body(request, BODY_BYTES_MAX, "a request of this kind")
     try:
-        return msgspec.convert(json.loads(bytes(raw)), kind)
+        return msgspec.convert(json.loads(raw), kind)
     except (ValueError, RecursionError, msgspec.ValidationError):
         # Never repeated: it may hold a code.
         raise Problem(400, "Malformed", "the body is not what SPEC.md section 14 says") from None

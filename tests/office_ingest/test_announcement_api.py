@@ -1,9 +1,13 @@
 """What a gateway is answered that brings boards: only one that shows a certificate, and only what is well formed."""
 
+import asyncio
 import contextlib
 
 import pytest
+from fastapi import Request
 
+from office_ingest.receive.problem import Problem
+from office_ingest.receive.request_body import read_body
 from protocol.announcements import PATH, REQUEST_BYTES_MAX, encode_announcements, parse_admissions
 from protocol.cbor import dumps
 from protocol.limits import announcements_max
@@ -79,3 +83,15 @@ def test_what_is_no_list_of_announcements_is_a_problem(bringing, body, status):
 
     assert (status, []) == (response.status_code, bringing.asked)
     assert "application/problem+json" == response.headers["content-type"]
+
+
+def test_request_that_is_cut_off_is_answered_in_words():
+    """A gateway that is killed while it sends leaves no fault of the office behind."""
+    sent = iter([{"type": "http.request", "body": BODY[:3], "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive():
+        return next(sent)
+
+    request = Request({"type": "http", "headers": []}, receive)
+    with pytest.raises(Problem, match="ended too early"):
+        asyncio.run(read_body(request, REQUEST_BYTES_MAX, "a list of announcements"))
