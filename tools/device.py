@@ -121,6 +121,9 @@ class PointsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     before_command: Count | None = None
     before_carry_out: Count | None = None
     after_command: Count | None = None
+    before_rekey: Count | None = None
+    after_keys: Count | None = None
+    after_rekey: Count | None = None
 
 
 class TrialSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

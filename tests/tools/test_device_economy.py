@@ -1,12 +1,16 @@
 """What device.toml says of resources, allowance and gauge reaches the agent, or is refused with its reason."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from agent.board import Board
 from agent.config import Config
-from agent.resources import BATTERY, FLASH, Levels
+from agent.resources import BATTERY, FLASH, SCARCE, TABLE, Levels
 from protocol.diagnostic import DiagnosticError
-from tools.device import read_device
+from tools.device import PointsSection, read_device
+from tools.upy import firmware_folder
 
 _TOML = 'device = "0011223344556677"\nflash_sectors = 16\n[link]\nhost = "127.0.0.1"\n'
 _LINK = 'kid = "01"\nsecret = "000102030405060708090a0b0c0d0e0f"\n'
@@ -59,3 +63,20 @@ def test_resource_that_is_scarce_before_it_is_low_is_refused(folder, pair):
     assert found.code == "device-thresholds"
     assert "flash" in found.message
     assert "100" in found.message
+
+
+def test_share_that_is_kept_of_a_full_ring_reaches_the_agent(folder):
+    """As written; left out, as the table has it."""
+    (keep,) = [row[5] for row in TABLE if row[:2] == (FLASH, SCARCE)]
+
+    assert Config(_read(folder, "flash_keep = 1\n")).flash_keep == 1
+    assert Config(_read(folder)).flash_keep == keep
+
+
+def test_every_point_of_the_agent_can_be_one_at_which_the_process_ends(folder):
+    """Whoever tries a device out ends it where its journal, its releases or its keys are half done."""
+    sources = [path.read_text() for path in Path(firmware_folder(), "agent").rglob("*.py")]
+    points = {name for text in sources for name in re.findall(r'\b_?point\("(\w+)"\)', text)}
+
+    assert len(points) > 20
+    assert points == set(PointsSection.__struct_fields__)
