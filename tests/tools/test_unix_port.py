@@ -8,10 +8,11 @@ from platform import machine
 
 import pytest
 
-from protocol.diagnostic import UNREACHABLE, DiagnosticError
+from protocol.diagnostic import UNREACHABLE, USAGE, DiagnosticError
 from tools import upy
 from tools.device_types import ROOT, desk_files
 from tools.image import make, needs, unix
+from tools.image.__main__ import main
 from tools.upy import BOTH, run_file
 
 # Of other boards, or written by their builds.
@@ -79,6 +80,15 @@ def test_packages_that_the_port_needs_are_named_without_those_of_a_board(monkeyp
 
     assert raised.value.exit_code == UNREACHABLE
     assert raised.value.diagnostics[0].fix == "sudo apt-get install build-essential make dpkg-dev"
+
+
+def test_words_of_a_board_are_refused_for_the_port(capsys):
+    """There is one port, and what was asked for beyond it would be passed over."""
+    with pytest.raises(SystemExit) as ended:
+        main(["unix", "--development"])
+
+    assert ended.value.code == USAGE
+    assert "--development is for a board" in capsys.readouterr().err
 
 
 def test_objects_of_other_settings_are_built_anew(tmp_path):

@@ -29,6 +29,8 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--source", type=Path, help="a source tree of MicroPython, instead of Debian's")
     chosen = parser.parse_args(arguments)
+    if chosen.board == UNIX and chosen.development:
+        parser.error("--development is for a board: the unix port always takes Python")
     folder = chosen.folder and chosen.folder.resolve()
     tree = chosen.source and chosen.source.resolve()
     try:
