@@ -238,6 +238,21 @@ def test_a_repair_of_something_else_keeps_the_set(bench):
     bench(body)
 
 
+def test_the_office_is_asked_at_the_start_and_once_a_minute(bench):
+    """However idle the gateway is: a device that was moved or revoked is served no longer than that."""
+
+    async def body(made):
+        clock, asked = TestClock(), []
+        asking = asyncio.create_task(made.set.keep_asking(lambda: asked.append(clock.now), clock))
+        while len(asked) < 3:
+            await asyncio.sleep(0)
+        asking.cancel()
+
+        assert [0, 60, 120] == [at - asked[0] for at in asked[:3]]
+
+    bench(body)
+
+
 def test_no_secret_is_logged(bench, caplog):
     """Whatever is told or refused, at the finest level."""
     caplog.set_level("DEBUG")

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.errors import OfficeUnreachable
 from gateway.health import Health
-from gateway.links.newcomers import GONE_S, KNOWN_MAX, STRANGERS_MAX, Newcomers
+from gateway.links.newcomers import ASK_S, GONE_S, KNOWN_MAX, STRANGERS_MAX, Newcomers
 from gateway.links.rate import TOO_MANY_REQUESTS
 from gateway.links.server import AMPLIFICATION_MAX
 from protocol import coap
@@ -15,7 +15,7 @@ from protocol.admission import parse_announcement, seal_announcement
 from protocol.announcements import encode_admissions, parse_announcements
 from protocol.blockwise import decode_block, encode_block
 from protocol.limits import admission_block_bytes, announcements_max
-from tests.gateway.site import custody_of, segment, until
+from tests.gateway.site import TestClock, custody_of, segment, until
 from tests.gateway.test_udp import exchange
 
 SECRET = bytes(range(16))
@@ -270,18 +270,6 @@ def test_gateway_that_hears_no_newcomers_refuses_them(site):
 def test_office_that_cannot_be_reached_is_asked_again():
     """A failure costs a board nothing but time."""
 
-    class Once:
-        def __init__(self):
-            self.waits = 0
-
-        def monotonic(self):
-            return 1.0
-
-        async def sleep(self, _s):
-            self.waits += 1
-            if self.waits == 2:
-                raise asyncio.CancelledError
-
     desk = Desk()
     desk.known[board_id(1)] = ()
     true_ask, tries = desk.newcomers._ask, []
@@ -292,10 +280,44 @@ def test_office_that_cannot_be_reached_is_asked_again():
             raise OfficeUnreachable("no answer")
         return await true_ask(*words)
 
-    desk.newcomers._ask, desk.newcomers._clock = ask, Once()
+    desk.newcomers._ask = ask
     desk.hear(announcement())
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(desk.newcomers.run())
+    clock = _run_until(desk, lambda: desk.newcomers._known)
 
     assert len(tries) == 2
+    assert clock.slept[0] == ASK_S
     assert set(desk.newcomers._known) == {board_id(1)}
+
+
+def test_office_is_asked_as_long_as_boards_are_heard():
+    """Every five seconds while one waits, and no more once it is gone; a stranger that the office does not know is asked about once."""
+    desk = Desk()
+    desk.known[board_id(1)] = ()
+    desk.hear(announcement(1))
+    clock = _run_until(desk, lambda: not len(desk.newcomers))
+    stranger = Desk()
+    stranger.hear(announcement())
+    _run_until(stranger, lambda: stranger.asked, rounds=50)
+
+    assert ASK_S == 5
+    assert set(clock.slept) == {ASK_S}
+    assert len(desk.asked) == GONE_S / ASK_S
+    assert len(stranger.asked) == 1
+
+
+def _run_until(desk, holds, rounds=0):
+    """Let boards be brought to the office until something holds, and so many rounds of the loop more; return the clock, which only jumps."""
+
+    async def main():
+        running = asyncio.create_task(desk.newcomers.run())
+        while not holds():
+            await asyncio.sleep(0)
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        assert not running.done()
+        running.cancel()
+
+    clock = desk.newcomers._clock = TestClock()
+    clock.now = desk.clock.now
+    asyncio.run(main())
+    return clock
