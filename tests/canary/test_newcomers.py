@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent import newcomer
 from office_ingest.govern.admissions import Admissions
 from tests.agent import test_newcomer as board
 from tests.canary.catch import on_desk
@@ -54,15 +55,8 @@ def test_every_planted_fault_has_its_test():
 def test_planted_fault_is_caught(name, monkeypatch, request):
     """The test of the broken promise fails when the promise is broken."""
     FAULTS[name](monkeypatch.setattr)
-    monkeypatch.setattr(
-        board, "install", board.install if name != "put_the_settings_in_place_first" else _install()
-    )
+    # The board's test took the name before the fault was in.
+    monkeypatch.setattr(board, "install", newcomer.install)
 
     with pytest.raises(AssertionError):
         CAUGHT_BY[name](request.getfixturevalue)
-
-
-def _install():
-    import agent.newcomer
-
-    return agent.newcomer.install

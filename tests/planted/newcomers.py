@@ -9,7 +9,7 @@ import agent.newcomer as newcomer
 from gateway.links import newcomers as gateway
 from office_ingest.govern.admissions import Admissions
 from office_ingest.receive.claims import ADMITTED, Claims
-from protocol.admission import parse_admission, parse_announcement
+from protocol.admission import _admission_key, parse_admission, parse_announcement
 from tests.planted.links_told import tell_who_shows_a_token
 from tests.planted.register import register
 
@@ -23,20 +23,13 @@ def believe_any_admission(patch):
     """The board takes what it is given without looking whether its secret sealed it."""
 
     def open_admission(sealed, board, secret, ccm):
-        key = ccm(newcomer_key(secret))
+        key = ccm(_admission_key(secret))
         text = key._crypt(bytes(13), sealed[:-8], sealed[-8:])[:-8]
         given = parse_admission(text)
         given.device = board
         return given
 
     patch(newcomer, "open_admission", open_admission)
-
-
-def newcomer_key(secret):
-    """Return the key of an admission."""
-    from protocol.admission import _admission_key
-
-    return _admission_key(secret)
 
 
 @fault
