@@ -16,9 +16,9 @@ import pytest
 from agent.coap_client import LinkError
 from agent.flash import FileFlash, create_image
 from agent.keystore import Keystore
-from agent.links.search import SearchLink
+from agent.links.search import GROUPS, SearchLink
 from agent.links.several import SeveralLinks
-from agent.links.udp import UdpLink
+from agent.links.udp import UdpLink, make_udp
 from gateway.links.groups import IPV4_GROUPS, IPV6_GROUPS, Groups
 from gateway.links.server import AMPLIFICATION_MAX
 from protocol import coap
@@ -143,6 +143,24 @@ def _echoes(request):
 
 
 IMPOSTERS = {"silent": _silent, "refuses": _refuses, "pretends": _pretends, "echoes": _echoes}
+
+
+@pytest.mark.parametrize(
+    ("settings", "groups"),
+    [
+        ({"host": "10.0.0.1"}, None),
+        ({"host": "10.0.0.1", "discover": False, "groups": []}, None),
+        ({"host": "10.0.0.1", "discover": True}, GROUPS),
+        ({"host": ""}, GROUPS),
+        ({"host": None, "groups": [IPV4_GROUP]}, [IPV4_GROUP]),
+    ],
+)
+def test_gateway_is_looked_for_where_the_settings_say_so(settings, groups):
+    """At once without an address, in place of a silent one with discover; whose address is enough asks no group."""
+    link = make_udp({"port": 5683, **settings}, os.urandom)
+
+    assert (UdpLink if groups is None else SearchLink) is type(link)
+    assert groups == getattr(link, "_groups", None)
 
 
 def check_device_without_an_address_finds_its_gateway(site):
