@@ -12,10 +12,8 @@ from protocol.messages import seal_frame
 from tests.agent.desk import DEVICE, DOWNLINK, Desk, KillPoint
 from tests.agent.release_bench import make_command
 from tests.agent.test_app import _is_complete
-from tests.agent.way_down import commands
-
-DEMAND = [REKEY, 1024, 64, 7, 9]
-POINTS = ("before_command", "before_carry_out", "before_rekey", "after_keys", "after_rekey", "after_command")
+from tests.agent.way_down import COMMAND_POINTS, REKEY_POINTS, commands
+from tests.agent.way_down import REKEY_DEMAND as DEMAND
 
 
 def _desk(number=1, demand=DEMAND, **settings):
@@ -200,7 +198,7 @@ def test_rekey_with_bytes_for_its_random_half_is_no_command():
     assert desk.cell().epoch == 0
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [*COMMAND_POINTS, *REKEY_POINTS])
 def test_end_at_any_point_of_a_rekey_is_gone_on_with_at_the_next_boot(point):
     """One event, one epoch more, all events there."""
     desk = _desk()

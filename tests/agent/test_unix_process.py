@@ -22,7 +22,16 @@ from tests.agent.desk import BUNDLE, DEVICE, DOWNLINK, KID, RATCHETS, SCHEMA, SE
 from tests.agent.model_gateway import ModelGateway
 from tests.agent.release_bench import greedy_bundle, make_command, make_release, root
 from tests.agent.udp_gateway import UdpGateway
-from tests.agent.way_down import ADOPTION_POINTS, BODY, COMMAND_POINTS, NEW, OLD, ROLLBACK_POINTS
+from tests.agent.way_down import (
+    ADOPTION_POINTS,
+    BODY,
+    COMMAND_POINTS,
+    NEW,
+    OLD,
+    REKEY_DEMAND,
+    REKEY_POINTS,
+    ROLLBACK_POINTS,
+)
 from tools.device import device_command
 from tools.flashimage import read_image
 from tools.upy import micropython_environment
@@ -281,6 +290,26 @@ def test_process_that_ends_in_a_command_answers_it_once(folder, point):
         assert _end(killed)[0] == 71
         process = _start(folder, *_QUICK, port=gateway.port)
         _wait_until(lambda: _answered(gateway.model)[-1:] == [3], process)
+        process.send_signal(signal.SIGINT)
+        code, output = _end(process)
+
+    assert code == 0, output
+    assert _answered(gateway.model) == [1, 2, 3]
+    gateway.model.check_chains()
+
+
+@pytest.mark.parametrize("point", REKEY_POINTS)
+def test_process_that_ends_in_a_rekey_goes_on_under_the_new_keys(folder, point):
+    """Exit code 71 at the named point; started again, it answers once, and what it seals fits the keys that the command means."""
+    with UdpGateway() as gateway:
+        until_ms = _served(folder, gateway.model)
+        gateway.model.wanted = None
+        gateway.model.commands[3] = make_command(3, REKEY_DEMAND, until_ms)
+        gateway.model.keys.expect(3, REKEY_DEMAND)
+        killed = _start(folder, *_QUICK, f"points = {{ {point} = 1 }}", port=gateway.port)
+        assert _end(killed)[0] == 71
+        process = _start(folder, *_QUICK, port=gateway.port)
+        _wait_until(lambda: gateway.model.keys.settled == 1, process)
         process.send_signal(signal.SIGINT)
         code, output = _end(process)
 

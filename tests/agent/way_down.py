@@ -2,6 +2,7 @@
 
 import hashlib
 
+from protocol.command import REKEY
 from protocol.event import ADOPTION, CHECKPOINT, COMMAND, DECISION
 from protocol.keys import CRITICAL
 from tests.agent.desk import BUNDLE, SAMPLE_MS, Desk
@@ -22,6 +23,9 @@ ADOPTION_POINTS = (
 )
 ROLLBACK_POINTS = ("before_rollback", "after_rollback")
 COMMAND_POINTS = ("before_command", "before_carry_out", "after_command")
+# Of a command that gives other keys, between those of every command.
+REKEY_DEMAND = [REKEY, 1024, 64, 7, 9]
+REKEY_POINTS = ("before_rekey", "after_keys", "after_rekey")
 
 
 def make_desk(release=None, number=NUMBER, **settings):

@@ -217,9 +217,10 @@ def die_of_strangers():
 
 
 def remember_strangers():
-    """A gateway keeps every request of a minute, whoever sent it."""
+    """A gateway keeps every request of a minute, whoever sent it, with room for its answer."""
     from gateway.links import remembered
     from gateway.links.site import Site
+    from protocol.coap import datagram_bytes_max
 
     true_admit = Site.admit
     remembered.Remembered.__init__.__kwdefaults__ = {"bytes_max": 1 << 40, "peer_bytes_max": 1 << 40}
@@ -227,7 +228,7 @@ def remember_strangers():
     kept = []
 
     def admit(self, request, peer, **more):
-        kept.append(request)
+        kept.append((request, b"\1" * datagram_bytes_max))
         return true_admit(self, request, peer, **more)._replace(is_kept=True)
 
     Site.admit = admit
