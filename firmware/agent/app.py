@@ -345,6 +345,7 @@ class Agent:
     def heard(self, digest: bytes) -> None:
         """A heartbeat was answered that named the bundle with this digest."""
         self._adopter.heard(digest)
+        self._telemetry.heard()
 
     # ---- what adopter and commander ask and tell; each is explained there
 

@@ -45,7 +45,9 @@ class Telemetry:
         # When health in a heartbeat, health as an event, and the next channel's counts are due.
         self._due = [0, HEALTH_MS, inputs_ms]
         self._inputs_ms = inputs_ms
+        # Owed until a heartbeat that has it is answered: one that is lost must not leave the office with an old pace.
         self._is_owed = True
+        self._is_carried = False
         self.has_events = True
 
     def note(self, values: list, qualities: list) -> None:
@@ -58,18 +60,25 @@ class Telemetry:
                 self._not_good[channel] += 1
 
     def owe(self) -> None:
-        """Let the next heartbeat carry health whatever it costs: a level has changed."""
+        """Let the heartbeats to come carry health whatever it costs, until one is answered: a level has changed."""
         self._is_owed = True
+        self._is_carried = False
+
+    def heard(self) -> None:
+        """The newest heartbeat was answered."""
+        if self._is_carried:
+            self._is_owed = False
 
     def said(self) -> dict:
         """Return the health that the next heartbeat carries: an empty map where it is not its turn, or the share is used up."""
+        self._is_carried = False
         if not self._is_owed and not self._is_turn(0):
             return _NOTHING
         health = self._health()
         size = len(dumps(health))
         if not self._is_owed and not self._is_within(size):
             return _NOTHING
-        self._is_owed = False
+        self._is_carried = True
         self._spend(0, size, _SAID_MS)
         return health
 

@@ -167,6 +167,7 @@ class _Told:
                 said += len(dumps(list(fields)))
             if second % beat_s == 0:
                 said += len(dumps(self.telemetry.said())) - 1
+                self.telemetry.heard()
         return said, kinds
 
 
@@ -194,10 +195,28 @@ def test_health_is_owed_at_boot_and_after_a_change_of_a_level():
     told = _Told()
 
     assert told.telemetry.said() == told.health
+    told.telemetry.heard()
     assert told.telemetry.said() == {}
     told.telemetry.owe()
     assert told.telemetry.said() == told.health
+    told.telemetry.heard()
     assert told.telemetry.said() == {}
+
+
+def test_health_that_is_owed_is_said_until_it_was_heard():
+    """A heartbeat that is lost leaves nobody with an old pace; nor does one that was on its way when a level changed."""
+    told = _Told()
+
+    assert told.telemetry.said() == told.health
+    assert told.telemetry.said() == told.health
+    told.telemetry.owe()
+    told.telemetry.heard()
+    assert told.telemetry.said() == told.health
+    told.telemetry.heard()
+    assert told.telemetry.said() == {}
+    told.telemetry.heard()
+    told.telemetry.owe()
+    assert told.telemetry.said() == told.health
 
 
 def test_events_of_telemetry_are_dropped_where_a_level_says_so_and_heartbeats_go_on():

@@ -47,6 +47,7 @@ EXEMPT = {
     "office_ingest.prove.sealed.open_lane": _CALLS,
     "office_ingest.receive.keystore.Keystore.open": _OPENS,
     "office_ingest.receive.listener.open_authority": _OPENS,
+    "office_ingest.receive.request_body.read_body": _BYTES,
     "office_ingest.show.readings.read_recent": _ROWS,
     "protocol.admission.open_admission": "opens what a tag proves; what is then read is admission",
     "protocol.aead.AesCcm.open": "run by protected_request and protected_answer",

@@ -50,6 +50,18 @@ def tells_more_than_its_share(patch):
     patch(telemetry.Telemetry, "_is_within", lambda self, size: True)
 
 
+def forgets_what_a_lost_heartbeat_said(patch):
+    """Take health as said as soon as a heartbeat carries it, whether it arrives or not."""
+    real = telemetry.Telemetry.said
+
+    def said(self):
+        health = real(self)
+        self.heard()
+        return health
+
+    patch(telemetry.Telemetry, "said", said)
+
+
 def thins_before_it_is_recorded(patch):
     """Put the measures in force, and record the level at some later look."""
     real = steward.Steward._change
@@ -164,6 +176,10 @@ DEGRADATION_FAULTS = {
     "tells more than its share": (
         tells_more_than_its_share,
         table.test_telemetry_stays_within_a_hundredth_whatever_the_link_moves,
+    ),
+    "forgets what a lost heartbeat said": (
+        forgets_what_a_lost_heartbeat_said,
+        table.test_health_that_is_owed_is_said_until_it_was_heard,
     ),
     "thins before it is recorded": (
         thins_before_it_is_recorded,

@@ -219,6 +219,8 @@ async def _announce(items: dict):
     newcomer = Newcomer(
         board, secret, board_pins.NAME, link, Aes128, time.ticks_ms, os.urandom, asyncio.sleep_ms
     )
+    # Joining has begun before the first word is sent, which would be lost without it.
+    await asyncio.sleep_ms(0)
     print("board {} announces itself".format(items["claim"]["board"]))
     admission = await newcomer.run()
     for task in tasks:
