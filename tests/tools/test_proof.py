@@ -13,7 +13,7 @@ from tools.proof.__main__ import command
 from tools.proof.page import BEGIN, DRAIN, END, STORAGE, SURVIVAL, markdown, write_page
 from tools.proof.picture import Curve, bars, curve, curves
 from tools.proof.rows import Tried, tried
-from tools.proof.sources import SOURCES, read_figures
+from tools.proof.sources import LONG, SOURCES, read_figures
 
 DRILL = {"figures": {}, "signs": [], "faults": [], "lost": 0, "doubled": 0, "forged": 0, "about": "an outage"}
 CUT = {"store": "gateway", "operations": 3, "cuts": 11, "images": 9, "cuts_that_lost": 1, "cuts_wrong": 1}
@@ -261,6 +261,38 @@ def test_page_of_the_checkout_has_its_marks_and_its_pictures():
         assert (ROOT / "docs" / "pictures" / name).is_file()
 
 
+BOARD_EVENTS = {
+    "events": 1_000_005,
+    "heap_free_bytes": [233_504, 213_392, 223_168],
+    "flash_bytes_an_event": 58.47,
+    "erases_an_event": 0.01451,
+    "allocation_failures": 2,
+}
+
+
+def test_long_runs_that_were_made_are_shown_and_the_others_named(build, page):
+    """Their own table; what broke in them counts; nothing of them is missing where none was made."""
+    _run(build, page)
+    without = page.read_text()
+    board = {"figures": {"events": BOARD_EVENTS}, "tests": {"failed": 1}}
+    (build / "hil-soak.json").write_text(json.dumps(board))
+    (build / "drills-soak.json").write_text(json.dumps(DOCUMENTS["drills.json"]))
+    result = _run(build, page)
+
+    text = page.read_text()
+    assert result.exit_code == OK
+    assert "Long runs" not in without
+    assert (
+        "| events on the emulated board | 1,000,005 | 3 | heap free between 213,392 and 233,504 bytes" in text
+    )
+    assert "17 rows, 10 promises broken." in text
+    assert text.count("| rogue alter | 18 | 2 |") == 2
+    named = re.search(r"Not run for this page:\n\n((?:- .*\n)+)", text)[1]
+    assert {source.command for source in LONG if source.command in named} == {
+        source.command for source in LONG if source.name not in ("board", "long drills")
+    }
+
+
 def test_drill_that_broke_off_counts_as_broken(build):
     """No row is no proof."""
     figures = read_figures(build)
@@ -270,7 +302,7 @@ def test_drill_that_broke_off_counts_as_broken(build):
 
 
 def test_long_runs_write_figures_of_their_own():
-    """The page shows runs of one size: what `make soak` writes is beside it, not in its place."""
+    """What `make soak` writes lies beside the figures of the short runs, not in their place, and the page knows where."""
     makefile = (ROOT / "Makefile").read_text("utf-8")
     written = re.findall(
         r"^soak-(\w+):[^\n]*\n(?:\t@[^\n]*\n)*\t[^\n]*--json build/(\S+)", makefile, re.MULTILINE
@@ -278,3 +310,4 @@ def test_long_runs_write_figures_of_their_own():
 
     assert {"cuts", "counters", "stores", "fuzz", "drills"} <= {target for target, _ in written}
     assert not {file for _, file in written} & {source.file for source in SOURCES}
+    assert {file for _, file in written} <= {source.file for source in LONG}

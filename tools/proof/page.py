@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.proof.picture import Curve, bars, curves
-from tools.proof.rows import Tried, faults, tried
+from tools.proof.rows import Tried, faults, tried, tried_long
 from tools.proof.sources import Figures
 
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
@@ -78,11 +78,17 @@ def _drills(figures: Figures) -> list[dict[str, Any]]:
 def markdown(figures: Figures, drawn: dict[str, str]) -> str:
     """Return what stands between the marks; drawn: the pictures that there are."""
     rows = tried(figures.held)
-    parts = [_summary(rows), *_made(figures.held), *_missing(figures)]
+    parts = [_summary(rows + tried_long(figures.held)), *_made(figures.held), *_missing(figures)]
     if SURVIVAL in drawn:
         parts.append(f"![What was tried, how often, and what broke](pictures/{SURVIVAL})")
     parts += [_table(part, list(those)) for part, those in groupby(rows, lambda row: row.part)]
-    parts += [*_faults(figures), *_weaker(figures), *_peers(figures), *_curves(figures, drawn)]
+    parts += [
+        *_long(figures),
+        *_faults(figures),
+        *_weaker(figures),
+        *_peers(figures),
+        *_curves(figures, drawn),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -120,6 +126,15 @@ def _table(part: str, rows: list[Tried]) -> str:
     return "\n".join(
         [*head, *(f"| {row.what} | {row.times:,} | {row.broken:,} | {row.words} |" for row in rows)]
     )
+
+
+def _long(figures: Figures) -> Iterator[str]:
+    rows = tried_long(figures.held)
+    if rows:
+        yield _table("Long runs", rows)
+    if rows and figures.not_run:
+        lines = [f"- {source.what}: `{source.command}`" for source in figures.not_run]
+        yield "Not run for this page:\n\n" + "\n".join(lines)
 
 
 def _faults(figures: Figures) -> Iterator[str]:

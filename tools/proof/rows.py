@@ -32,6 +32,34 @@ def tried(held: dict[str, Any]) -> list[Tried]:
     return [row for name, maker in makers.items() if name in held for row in maker(held[name])]
 
 
+def tried_long(held: dict[str, Any]) -> list[Tried]:
+    """Return the rows of the long runs that were made."""
+    makers = {
+        "long sim": _sim,
+        "long sweep": _sweep,
+        "long counters": _counters,
+        "long stores": _stores,
+        "long fuzz": _fuzz,
+        "long drills": _drills,
+        "board": _board,
+    }
+    return [
+        row._replace(part="Long runs")
+        for name, maker in makers.items()
+        if name in held
+        for row in maker(held[name])
+    ]
+
+
+def _board(document: dict[str, Any]) -> Iterator[Tried]:
+    events = document["figures"]["events"]
+    free = events["heap_free_bytes"]
+    words = f"heap free between {min(free):,} and {max(free):,} bytes, {free[-1]:,} at the end"
+    words += f"; {events['flash_bytes_an_event']} bytes programmed and {events['erases_an_event']} sectors erased an event"
+    broken = events["allocation_failures"] + document["tests"]["failed"]
+    yield Tried("", "events on the emulated board", events["events"], broken, words)
+
+
 def faults(held: dict[str, Any]) -> list[Tried]:
     """Return how often each kind of fault came in the simulation; which of them broke a promise, only a whole world says."""
     kinds = held.get("sim", {}).get("faults", {})

@@ -31,28 +31,38 @@ SOURCES = (
     Source("fuzz", "fuzz.json", "", "python -m tests.fuzz", "frames for the decoders"),
     Source("drills", "drills.json", "", "make drills", "real processes under fire"),
 )
+# Runs of hours: the page shows those that were made, and names the others.
+LONG = (
+    Source("long sim", "sim-soak.json", "", "make soak-sim", "10,000 worlds of the simulation"),
+    Source("long sweep", "cuts-soak.json", "sweep", "make soak-cuts", "200,000 power cuts of the flash"),
+    Source("long counters", "cuts-soak.json", "counters", "make soak-counters", "nonces over power cycles"),
+    Source("long stores", "stores-soak.json", "", "make soak-stores", "the stores on more disks"),
+    Source("long fuzz", "fuzz-soak.json", "", "make soak-fuzz", "a hundred million frames"),
+    Source("long drills", "drills-soak.json", "", "make soak-drills", "drills of ten minutes and of days"),
+    Source("board", "hil-soak.json", "", "make soak-hil", "a million events on the emulated board"),
+)
 
 
 class Figures(NamedTuple):
-    """What was found: name of a source -> its document; and the sources whose figures are missing."""
+    """What was found: name of a source -> its document; the sources whose figures are missing, and the long runs that were not made."""
 
     held: dict[str, Any]
     missing: list[Source]
+    not_run: list[Source]
 
 
 def read_figures(folder: Path) -> Figures:
     """Return the figures that lie in a folder. A file that cannot be read as JSON raises json.JSONDecodeError."""
-    held: dict[str, Any] = {}
-    missing = []
-    for source in SOURCES:
-        path = folder / source.file
-        document = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        part = document.get(source.key) if source.key else _rest(document, source.file)
-        if part:
-            held[source.name] = part
-        else:
-            missing.append(source)
-    return Figures(held, missing)
+    parts = {source.name: _read_part(folder, source) for source in (*SOURCES, *LONG)}
+    held = {name: part for name, part in parts.items() if part}
+    missing = [source for source in SOURCES if source.name not in held]
+    return Figures(held, missing, [source for source in LONG if source.name not in held])
+
+
+def _read_part(folder: Path, source: Source) -> Any:
+    path = folder / source.file
+    document = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return document.get(source.key) if source.key else _rest(document, source.file)
 
 
 def _rest(document: dict[str, Any], file: str) -> dict[str, Any]:
