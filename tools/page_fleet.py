@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from office_ingest.founding import found_office
+from office_ingest.govern.admissions import Admissions
 from office_ingest.govern.release import Request, build_release, sign_release
 from office_ingest.govern.rollout import roll_out
 from office_ingest.govern.shelf import Shelf
@@ -27,6 +28,7 @@ from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
 from office_ingest.storage.downward import Adoption, Downward, Traits
 from office_ingest.storage.sqlite import SqliteStore
+from protocol.admission import seal_announcement
 from protocol.adoption import CONFIRMED, REFUSED, ROLLED_BACK, STAGED, TRIAL
 from protocol.errors import VALIDITY
 from protocol.keys import CRITICAL, ROUTINE, heartbeat_key, seal_ahead, seal_start
@@ -76,6 +78,7 @@ def make_office(
         release = made.release(folder / "release-key")
         made.bring(live)
         made.crowd(devices - len(live), release)
+        made.newcomers()
     finally:
         store.close()
         keystore.close()
@@ -169,6 +172,20 @@ class _Made:
         with self.store.transaction():
             for at in range(count):
                 self._one(at, release)
+
+    def newcomers(self) -> None:
+        """Let two boards wait, one of them heard by two gateways, and one claim be out that nobody heard."""
+        admissions = Admissions(self.store, self.keystore)
+        hour_ms = 3_600_000
+        for hardware, heard in (
+            ("unix", ((GATEWAY, 5 * hour_ms), ("gateway-birch-farm", 2 * hour_ms), (GATEWAY, 4_000))),
+            ("rpi_pico_w", ((GATEWAY, 70_000), (GATEWAY, 9_000))),
+            ("rpi_pico_w", ()),
+        ):
+            board, secret = admissions.make_claim(hardware, self.now_ms - _DAY_MS)
+            for gateway, ago_ms in heard:
+                announced = [seal_announcement(board, hardware, secret)]
+                admissions.hear(gateway, announced, self.now_ms - ago_ms)
 
     def _one(self, at: int, release: int) -> None:
         device = hashlib.sha256(b"crowd %d" % at).digest()[:8]

@@ -45,6 +45,9 @@ def _take(url: str, device: str, release: int) -> None:
             page.goto(f"{url}/releases/{release}")
             page.wait_for_selector("svg.bar")
             page.screenshot(path=FOLDER / f"release-{scheme}.png")
+            page.goto(f"{url}/boards")
+            page.wait_for_selector(".age.live")
+            page.screenshot(path=FOLDER / f"boards-{scheme}.png")
             page.close()
         browser.close()
 

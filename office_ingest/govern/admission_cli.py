@@ -18,7 +18,7 @@ from protocol.report import emit
 
 if TYPE_CHECKING:
     from office_ingest.govern.admissions import Admissions, Terms
-    from office_ingest.receive.claims import Claim
+    from office_ingest.receive.claims import Board, Claim
     from office_ingest.storage.sqlite import SqliteStore
 
 _NAME_CHARACTERS_MAX = 64
@@ -45,35 +45,39 @@ def pending(is_all: bool, config: Path, as_json: bool) -> int:
 
     Each was made known by a claim of this office and proved it: compare the identity with the board's label.
     """
-    from office_ingest.receive.claims import MADE
-
-    with _opened(config) as (_, admissions):
-        claims = admissions.claims.all()
-    waiting = [claim for claim in claims if claim.state == MADE and claim.heard_ms is not None]
+    with _opened(config) as (store, admissions):
+        claims = admissions.claims.boards()
+        sites = {by.gateway: store.gateway_row(by.gateway) for one in claims for by in one.hearings}
+    waiting = [claim for claim in claims if claim.waits]
     shown = claims if is_all else waiting
     if as_json:
-        emit("outstation.office-device-pending", 1, {"boards": [_document(claim) for claim in shown]})
+        documents = [_document(claim, sites) for claim in shown]
+        emit("outstation.office-device-pending", 1, {"boards": documents})
         return FINDING if waiting else OK
     for claim in shown:
-        where = f"by {claim.gateway}" if claim.gateway else "never heard"
+        where = f"by {', '.join(by.gateway for by in claim.hearings)}" if claim.hearings else "never heard"
         click.echo(f"{claim.board.hex()}  {claim.hardware:<18}{_word(claim):<9}{where}")
     if not shown:
         click.echo("no board waits")
     return FINDING if waiting else OK
 
 
-def _word(claim: "Claim") -> str:
-    return "waits" if claim.state == "made" and claim.heard_ms is not None else claim.state
+def _word(claim: "Board") -> str:
+    return "waits" if claim.waits else claim.state
 
 
-def _document(claim: "Claim") -> dict[str, Any]:
+def _document(claim: "Board", sites: dict[str, tuple[str, str, int] | None]) -> dict[str, Any]:
+    newest = claim.hearings[0] if claim.hearings else None
     return {
         "board": claim.board.hex(),
         "hardware": claim.hardware,
         "state": _word(claim),
-        "gateway": claim.gateway,
-        "heard_ms": claim.heard_ms,
+        "gateway": newest.gateway if newest else None,
+        "heard_ms": newest.last_ms if newest else None,
         "made_ms": claim.made_ms,
+        "heard_by": [
+            {**by._asdict(), "site": row[1] if (row := sites[by.gateway]) else None} for by in claim.hearings
+        ],
     }
 
 

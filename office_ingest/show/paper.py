@@ -40,7 +40,7 @@ class Paper:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            clock=clock, day=day, short=short, number=number, value=value_text, query=query
+            clock=clock, day=day, short=short, number=number, lasting=lasting, value=value_text, query=query
         )
         self._environment.globals.update(
             office=name,
@@ -93,6 +93,17 @@ def _written(wall_ms: int | None, pattern: str) -> str:
     if wall_ms > _LAST_MS:
         return f"{wall_ms} ms"
     return datetime.fromtimestamp(wall_ms / 1000, UTC).strftime(pattern)
+
+
+def lasting(span_ms: int) -> str:
+    """Return how long something lasted, in the two largest units."""
+    left = max(0, span_ms) // 1000
+    parts = []
+    for unit_s, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, unit_s)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
 
 
 def short(digest: bytes | str | None) -> str:

@@ -30,7 +30,7 @@ class ReadingRoom:
         self._database = database
         self._keystore_path = keystore
         self._worker = ThreadPoolExecutor(1, "office-page")
-        self._version = -1
+        self._version: tuple[int, int] | None = None
         self.standings = Standings()
         self.devices = Kept()
         self.findings = Findings()
@@ -51,12 +51,12 @@ class ReadingRoom:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
 
     async def look(self) -> bool:
-        """Take a new snapshot if the database has changed since the last look; say whether it has, or a key was erased that showed something."""
+        """Take a new snapshot if database or keystore, where boards wait, have changed since the last look; say whether it has, or a key was erased that showed something."""
         return await self.run(self._look)
 
     def _look(self) -> bool:
         has_forgotten = self.devices.recents.forget_erased(self.keystore)
-        version = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        version = _version(self.connection), _version(self.keystore.connection)
         if version == self._version:
             return has_forgotten
         self.snapshot = self._fleet.look()
@@ -75,3 +75,8 @@ class ReadingRoom:
     def _close(self) -> None:
         self.connection.close()
         self.keystore.close()
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Return a number that another connection's commit changes."""
+    return connection.execute("PRAGMA data_version").fetchone()[0]

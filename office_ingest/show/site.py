@@ -4,6 +4,7 @@
     /devices/ID          one device: readings, decisions, chain, releases, commands
     /devices/ID/ORDER    why it decided so
     /findings            what a person should look at
+    /boards              boards that announced themselves and wait for a person's yes
     /releases, /releases/N    releases, and how far one has come
     /docs                what machines may ask
     /live                changes of a page, as server-sent events
@@ -45,6 +46,7 @@ PAGES: dict[str, tuple[str, View]] = {
     "/devices/{device}": ("device", views.device),
     "/devices/{device}/{order}": ("explain", views.explain),
     "/findings": ("findings", views.findings),
+    "/boards": ("boards", views.boards),
     "/releases": ("releases", views.releases),
     "/releases/{number}": ("release", views.release),
     "/docs": ("docs", views.docs),
@@ -55,6 +57,7 @@ NEEDS: dict[str, tuple[Permission, ...]] = {
     "device": (READ_DEVICES,),
     "explain": (READ_DECISIONS,),
     "findings": (READ_FINDINGS,),
+    "boards": (READ_DEVICES,),
     "releases": (READ_RELEASES,),
     "release": (READ_RELEASES,),
     "docs": (READ_DEVICES,),

@@ -7,6 +7,7 @@ from starlette.datastructures import QueryParams
 from office_ingest.govern.rollout import rules_digest
 from office_ingest.govern.shelf import Shelf, Shelved
 from office_ingest.prove.explain import explain_decision
+from office_ingest.show.boards import boards_view, waiting_count
 from office_ingest.show.device import device_view
 from office_ingest.show.order import SORTS, Asked
 from office_ingest.show.reading_room import ReadingRoom
@@ -48,6 +49,7 @@ def fleet(room: ReadingRoom, _path: dict[str, str], query: QueryParams, _now_ms:
         "sites": snapshot.sites,
         "events": snapshot.events,
         "decisions": snapshot.decisions,
+        "boards": waiting_count(room.keystore.connection),
     }
 
 
@@ -92,6 +94,11 @@ def explain(
 def findings(room: ReadingRoom, _path: dict[str, str], query: QueryParams, _now_ms: int) -> dict[str, Any]:
     """Return findings, gaps, forks and quarantine."""
     return room.findings.look(room.connection, cleared=query.get("all") == "1")
+
+
+def boards(room: ReadingRoom, _path: dict[str, str], _query: QueryParams, _now_ms: int) -> dict[str, Any]:
+    """Return boards that wait for a yes."""
+    return boards_view(room.connection, room.keystore.connection)
 
 
 def releases(room: ReadingRoom, _path: dict[str, str], _query: QueryParams, _now_ms: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import pytest
 
 from office_ingest.show import service
 from tests.office_ingest.show import (
+    test_boards,
     test_findings,
     test_inputs,
     test_live,
@@ -118,6 +119,9 @@ CAUGHT_BY = {
     "show_enough_where_nobody_knows": _with_page(
         test_inputs.test_page_of_a_device_shows_its_counts_and_what_it_has_left
     ),
+    "watch_the_database_alone": _with_page(test_boards.test_a_board_that_is_heard_is_a_change),
+    "show_who_is_done": _with_page(test_boards.test_the_command_on_the_page_admits_the_board),
+    "admit_like_anybody": _with_page(test_boards.test_the_command_on_the_page_admits_the_board),
 }
 
 

@@ -6,7 +6,19 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 import re
 import sqlite3
 
-from office_ingest.show import device, findings, live, paper, reading_room, readings, service, site, snapshot
+from office_ingest.receive import claims
+from office_ingest.show import (
+    boards,
+    device,
+    findings,
+    live,
+    paper,
+    reading_room,
+    readings,
+    service,
+    site,
+    snapshot,
+)
 from office_ingest.show.bodies import Bodies
 from office_ingest.show.chain import Chains
 from office_ingest.show.guarding import Guarding
@@ -227,6 +239,27 @@ def show_enough_where_nobody_knows(put):
     put(device, "left_words", lambda health: {} if health is None else health["levels"])
 
 
+def watch_the_database_alone(put):
+    """Look for changes in the database, and not in the keystore, where boards wait."""
+    seen = reading_room._version
+
+    def version(connection):
+        held = {row[1] for row in connection.execute("PRAGMA table_list")}
+        return 0 if "claims" in held else seen(connection)
+
+    put(reading_room, "_version", version)
+
+
+def show_who_is_done(put):
+    """Let a board wait after somebody decided."""
+    put(claims.Board, "waits", property(lambda self: bool(self.hearings)))
+
+
+def admit_like_anybody(put):
+    """Name the first device there is, whatever board it runs on."""
+    put(boards, "_like", lambda connection, hardware, site: "nobody there")
+
+
 FAULTS = {
     plant.__name__: plant
     for plant in (
@@ -255,5 +288,8 @@ FAULTS = {
         count_in_only,
         count_from_the_top,
         show_enough_where_nobody_knows,
+        watch_the_database_alone,
+        show_who_is_done,
+        admit_like_anybody,
     )
 }

@@ -76,13 +76,14 @@ class PageOffice:
     def paths(self) -> list[str]:
         """Return the address of a page of every kind."""
         if not self.fleet.live:
-            return ["/", "/findings", "/releases", "/docs", "/nothing-here"]
+            return ["/", "/boards", "/findings", "/releases", "/docs", "/nothing-here"]
         return [
             "/",
             "/?q=pump&sort=name&page=2",
             "/?q=nobody",
             f"/devices/{self.device}",
             self.decision(),
+            "/boards",
             "/findings",
             "/findings?all=1",
             "/releases",

@@ -2,13 +2,18 @@
 
 import hashlib
 import time
+from contextlib import closing
 
 from playwright.sync_api import expect
 
+from office_ingest.govern.admissions import Admissions
+from office_ingest.receive.keystore import Keystore
+from office_ingest.storage.sqlite import SqliteStore
+from protocol.admission import seal_announcement
 from tests.ui.test_accessibility import violations
 from tools.demo_rules import demo_bundle
 from tools.page_browser import LOSE_CONNECTIONS, QUICK_RECONNECTS, heap_bytes
-from tools.page_fleet import SCHEMA, beat
+from tools.page_fleet import GATEWAY, SCHEMA, beat
 
 _STALE_WITHIN_MS = 15_000
 
@@ -64,6 +69,25 @@ def test_a_rollout_is_seen_live(own_office, tab):
     beat(own_office.fleet, _wall_ms, 2, runs=_next_rules(), devices=3)
 
     expect(page.locator("#running")).to_have_text(str(before + 3), timeout=15_000)
+
+
+def test_a_board_that_begins_to_wait_is_seen_without_a_reload(own_office, tab):
+    """Somebody screws a board to the wall while the page is open."""
+    page = tab()
+    page.goto(f"{own_office.url}/boards")
+    _live(page)
+    page.evaluate("window.sameDocument = true")
+    folder = own_office.fleet.config.parent
+    with (
+        closing(SqliteStore.open(folder / "office.db")) as store,
+        closing(Keystore.open(folder / "keystore.db")) as keystore,
+    ):
+        admissions = Admissions(store, keystore)
+        board, secret = admissions.make_claim("unix", _wall_ms())
+        admissions.hear(GATEWAY, [seal_announcement(board, "unix", secret)], _wall_ms())
+    expect(page.get_by_text(f"device admit {board.hex()}")).to_be_visible(timeout=15_000)
+
+    assert page.evaluate("window.sameDocument")
 
 
 def test_page_turns_stale_when_the_office_is_killed_and_catches_up_after_its_restart(own_office, tab):

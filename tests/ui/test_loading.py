@@ -74,5 +74,5 @@ def test_every_page_is_json_too(office):
 
     assert {
         f"outstation.page-{name}"
-        for name in ("fleet", "device", "explain", "findings", "releases", "release", "docs")
+        for name in ("fleet", "device", "explain", "boards", "findings", "releases", "release", "docs")
     } == set(names)
