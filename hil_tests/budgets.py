@@ -20,8 +20,9 @@ from tools.image.control import Control
 BOARD = "mps2_an385"
 FILE = Path(ROOT, "hil_tests", "budgets.toml")
 COMMAND = "python -m hil_tests.budgets"
-# Runs of one image repeat to the instruction, but for boot, by 1 in a million: its keys differ. The rest is for small changes.
-_MARGIN_PERCENT = 1
+# Runs of one image repeat to the instruction, but for boot, by 1 in a million: its keys differ. The rest is for changes that
+# only move code about: a few of them in a row took a budget of 1 % without one operation doing more than before.
+MARGIN_PERCENT = 3
 # workload -> figure -> what it counts. Figures of a workload that are not here have no budget.
 BUDGETS = {
     "journal": {
@@ -38,6 +39,9 @@ BUDGETS = {
     "first_decision": {
         "boot_to_first_decision": "image's digest, imports, an empty journal, four samples, the decision sealed"
     },
+    "ring": {
+        "boot_over_full_ring": "keys, 16 sectors in use, the newest checkpoint found and 40 segments behind it replayed"
+    },
     "look": {
         "look": "at what is left of heap, flash, battery and link, in a production image's heap: each 10 s"
     },
@@ -48,6 +52,7 @@ _HEAD = """\
 # What the device may spend, in instructions of the emulated Cortex-M3 (development image: asserts are executed).
 # A test fails while `measured` of a run exceeds `allowed`. Rewrite this file with: {}
 date = {}
+margin_percent = {}
 micropython = "{}"
 compiler = "{}"
 """
@@ -78,6 +83,11 @@ def other_tools(image: Image) -> str:
     return "".join(
         f"\nmade with {held[name]}, this is {now}" for name, now in found.items() if held[name] != now
     )
+
+
+def with_margin(measured: int) -> int:
+    """Return what may be taken by what took so many instructions."""
+    return measured * (100 + MARGIN_PERCENT) // 100
 
 
 def excess(name: str, measured: int, budgets: dict[str, Budget]) -> str:
@@ -112,10 +122,10 @@ def measure_workload(
 def write_budgets(image: Image, figures: dict[str, int]) -> None:
     """Write the file anew."""
     today = datetime.now(UTC).date().isoformat()
-    lines = [_HEAD.format(COMMAND, today, image.micropython, image.compiler)]
+    lines = [_HEAD.format(COMMAND, today, MARGIN_PERCENT, image.micropython, image.compiler)]
     for items in BUDGETS.values():
         for name, what in items.items():
-            allowed = figures[name] * (100 + _MARGIN_PERCENT) // 100
+            allowed = with_margin(figures[name])
             lines.append(f'[{name}]\nof = "{what}"\nallowed = {allowed:_}\nmeasured = {figures[name]:_}\n')
     FILE.write_text("\n".join(lines))
 

@@ -1,10 +1,21 @@
 """No operation of the device takes more instructions than budgets.toml allows, and a run says by name which one does."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from hil_tests.budgets import BUDGETS, COMMAND, excess, measure_workload, other_tools, read_budgets
+from hil_tests.budgets import (
+    BUDGETS,
+    COMMAND,
+    FILE,
+    MARGIN_PERCENT,
+    excess,
+    measure_workload,
+    other_tools,
+    read_budgets,
+    with_margin,
+)
 from tools.agent_files import compile_agent
 from tools.demo_rules import demo_bundle
 from tools.device_types import ROOT
@@ -22,6 +33,18 @@ def test_workload_stays_within_its_budgets(development, site_folder, tmp_path, f
     over = [said for name in BUDGETS[workload] if (said := excess(name, measured[name], budgets))]
 
     assert not over, "\n".join(over) + other_tools(development)
+
+
+def test_every_budget_lies_the_stated_margin_above_its_figure():
+    """None is left out, none is set by hand to what happens to pass; one instruction above it fails."""
+    budgets = read_budgets()
+
+    assert set(budgets) == {name for items in BUDGETS.values() for name in items}
+    assert tomllib.loads(FILE.read_text())["margin_percent"] == MARGIN_PERCENT
+    for name, budget in budgets.items():
+        assert budget.allowed == with_margin(budget.measured) > budget.measured
+        assert excess(name, budget.allowed, budgets) == ""
+        assert excess(name, budget.allowed + 1, budgets).startswith(f"{name} takes ")
 
 
 def test_same_workload_takes_the_same_instructions_again(development, site_folder, tmp_path):

@@ -32,7 +32,7 @@ def move_to_next_epoch(journal, reason: int, generation_above: int) -> None:
         epoch_start=[reason, old, heads[CRITICAL], heads[ROUTINE]],
     )
     journal.forget_keys()
-    journal.checkpoint = None
+    journal.checkpoint = journal.replay_start = None
     runs = [lane.run for lane in journal.lanes]
     for lane in LANES:
         journal.old_receipts[(lane, old)] = journal.lanes[lane].receipt

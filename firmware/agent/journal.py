@@ -57,6 +57,8 @@ class Journal(Acknowledgements):
         self.order = 0
         # First number of the newest whole checkpoint, or None; and how far the one being written has come.
         self.checkpoint = None
+        # What boot found of it, (number, order), until replay() has used it.
+        self.replay_start = None
         self._parts = None
         # Whether its segments since then lie in too many sectors, as counted before this number was sealed.
         self._is_spread = False
@@ -238,7 +240,7 @@ class Journal(Acknowledgements):
                 self._take_checkpoint(self._parts[0], self._parts[1])
 
     def _take_checkpoint(self, number: int, period: int) -> None:
-        self._parts = None
+        self._parts = self.replay_start = None
         self.checkpoint = number
         if len(self.keystore.boot_periods()) == 2 and period == self.period:
             # State no longer needs the period before: its ratchets, and keys that come from them, end here.

@@ -38,7 +38,9 @@ def recover(journal):
         _finish_generations(journal)
         for lane in LANES:
             _finish_prune(journal, lane)
-        journal.checkpoint = _newest_checkpoint(journal, journal.epoch)[0]
+        # Kept for replay(): the search opens every segment since, and is half of what boot costs.
+        journal.replay_start = _newest_checkpoint(journal, journal.epoch)
+        journal.checkpoint = journal.replay_start[0]
         if _is_stuck(journal):
             reason = UNREADABLE
     return reason
@@ -214,7 +216,9 @@ def replay(journal):
 
     An epoch that a cut kept from its first checkpoint has no state of its own: the one before it comes first.
     """
-    start, order = _newest_checkpoint(journal, journal.epoch)
+    start, order = journal.replay_start or _newest_checkpoint(journal, journal.epoch)
+    # What is sealed from now on may hold a newer one.
+    journal.replay_start = None
     if start is None and journal.cell.epoch_start:
         old = journal.cell.epoch_start[1]
         old_start, old_order = _newest_checkpoint(journal, old)

@@ -91,8 +91,9 @@ class Ring:
         self._first = first_sector
         self._point = point
         self._newest = 0
-        # (sector, its place, page) of the segment that was read last: the next one to be sent lies behind it.
-        self._read_last = (-1, (0, 0, 0), 0)
+        # Of the sector that was read last: on which page each number of its run begins, from the first on, as far as was walked.
+        # Boot reads a sector's segments downwards, the exchange upwards: neither walks it from page 0 for each.
+        self._read_last = (-1, 0, [])
         self.sectors = [Sector() for _ in range(flash.sectors - first_sector)]
         self.torn_pages = 0
 
@@ -208,20 +209,28 @@ class Ring:
         return None
 
     def _read_in(self, index: int, wanted: tuple):
+        first = self.sectors[index].first
+        pages = self._pages_of_run(index, first)
+        known = min(wanted[2] - first, len(pages) - 1)
         best = None
-        for page, raw in self.records(index, self._page_before(index, wanted)):
+        for page, raw in self.records(index, pages[known] if known >= 0 else 0):
             place = peek(raw) if raw is not None else None
+            if place is None or place[:2] != wanted[:2]:
+                continue
+            if place[2] == first + len(pages):
+                # The first page with a number: a record that was torn lies before the good one, and both are to be walked.
+                pages.append(page)
             if place == wanted:
                 best = raw
-                self._read_last = (index, wanted, page)
-            elif best is not None and place is not None and place[2] == wanted[2] + 1:
+            elif best is not None and place[2] == wanted[2] + 1:
                 break
         return best
 
-    def _page_before(self, index: int, wanted: tuple) -> int:
-        """Return a page of a sector from which on a segment is found."""
-        at, place, page = self._read_last
-        return page if at == index and place[:2] == wanted[:2] and place[2] <= wanted[2] else 0
+    def _pages_of_run(self, index: int, first: int) -> list:
+        """Return the pages of a sector's run that are known; who walks on adds to them."""
+        if self._read_last[:2] != (index, first):
+            self._read_last = (index, first, [])
+        return self._read_last[2]
 
     def age(self, index: int) -> int:
         """Return how long ago, in turns of the ring, a sector was taken: the largest is the oldest."""
@@ -266,7 +275,7 @@ class Ring:
 
     def erase(self, index: int) -> None:
         """Erase a sector and hold nothing in it."""
-        self._read_last = (-1, (0, 0, 0), 0)
+        self._read_last = (-1, 0, [])
         self._point("before_erase")
         self._flash.erase(self._first + index)
         self._point("after_erase")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.agent import test_app
+from tests.agent import test_app, test_journal
 from tests.both import test_run
-from tests.planted.agent import AGENT_FAULTS, RUN_FAULTS
+from tests.planted.agent import AGENT_FAULTS, BOOT_FAULTS, RUN_FAULTS
 
 
 @pytest.mark.canary
@@ -32,3 +32,17 @@ def test_fault_planted_in_the_open_run_is_caught(name, monkeypatch):
 
     with pytest.raises(AssertionError):
         catcher()
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize("name", BOOT_FAULTS)
+def test_fault_planted_in_the_boot_of_the_journal_is_caught(name):
+    """The named test passes on the boot as it is, and fails once the fault is in."""
+    plant, check = BOOT_FAULTS[name]
+    catcher = getattr(test_journal, check)
+    with pytest.MonkeyPatch.context() as patch:
+        catcher(patch)
+    with pytest.MonkeyPatch.context() as patch:
+        plant(patch.setattr)
+        with pytest.raises(AssertionError):
+            catcher(patch)

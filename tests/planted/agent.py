@@ -10,6 +10,7 @@ from agent.clock import Clock
 from agent.exchange import Exchange
 from agent.fold import Fold
 from agent.recorder import Decider, Recorder
+from agent.ring import Ring
 from agent.run import Run
 from agent.session import Session
 from protocol.keys import CRITICAL
@@ -282,5 +283,29 @@ AGENT_FAULTS = {
     "count_the_way_to_the_office_as_nothing": (
         _count_the_way_to_the_office_as_nothing,
         "test_time_mark_holds_the_true_time",
+    ),
+}
+
+
+def _walk_each_sector_anew(patch):
+    patch(Ring, "_pages_of_run", lambda self, index, first: [])
+
+
+def _look_for_the_checkpoint_again(patch):
+    replay = recovery.replay
+
+    def forgetful(journal):
+        journal.replay_start = None
+        yield from replay(journal)
+
+    patch(recovery, "replay", forgetful)
+
+
+# Caught by tests/agent/test_journal.py.
+BOOT_FAULTS = {
+    "walk_each_sector_anew": (_walk_each_sector_anew, "test_boot_walks_no_sector_anew_for_each_segment"),
+    "look_for_the_checkpoint_again": (
+        _look_for_the_checkpoint_again,
+        "test_boot_looks_for_the_newest_checkpoint_once",
     ),
 }
