@@ -10,7 +10,7 @@ import asyncio
 
 import pytest
 
-from tests.drills import kills, network, outage, rogue, rollback, thefts
+from tests.drills import kills, network, outage, people, rogue, rollback, thefts
 from tests.drills.field import plant
 from tests.drills.rogue_gateway import CONTROL
 from tests.planted.drills import CAUGHT, PROCESS
@@ -25,6 +25,7 @@ PARTS = {
     "outage": outage,
     "rollback": rollback,
     "thefts": thefts,
+    "people": people,
 }
 # What a fault took is never receipted: nobody waits long for it, where no datagram is lost on the way.
 DRAIN_MS = 4_000
@@ -88,7 +89,7 @@ def _arguments(name):
         return {"kinds": LIES[name], "drain_ms": DRAIN_MS, "seconds": LIES_S}
     if part == "network":
         return {"drills": (STRANGERS[name],), "amounts": AMOUNTS, "drain_ms": DRAIN_MS}
-    if part == "thefts":
+    if part in ("thefts", "people"):
         return {}
     return SHORT_OUTAGE if part == "outage" else {"drain_ms": DRAIN_MS}
 
@@ -110,7 +111,7 @@ def _prepare(name):
             for device in site.devices:
                 device.program = ROOT / "tests" / "planted" / "device_process" / f"{name}.py"
             return
-        plant({"gateway": site.gateway, "office": site.office}[PROCESS[name]], "tests.planted.drills", name)
+        plant(getattr(site, PROCESS[name]), "tests.planted.drills", name)
 
     return prepare
 

@@ -160,18 +160,24 @@ def plant(service: Service, module: str, *words: str) -> None:
 
 
 def verify(site: Site) -> tuple[int, dict]:
-    """Return exit code and document of `outstation verify`, run as an auditor does."""
+    """Return exit code and document of `outstation verify` of the site's books, with its keystore."""
+    keystore = str(site.office_folder / "keystore.db")
+    return verify_file(site.office_folder / "office.db", "--keystore", keystore)
+
+
+def verify_file(database: Path, *more: str) -> tuple[int, dict]:
+    """Return exit code and document of `outstation verify`, run as an auditor does. more: options."""
     words = [
         sys.executable,
         "-P",
         "-m",
         "tools.cli",
         "verify",
-        str(site.office_folder / "office.db"),
+        str(database),
         "--json",
     ]
     ran = subprocess.run(
-        [*words, "--keystore", str(site.office_folder / "keystore.db")],
+        [*words, *more],
         capture_output=True,
         text=True,
         check=False,

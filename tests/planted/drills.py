@@ -312,6 +312,43 @@ def stumble_over_nonsense():
     Collector._malformed = malformed
 
 
+def let_everybody_command():
+    """The command line finds every permission in every role."""
+    from office_ingest.govern import door
+
+    door.lacks = lambda role, permissions: None
+
+
+def sign_what_one_built():
+    """An author may sign, too: what nobody else has seen is released."""
+    from office_ingest import permissions
+    from office_ingest.govern import door
+
+    roles = {**permissions.ROLES, "author": permissions.ROLES["author"] | permissions.ROLES["approver"]}
+    door.lacks = lambda role, needed: next((one for one in needed if one not in roles[role]), None)
+
+
+def write_no_refusal():
+    """Who is refused leaves no trace."""
+    from office_ingest.govern.acts import Acts
+
+    Acts.add_refusal = lambda self, *arguments: None
+
+
+def let_every_token_ask():
+    """An office finds every permission in the role of every token."""
+    from office_ingest.govern import people
+
+    people.lacks = lambda role, permissions: None
+
+
+def forget_revoked_tokens():
+    """An office lets a token in until its end, revoked or not."""
+    from office_ingest.govern import tokens
+
+    tokens.Token.state = lambda self, now_ms: "good" if now_ms < self.expires_ms else "expired"
+
+
 PROCESS = {
     "acknowledge_before_commit": "gateway",
     "receipt_before_commit": "office",
@@ -342,6 +379,11 @@ PROCESS = {
     "sulk_after_nonsense": "gateway",
     "stumble_over_bodies": "office",
     "believe_token": "office",
+    "let_everybody_command": "people",
+    "sign_what_one_built": "people",
+    "write_no_refusal": "people",
+    "let_every_token_ask": "office",
+    "forget_revoked_tokens": "office",
 }
 # A fault's words must hold what stands behind the check, where the check alone would not tell one fault from another.
 CAUGHT = {
@@ -375,11 +417,20 @@ CAUGHT = {
     "sulk_after_nonsense": ("network", {"served": ""}),
     "stumble_over_bodies": ("network", {"answers": "500", "log": "of the office"}),
     "believe_token": ("network", {"forged": "", "verify": ""}),
+    "let_everybody_command": ("people", {"refused": "viewer: ", "changed": ""}),
+    "sign_what_one_built": ("people", {"refused": "author: release sign"}),
+    "write_no_refusal": ("people", {"recorded": ""}),
+    "let_every_token_ask": ("people", {"tokens": "viewer GET"}),
+    "forget_revoked_tokens": ("people", {"tokens": "revoked "}),
 }
 
 if __name__ == "__main__":
     name = sys.argv.pop(1)
     globals()[name]()
+    if PROCESS[name] == "people":
+        from tests.drills import typist
+
+        sys.exit(typist.main(*sys.argv[2:]))
     if PROCESS[name] == "gateway":
         from gateway.cli import main
     else:
