@@ -13,6 +13,7 @@ import click
 
 from gateway.enrol_cli import enrol
 from gateway.options import CONFIG, JSON
+from protocol.core_dumps import forbid_core_dumps
 from protocol.diagnostic import FINDING, INTERRUPTED, OK, USAGE, Diagnostic, DiagnosticError, show
 from protocol.report import emit
 
@@ -417,6 +418,7 @@ def _ago_s(then_ms: int, now_ms: int) -> float:
 
 def main() -> None:
     """Run `python -m gateway` and end the process with its exit code."""
+    forbid_core_dumps()
     words = sys.argv[1:]
     try:
         result = gateway.main(words, prog_name="python -m gateway", standalone_mode=False)

@@ -27,6 +27,7 @@ from office_ingest.permissions import (
     VERIFY_RECORDS,
     needs,
 )
+from protocol.core_dumps import forbid_core_dumps
 from protocol.diagnostic import FINDING, INTERRUPTED, OK, DiagnosticError, show
 from protocol.report import emit
 
@@ -252,6 +253,7 @@ def _database(config: Path) -> "sqlite3.Connection":
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m office_ingest` and end the process with its exit code."""
+    forbid_core_dumps()
     try:
         result = office.main(arguments, prog_name="office", standalone_mode=False)
         sys.exit(result if isinstance(result, int) else OK)

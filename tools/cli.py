@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from protocol.core_dumps import forbid_core_dumps
 from protocol.diagnostic import (
     INTERNAL,
     INTERRUPTED,
@@ -119,6 +120,7 @@ def load(name: str) -> click.Command:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
+    forbid_core_dumps()
     words = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run(words))
 
