@@ -83,9 +83,8 @@ class Gateway:
             point=point,
             connect=connection,
         )
-        # What the office tells this gateway it tells the others of the site too.
         asks = _is_certified(configuration)
-        self.sessions = Sessions(self.store, links, secret=rng.randbytes(32), clock=clock, is_shared=asks)
+        self.sessions = Sessions(self.store, links, secret=rng.randbytes(32), clock=clock)
         self.links = LinkSet(self.store, self.health, links, reload=self.sessions.reload, asks=asks)
         if isinstance(self._office, Office):
             self._office.held = self.links.held

@@ -147,6 +147,8 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     draft = path.with_name(f".{path.name}.draft")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
+        # A umask takes bits away: who else is to read a file that is not secret would not.
+        os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

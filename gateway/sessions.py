@@ -8,8 +8,9 @@ The store may be an older copy, or one of two:
     request that carries this Echo opens the window. It is a MAC under a secret of this start, so nothing is kept for it;
   - a device that lost its own sequence comes with a fresh ID Context. Its keys are derived, and it becomes the device's
     current context only after Echo; from then on all its older contexts are refused for good.
-Several gateways of a site may have one device's link, and somebody may bring one request to two of them. Where that can be (`is_shared`)
-every answer is sealed under a number of this gateway's own, never under the request's nonce: two gateways would seal two texts under it.
+Several gateways of a site may have one device's link, told by the office or in a copied file, and somebody may bring one request to two of
+them. So every answer is sealed under a number of this gateway's own, never under the request's nonce: two gateways would seal two texts
+under it.
 Nothing is kept for a request whose tag did not verify, so strangers cannot fill memory.
 
 Source: RFC 8613 sections 3.2, 7.5, 8.2 and appendix B.1; RFC 9175 section 2; SPEC.md section 6.
@@ -50,10 +51,8 @@ from protocol.oscore import (
 
 # The gateway's sender ID: SPEC.md section 6.
 GATEWAY_ID = b""
-# Sequence numbers taken from the store at once: one commit for so many challenges.
-RESERVED_AHEAD = 64
-# Where each answer takes one: still a commit for some hours of a device.
-SHARED_AHEAD = 4096
+# Sequence numbers taken from the store at once. Each answer takes one: a commit for some hours of a device.
+RESERVED_AHEAD = 4096
 # Challenges of one device: at once, and then one more each so many seconds. A device needs one a start of the gateway;
 # whoever replays old requests must not use up the sequence, nor the disk. A request newer than all that were challenged before gets
 # its challenge whatever the rate: only the device itself can make one, so replays cannot stand in its way.
@@ -90,8 +89,7 @@ class Opened(NamedTuple):
 
     def protect(self, answer: Message) -> Message:
         """Return the protected answer. Raises StoreFull or StoreFailed if no sequence number can be reserved for it."""
-        if self.session.is_shared:
-            self.exchange.can_reuse_nonce = False
+        self.exchange.can_reuse_nonce = False
         return self.session.context.protect_response(answer, self.exchange)
 
 
@@ -104,13 +102,9 @@ class Session:
         id_context: bytes | None,
         name: bytes,
         reserve: Callable[["Session"], int],
-        *,
-        is_shared: bool = False,
     ):
         self.link = link
         self.name = name
-        self.is_shared = is_shared
-        self.ahead = SHARED_AHEAD if is_shared else RESERVED_AHEAD
         self.window: ReplayWindow | None = None
         self.challenged = -1
         self._reserve = reserve
@@ -125,7 +119,7 @@ class Session:
     def _next_sequence(self) -> int:
         if self._next >= self._stop:
             self._next = self._reserve(self)
-            self._stop = self._next + self.ahead
+            self._stop = self._next + RESERVED_AHEAD
         self._next += 1
         return self._next - 1
 
@@ -134,14 +128,10 @@ class Sessions:
     """Finds the context of a request by dictionary, verifies it, and settles what must be durable.
 
     secret: 32 random bytes of this start, for Echo. clock: monotonic() limits the rate of challenges.
-    is_shared: whether other gateways may have the same links.
     """
 
-    def __init__(
-        self, store: Store, links: Iterable[Link], *, secret: bytes, clock: Any, is_shared: bool = False
-    ):
+    def __init__(self, store: Store, links: Iterable[Link], *, secret: bytes, clock: Any):
         self._store = store
-        self._is_shared = is_shared
         self._secret = secret
         self._clock = clock
         self._links: dict[bytes, Link] = {}
@@ -248,7 +238,7 @@ class Sessions:
         name = context_name(link, id_context)
         if name in self._retired:
             raise _no_more()
-        return Session(link, id_context, name, self._reserve, is_shared=self._is_shared)
+        return Session(link, id_context, name, self._reserve)
 
     def _refusal(self, error: ProtocolError) -> Refused:
         if error.code == REPLAY:
@@ -319,9 +309,9 @@ class Sessions:
 
     def _reserve(self, session: Session) -> int:
         leaps = session.name not in self._leapt
-        start = self._store.reserve_sequence(session.link.device, session.name, session.ahead, leaps=leaps)
+        start = self._store.reserve_sequence(session.link.device, session.name, RESERVED_AHEAD, leaps=leaps)
         self._leapt.add(session.name)
-        if start + session.ahead > sequence_max:
+        if start + RESERVED_AHEAD > sequence_max:
             raise Refused(UNAUTHORIZED, "its sequence is used up: the device must begin a fresh context")
         return start
 

@@ -78,6 +78,7 @@ def rekey(name: str, lasts: str, author: str | None, config: Path, as_json: bool
     outstation office devices says how it stands. Make a new copy of the keystore afterwards: one of before cannot follow the device.
     """
     from office_ingest.errors import KeyUnknown, in_words
+    from office_ingest.govern.attestation import is_withheld
     from office_ingest.govern.command_cli import lasts_milliseconds
     from office_ingest.govern.commands import CommandRefused
     from office_ingest.govern.rekey import give_rekey
@@ -93,13 +94,23 @@ def rekey(name: str, lasts: str, author: str | None, config: Path, as_json: bool
         except (CommandRefused, KeyUnknown) as error:
             fix = "nothing was given; see outstation office devices"
             raise DiagnosticError(Diagnostic("command-refused", str(error), fix=fix)) from None
+        is_held = is_withheld(store, identity)
     if as_json:
-        said = {"device": identity.hex(), "command": given.number, "until_ms": given.until_ms}
+        said = {
+            "device": identity.hex(),
+            "command": given.number,
+            "until_ms": given.until_ms,
+            "withheld": is_held,
+        }
         emit("outstation.office-device-rekeyed", 1, said)
     else:
         click.echo(
             f"command {given.number}: {name} ({identity.hex()}) is to take other keys; outstation office devices says when it did"
         )
+        if is_held:
+            click.echo(
+                "it waits: what the device runs is not known here, and no keys go to it before that is; see outstation office devices"
+            )
     return OK
 
 

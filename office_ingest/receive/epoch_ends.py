@@ -20,8 +20,7 @@ from protocol.segment import parse_segment
 
 # The reason of an epoch that other keys began.
 KEYS = 2
-# Newest epochs of a device whose beginnings are read; devices that are remembered.
-_EPOCHS_READ = 64
+# Devices that are remembered.
 _DEVICES_REMEMBERED = 8192
 
 Events = list[tuple[Any, ...]]
@@ -55,7 +54,8 @@ class EpochEnds:
         if len(self._ends) >= _DEVICES_REMEMBERED:
             self._ends.clear()
         self._ends[device] = {}
-        later = sorted(epoch for epoch in epochs if epoch > 0)[-_EPOCHS_READ:]
+        # All of them: an end that lies many epochs back holds too. A device has few, and begins each by a segment that it sealed.
+        later = sorted(epoch for epoch in epochs if epoch > 0)
         for raw in self._store.epoch_begins(device, later):
             segment = parse_segment(raw)
             header = segment.header

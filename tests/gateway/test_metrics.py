@@ -1,6 +1,7 @@
 """What a scraper reads of a gateway: from a real process and its store, by the parser of the format's own library."""
 
 import asyncio
+import os
 import socket
 import stat
 
@@ -25,7 +26,7 @@ def values(text):
 
 
 def test_a_gateways_file_says_what_it_holds_and_what_waits(files, tmp_path):
-    """A device sends two segments with a hole between; no office answers. The command writes a file that others may read."""
+    """A device sends two segments with a hole between; no office answers. The command writes a file that others may read, whatever the umask."""
     port = free_port(socket.SOCK_DGRAM)
     path = files(coap_port=port)
     gateway = GatewayProcess(path)
@@ -40,7 +41,9 @@ def test_a_gateways_file_says_what_it_holds_and_what_waits(files, tmp_path):
 
     asyncio.run(send())
     out = tmp_path / "outstation.prom"
+    before = os.umask(0o077)
     ended = outstation("metrics", "--config", path, "--out", out)
+    os.umask(before)
     said = values(out.read_text())
     gateway.process.terminate()
     gateway.process.wait()

@@ -433,7 +433,7 @@ class _Twins:
         for n in (1, 2):
             (folder / str(n)).mkdir()
             store = new_store(folder / str(n), clock=TestClock(), seed=n)
-            sessions = Sessions(store, [LINK], secret=os.urandom(32), clock=TestClock(), is_shared=True)
+            sessions = Sessions(store, [LINK], secret=os.urandom(32), clock=TestClock())
             self.ends.append((store, sessions))
 
     def ask(self, context, options=()):

@@ -196,7 +196,7 @@ def test_serial_line_is_either_for_the_link_or_for_instruments(tmp_path):
 def test_board_that_announces_itself_is_told_of_its_sensors_as_any_other(tmp_path):
     """Its schema comes with its admission; what no part can be is named before."""
     path = tmp_path / "board.toml"
-    path.write_text(LINK)
+    path.write_text(f'{LINK}sensors = ["recording"]\n')
     assert claimed_items(path, PICO, 16) == {
         "link": "ble",
         "order": None,

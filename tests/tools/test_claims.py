@@ -19,6 +19,7 @@ def claims(tmp_path, capsys):
     (tmp_path / "board.toml").write_text(
         'sensors = ["sht31"]\n[wifi]\nssid = "site"\nkey = "a long secret"\n'
     )
+    (tmp_path / "blind.toml").write_text('[wifi]\nssid = "site"\nkey = "a long secret"\n')
     (tmp_path / "lonely.toml").write_text('sensors = ["sht31"]\n')
 
     def make(*words, config=office):
@@ -55,6 +56,7 @@ def test_claim_is_whole_and_private(claims, tmp_path):
     [
         (["--hardware", "rpi_pico_w"], "has to know its network"),
         (["--hardware", "rpi_pico_w", "--board", "lonely.toml"], "needs a network"),
+        (["--hardware", "rpi_pico_w", "--board", "blind.toml"], "would have nothing to read: no sensors"),
         (
             ["--hardware", "rpi_pico_w", "--board", "board.toml", "--sectors", "69"],
             "write --sectors 68 or fewer",
@@ -66,6 +68,7 @@ def test_claim_is_whole_and_private(claims, tmp_path):
     ids=[
         "no settings",
         "no network",
+        "no sensors",
         "too many sectors",
         "settings of no board",
         "never without keys",

@@ -70,6 +70,9 @@ def claimed_items(path: Path, board: SiliconBoard, flash_sectors: int) -> dict[s
     """Return the section `board` for a board that gets its schema later, with its admission. Raises DiagnosticError, as board_items."""
     settings = read_settings(path, BoardSettings)
     kept, found = _sensors(settings, board, path, None)
+    if settings.sensors is None and not settings.sensor:
+        fix = 'name them: sensors = ["sht31"]; or write sensors = ["recording"], and put a recording.csv onto the board beside its claim'
+        found.append(_wrong("the board would have nothing to read: no sensors", path, fix))
     found += _network_faults(settings, path)
     most = _sectors_max(board)
     if flash_sectors > most:

@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 from office_ingest.govern.admissions import Admissions
+from office_ingest.govern.attestation import FINDING as WITHHELD
 from office_ingest.receive.claims import ADMITTED
 from protocol.admission import seal_announcement
 from protocol.diagnostic import FINDING, OK, TRY_AGAIN, USAGE
@@ -57,6 +58,18 @@ def test_revoked_device_is_shown_so_and_gets_no_command(field):
     assert any(line.split()[:2] == ["first", "revoked"] for line in shown.splitlines())
     assert (USAGE, "command-refused") == refused[:2]
     assert "revoked" in refused[2]
+
+
+def test_rekey_says_when_it_waits_for_what_the_device_runs(field):
+    """Keys are withheld from a device whose claims are not known: whoever gives them learns it at once."""
+    rekey = ("office", "device", "rekey")
+    code, out, _ = field.run(*rekey, "first", "--author", "A")
+    with field.desk.store.transaction():
+        field.desk.store.add_finding(field.second.device, WITHHELD, "", "an image nobody registered", 1)
+    held = field.ask(*rekey, "second", "--author", "A")[1]
+
+    assert code == OK and "is to take other keys" in out and "it waits" not in out
+    assert held["withheld"] is True
 
 
 def test_device_moves_to_a_site_that_the_office_knows(field):
