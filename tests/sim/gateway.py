@@ -21,6 +21,7 @@ from gateway.links.server import CoapServer
 from gateway.links.site import Site
 from protocol import coap
 from protocol.errors import ProtocolError
+from protocol.oscore import decode_option
 from tests.sim.host import Host
 from tests.sim.site_plan import SITE, token_of
 
@@ -54,11 +55,26 @@ class SimGateway(Host):
         self.app.__init__(
             self._configuration(), clock=self.clock, rng=self.random, point=self._reach, office=self
         )
+        self._watch_requests(self.app.sessions)
         self.server = self._server(self.app.site if self.hostile is None else self._hostile_site())
         if self.starts == 1:
             self.empty_bytes = (self.disk.folder / "gateway.db").stat().st_size
         self._tasks = [asyncio.ensure_future(self._serve())]
         self.world.network.begin(self)
+
+    def _watch_requests(self, sessions):
+        """Each request is taken once in a start: every answer has a number of its own, so no nonce would tell of a replay."""
+        opens, taken = sessions.open, set()
+
+        def watched(message):
+            opened = opens(message)
+            at = opened.session.name, decode_option(coap.option(message.options, coap.OSCORE))[0]
+            if at in taken:
+                self.world.history.breaks("counters", f"{self.name}: request {at[1].hex()} was taken twice")
+            taken.add(at)
+            return opened
+
+        sessions.open = watched
 
     def _configuration(self):
         folder = self.disk.folder
