@@ -48,6 +48,8 @@ class Telemetry:
         # Owed until a heartbeat that has it is answered: one that is lost must not leave the office with an old pace.
         self._is_owed = True
         self._is_carried = False
+        # What is owed counts once, however often it is said in vain: an outage must not use up the share of weeks to come.
+        self._is_counted = False
         self.has_events = True
 
     def note(self, values: list, qualities: list) -> None:
@@ -62,7 +64,7 @@ class Telemetry:
     def owe(self) -> None:
         """Let the heartbeats to come carry health whatever it costs, until one is answered: a level has changed."""
         self._is_owed = True
-        self._is_carried = False
+        self._is_carried = self._is_counted = False
 
     def heard(self) -> None:
         """The newest heartbeat was answered."""
@@ -79,7 +81,8 @@ class Telemetry:
         if not self._is_owed and not self._is_within(size):
             return _NOTHING
         self._is_carried = True
-        self._spend(0, size, _SAID_MS)
+        self._spend(0, 0 if self._is_owed and self._is_counted else size, _SAID_MS)
+        self._is_counted = True
         return health
 
     def rows(self) -> list:

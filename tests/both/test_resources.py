@@ -219,6 +219,19 @@ def test_health_that_is_owed_is_said_until_it_was_heard():
     assert told.telemetry.said() == told.health
 
 
+def test_health_said_in_vain_counts_once():
+    """An outage with a thousand heartbeats leaves the share as it was: health is told again as soon as after one."""
+    told, vain = _Told(), _Told()
+    for _ in range(1000):
+        vain.telemetry.said()
+    for one in (told, vain):
+        one.telemetry.said()
+        one.telemetry.heard()
+
+    assert vain.live(4000, 30) == told.live(4000, 30)
+    assert told.live(4000, 30)[0] > 0
+
+
 def test_events_of_telemetry_are_dropped_where_a_level_says_so_and_heartbeats_go_on():
     """Without its events, health in heartbeats has the share alone."""
     told = _Told()

@@ -62,6 +62,17 @@ def forgets_what_a_lost_heartbeat_said(patch):
     patch(telemetry.Telemetry, "said", said)
 
 
+def counts_what_was_said_in_vain(patch):
+    """Take each repeat of the health that is owed off the share."""
+    real = telemetry.Telemetry.said
+
+    def said(self):
+        self._is_counted = False
+        return real(self)
+
+    patch(telemetry.Telemetry, "said", said)
+
+
 def thins_before_it_is_recorded(patch):
     """Put the measures in force, and record the level at some later look."""
     real = steward.Steward._change
@@ -180,6 +191,10 @@ DEGRADATION_FAULTS = {
     "forgets what a lost heartbeat said": (
         forgets_what_a_lost_heartbeat_said,
         table.test_health_that_is_owed_is_said_until_it_was_heard,
+    ),
+    "counts what was said in vain": (
+        counts_what_was_said_in_vain,
+        table.test_health_said_in_vain_counts_once,
     ),
     "thins before it is recorded": (
         thins_before_it_is_recorded,
