@@ -244,17 +244,22 @@ def test_process_adopts_a_release_and_takes_commands_from_a_gateway(folder):
     assert answers == [(1, 0), (2, 0)]
 
 
+def _end_at(point, folder, gateway, is_done):
+    """End a process at a named point, which exits with 71, and start it again until it is done; return how that one ended."""
+    killed = _start(folder, *_QUICK, f"points = {{ {point} = 1 }}", port=gateway.port)
+    assert _end(killed)[0] == 71
+    process = _start(folder, *_QUICK, port=gateway.port)
+    _wait_until(is_done, process)
+    process.send_signal(signal.SIGINT)
+    return _end(process)
+
+
 @pytest.mark.parametrize("point", ADOPTION_POINTS)
 def test_process_that_ends_in_an_adoption_ends_it_after_the_next_start(folder, point):
     """Exit code 71 at the named point; started again, the same release is adopted to its end."""
     with UdpGateway() as gateway:
         _served(folder, gateway.model)
-        killed = _start(folder, *_QUICK, f"points = {{ {point} = 1 }}", port=gateway.port)
-        assert _end(killed)[0] == 71
-        process = _start(folder, *_QUICK, port=gateway.port)
-        _wait_until(lambda: 3 in _steps(gateway.model), process)
-        process.send_signal(signal.SIGINT)
-        code, output = _end(process)
+        code, output = _end_at(point, folder, gateway, lambda: 3 in _steps(gateway.model))
 
     assert code == 0, output
     assert gateway.model.heartbeats[-1].bundle[1] == NEW
@@ -267,12 +272,7 @@ def test_process_that_ends_in_a_roll_back_ends_it_after_the_next_start(folder, p
     with UdpGateway() as gateway:
         until_ms = _served(folder, gateway.model)
         gateway.model.releases[7] = make_release(7, greedy_bundle(5), validity=(0, until_ms))
-        killed = _start(folder, *_QUICK, f"points = {{ {point} = 1 }}", port=gateway.port)
-        assert _end(killed)[0] == 71
-        process = _start(folder, *_QUICK, port=gateway.port)
-        _wait_until(lambda: 4 in _steps(gateway.model), process)
-        process.send_signal(signal.SIGINT)
-        code, output = _end(process)
+        code, output = _end_at(point, folder, gateway, lambda: 4 in _steps(gateway.model))
 
     assert code == 0, output
     assert gateway.model.heartbeats[-1].bundle[1] == OLD
@@ -287,12 +287,7 @@ def test_process_that_ends_in_a_command_answers_it_once(folder, point):
         until_ms = _served(folder, gateway.model)
         gateway.model.wanted = None
         gateway.model.commands[3] = make_command(3, [0, 2, 1], until_ms)
-        killed = _start(folder, *_QUICK, f"points = {{ {point} = 1 }}", port=gateway.port)
-        assert _end(killed)[0] == 71
-        process = _start(folder, *_QUICK, port=gateway.port)
-        _wait_until(lambda: _answered(gateway.model)[-1:] == [3], process)
-        process.send_signal(signal.SIGINT)
-        code, output = _end(process)
+        code, output = _end_at(point, folder, gateway, lambda: _answered(gateway.model)[-1:] == [3])
 
     assert code == 0, output
     assert _answered(gateway.model) == [1, 2, 3]
@@ -307,12 +302,7 @@ def test_process_that_ends_in_a_rekey_goes_on_under_the_new_keys(folder, point):
         gateway.model.wanted = None
         gateway.model.commands[3] = make_command(3, REKEY_DEMAND, until_ms)
         gateway.model.keys.expect(3, REKEY_DEMAND)
-        killed = _start(folder, *_QUICK, f"points = {{ {point} = 1 }}", port=gateway.port)
-        assert _end(killed)[0] == 71
-        process = _start(folder, *_QUICK, port=gateway.port)
-        _wait_until(lambda: gateway.model.keys.settled == 1, process)
-        process.send_signal(signal.SIGINT)
-        code, output = _end(process)
+        code, output = _end_at(point, folder, gateway, lambda: gateway.model.keys.settled == 1)
 
     assert code == 0, output
     assert _answered(gateway.model) == [1, 2, 3]

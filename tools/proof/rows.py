@@ -1,6 +1,6 @@
 """What was tried, how often, and how much of it broke a promise: one row for each, in the order of the page."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 # The one number of a drill's row that says how hard it was struck; the others stand in the row's words.
@@ -29,7 +29,7 @@ def tried(held: dict[str, Any]) -> list[Tried]:
         "fuzz": _fuzz,
         "drills": _drills,
     }
-    return [row for name, maker in makers.items() if name in held for row in maker(held[name])]
+    return _made(makers, held)
 
 
 def tried_long(held: dict[str, Any]) -> list[Tried]:
@@ -43,12 +43,11 @@ def tried_long(held: dict[str, Any]) -> list[Tried]:
         "long drills": _drills,
         "board": _board,
     }
-    return [
-        row._replace(part="Long runs")
-        for name, maker in makers.items()
-        if name in held
-        for row in maker(held[name])
-    ]
+    return [row._replace(part="Long runs") for row in _made(makers, held)]
+
+
+def _made(makers: Mapping[str, Callable[[Any], Iterator[Tried]]], held: dict[str, Any]) -> list[Tried]:
+    return [row for name, maker in makers.items() if name in held for row in maker(held[name])]
 
 
 def _board(document: dict[str, Any]) -> Iterator[Tried]:
