@@ -16,6 +16,7 @@ SET_SETTING = 1
 REPORT = 2
 # 3 stands for an unknown kind in vectors of version 1.
 REKEY = 4
+ROOT = 5
 DEMAND_NAMES = ("set actuator", "change setting", "report")
 
 # Settings that a command can change: name, lowest, highest value.
@@ -42,6 +43,9 @@ VERDICT_NAMES = ("done", "refused by the gate", "late", "no trusted time", "unkn
 _LATER_ITEMS_MAX = 5
 # Of a rekey: kind, generation, period, the two halves of what is random.
 _REKEY_MOST = (REKEY, uint32_max, uint32_max, uint64_max, uint64_max)
+# Of a root: kind, the digest of its replacement in four numbers of eight bytes.
+_ROOT_MOST = (ROOT, uint64_max, uint64_max, uint64_max, uint64_max)
+_NUMBER_BYTES = 8
 
 
 class Command:
@@ -85,4 +89,17 @@ def is_demand(value) -> bool:
         return len(value) == 3 and 0 <= value[1] <= setting_max and value[2] >= 0
     if value[0] == REKEY:
         return len(value) == 5 and all([0 <= value[at] <= _REKEY_MOST[at] for at in range(1, 5)])
+    if value[0] == ROOT:
+        return len(value) == 5 and all([0 <= value[at] <= _ROOT_MOST[at] for at in range(1, 5)])
     return value[0] != REPORT or len(value) == 1
+
+
+def root_demand(digest: bytes) -> list:
+    """Return the demand that orders the replacement of a root with this SHA-256."""
+    numbers = [int.from_bytes(digest[at : at + _NUMBER_BYTES], "big") for at in range(0, 32, _NUMBER_BYTES)]
+    return [ROOT] + numbers
+
+
+def root_digest(demand: list) -> bytes:
+    """Return the SHA-256 that a demand of kind ROOT names."""
+    return b"".join([number.to_bytes(_NUMBER_BYTES, "big") for number in demand[1:]])

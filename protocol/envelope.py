@@ -9,7 +9,7 @@ Source: SPEC.md sections 12.1 and 12.5; RFC 9052 section 4; RFC 8778.
 import hashlib
 
 from protocol.cbor import dumps, loads
-from protocol.errors import MALFORMED, SEAL, TOO_LARGE, VERSION, ProtocolError
+from protocol.errors import MALFORMED, ROLLBACK, SEAL, SIGNER, TOO_LARGE, VERSION, ProtocolError
 from protocol.limits import envelope_bytes_max
 from protocol.lms import PUBLIC_BYTES, check_public, verify
 from protocol.shape import is_bytes, is_int, is_uint
@@ -92,7 +92,35 @@ def check_succession(raw: bytes, public: bytes) -> Succession:
     """Return who follows the root public (60 bytes), as that root itself signed it. Raises ProtocolError."""
     envelope = parse_envelope(raw)
     envelope.verify(public, ROOT)
-    items = loads(envelope.payload)
+    succession = _parse_succession(envelope.payload)
+    if succession.predecessor != key_id(public):
+        raise ProtocolError(SEAL, "succession names another predecessor than the key that signed it")
+    return succession
+
+
+def check_replacement(raw: bytes, roots: list) -> Succession:
+    """Return who follows one of the roots held (public keys, 60 bytes each), as one of them signed it.
+
+    Raises ProtocolError with the code of the first check of SPEC.md section 12.5 that fails; never anything else.
+    """
+    envelope = parse_envelope(raw)
+    held = {}
+    for public in roots:
+        held[key_id(public)] = public
+    if envelope.key_id not in held:
+        raise ProtocolError(SIGNER, "no root held here signed the replacement")
+    envelope.verify(held[envelope.key_id], ROOT)
+    succession = _parse_succession(envelope.payload)
+    if succession.predecessor not in held:
+        raise ProtocolError(ROLLBACK, "the replacement is of a root that is not held, or not any more")
+    is_held = key_id(succession.public) in held
+    if is_held and (len(held) < 3 or key_id(succession.public) == succession.predecessor):
+        raise ProtocolError(SIGNER, "the replacement names a root that is held already")
+    return succession
+
+
+def _parse_succession(payload: bytes) -> Succession:
+    items = loads(payload)
     if not isinstance(items, list) or not items or not is_int(items[0]):
         raise ProtocolError(MALFORMED, "succession has no version")
     if items[0] != 1:
@@ -100,7 +128,5 @@ def check_succession(raw: bytes, public: bytes) -> Succession:
     shaped = len(items) == 4 and is_bytes(items[1], KEY_ID_BYTES) and is_bytes(items[2], PUBLIC_BYTES)
     if not shaped or not is_uint(items[3]):
         raise ProtocolError(MALFORMED, "succession is not the four items of version 1")
-    if items[1] != key_id(public):
-        raise ProtocolError(SEAL, "succession names another predecessor than the key that signed it")
     check_public(items[2])
     return Succession(items[1], items[2], items[3])

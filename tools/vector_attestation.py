@@ -20,6 +20,8 @@ def _accept() -> list[dict]:
         "a released agent": {**_CLAIMS, -65538: _AGENT},
         "the longest name, debugging off for good": {**_CLAIMS, 259: b"m" * 32, 263: 4},
         "a claim of a later version": {**_CLAIMS, 270: "name", -65541: [_AGENT]},
+        "one root": {**_CLAIMS, -65542: bytes(8)},
+        "four roots": {**_CLAIMS, -65542: bytes(range(32))},
     }
     return [
         {
@@ -46,6 +48,7 @@ def _reject() -> list[dict]:
         -65538: (_IMAGE[1:], None),
         -65539: (_BUNDLE + b"\0", 1),
         -65540: (-1, "1"),
+        -65542: (b"", bytes(7), bytes(40), None),
     }
     cases: list[tuple[str, list]] = [
         (f"claim {key} is {value!r:.20}", [{**_CLAIMS, key: value}])

@@ -58,6 +58,7 @@ def files() -> dict[str, dict[str, Any]]:
             "accept": _envelopes(),
             "reject": _envelope_reject(),
             "verify": _envelope_verify(),
+            "replace": _replacements(),
         },
         "manifest.json": {
             "source": "SPEC.md sections 12.2 and 12.3",
@@ -140,6 +141,44 @@ def _envelopes() -> list[dict]:
         {"name": name, "rule": rule, "public": root(by), "purpose": aad, "payload": payload}
         | {"hex": sign1(by, payload, aad)}
         for rule, name, by, payload, aad in cases
+    ]
+
+
+def _replacements() -> list[dict]:
+    """Return replacements of roots: what is held, and what comes of it."""
+    both = ["release", "recovery"]
+    follows: list[Any] = [1, _key_id("release"), root("stranger"), _FROM]
+    good = sign1("release", reference.cbor(follows), _ROOT)
+    by_other = sign1("recovery", reference.cbor(follows), _ROOT)
+    of_other = sign1("release", reference.cbor([1, bytes(8), root("stranger"), _FROM]), _ROOT)
+    to_held = sign1("release", reference.cbor(_succession()), _ROOT)
+    shapes: list[tuple[str, list, int]] = [
+        ("version 2", [2, *follows[1:]], VERSION),
+        ("three items", follows[:3], MALFORMED),
+        ("a public key that is short", [1, follows[1], follows[2][1:], _FROM], MALFORMED),
+    ]
+    cases: list[tuple] = [
+        ("by the root that is replaced", good, both, 0),
+        ("by the other root", by_other, both, 0),
+        ("the only root", good, ["release"], 0),
+        ("no root is held", good, [], SIGNER),
+        ("signer not held", by_other, ["release"], SIGNER),
+        ("replaced already", by_other, ["recovery"], ROLLBACK),
+        ("of a root that nobody holds", of_other, both, ROLLBACK),
+        ("a root that is held already", to_held, both, SIGNER),
+        ("held once more", good, ["release", "stranger"], SIGNER),
+        ("held already, and two are left", good, [*both, "stranger"], 0),
+        ("another purpose", sign1("release", reference.cbor(follows), _RELEASE), both, SEAL),
+        ("last byte changed", good[:-1] + bytes([good[-1] ^ 1]), both, SEAL),
+        ("cut short", good[:-1], both, MALFORMED),
+        ("nothing", b"", both, MALFORMED),
+    ]
+    cases += [
+        (name, sign1("release", reference.cbor(items), _ROOT), both, code) for name, items, code in shapes
+    ]
+    return [
+        {"name": name, "hex": raw, "roots": [root(one) for one in held], "code": code}
+        for name, raw, held, code in cases
     ]
 
 

@@ -27,6 +27,7 @@ from tools import (
     vector_rekey,
     vector_release,
     vector_revocation,
+    vector_root,
     vector_segments,
     vector_views,
 )
@@ -41,6 +42,7 @@ def files() -> dict[str, dict[str, Any]]:
         vector_segments,
         vector_messages,
         vector_rekey,
+        vector_root,
         vector_release,
         vector_agent,
         vector_revocation,
