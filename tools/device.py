@@ -124,6 +124,9 @@ class PointsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     before_rekey: Count | None = None
     after_keys: Count | None = None
     after_rekey: Count | None = None
+    before_root: Count | None = None
+    after_root_page: Count | None = None
+    after_root: Count | None = None
 
 
 class TrialSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

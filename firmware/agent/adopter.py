@@ -111,6 +111,11 @@ class Adopter:
                 self._blame(number, reason)
         self._settle()
 
+    def distrust(self) -> None:
+        """A release root was replaced: what was fetched or staged is checked again. A trial goes on: it was good when it began."""
+        if self.state in (FETCHING, WAITING):
+            self._move(IDLE)
+
     # ---- what the exchange tells and asks
 
     def hint(self, number, is_to_heartbeat: bool) -> None:

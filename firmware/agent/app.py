@@ -12,7 +12,6 @@ Source: SPEC.md sections 4.4, 5, 6 and 12.6.
 import asyncio
 
 from agent.actuators import UNKNOWN
-from agent.attest import attest
 from agent.checkpoint import BOOT as AT_BOOT
 from agent.coap_client import longest_request_ms
 from agent.fold import Fold
@@ -73,7 +72,7 @@ class Agent(Host):
             is_last = not [later for later in pending[i + 1 :] if later[1] == action]
             result = self.actuators.carry_out(action, value) if is_last else UNKNOWN
             self._decider.tell_action(order, action, value, result)
-        attest(self._recorder, self._clock, self._board, self._config.hardware, self.incumbent.digest)
+        self.attest()
         self._checkpointer.write(AT_BOOT)
 
     # ---- the loop

@@ -10,6 +10,10 @@ could fill the flash otherwise.
 Source: SPEC.md section 5.4.
 """
 
+import hashlib
+
+from agent.fetch import NotThere
+from agent.small_body import SmallBody
 from agent.unset import unset
 from protocol._const import const
 from protocol.coap import CONTENT
@@ -20,15 +24,18 @@ from protocol.command import (
     OUT_OF_RANGE,
     REKEY,
     REPORT,
+    ROOT,
     SET_ACTUATOR,
     SET_SETTING,
     SETTINGS,
     TIMELESS,
     UNKNOWN,
     parse_command,
+    root_digest,
 )
-from protocol.errors import REPLAY, UNKNOWN_DEVICE, ProtocolError
+from protocol.errors import PART, REPLAY, UNKNOWN_DEVICE, ProtocolError
 from protocol.keys import downlink_key
+from protocol.limits import envelope_bytes_max
 from rules.guard import ALLOWED, NO_GATE
 
 # After a boot the first time token and the first sample come a little later than the first word of a command, which would end
@@ -37,7 +44,7 @@ _WAIT_MS = const(60000)
 
 
 class Commander:
-    """Commands of one boot. device: identity; downlink: key; cell; store(**changes): of the cell; rekeyer: agent.rekeyer.
+    """Commands of one boot. device: identity; downlink: key; cell; store(**changes): of the cell; rekeyer: agent.rekeyer. roots: agent.roots.
 
     owner: the agent. It says: real_ms(), wall() -> (earliest, latest) or None, has_sampled(), command_tick(), setting(index),
     health(). It does: ask(tick_ms, action, value) -> act of the gate; append_command(tick_ms, fields) -> order or None; expect_act and carry_out(order,
@@ -47,9 +54,10 @@ class Commander:
     refused: how many did not verify.
     """
 
-    def __init__(self, device: bytes, downlink: bytes, cell, store, owner, rekeyer):
+    def __init__(self, device: bytes, downlink: bytes, cell, store, owner, rekeyer, roots):
         self._device = device
         self._rekeyer = rekeyer
+        self._roots = roots
         self.use(downlink)
         self._cell = cell
         self._store = store
@@ -61,6 +69,9 @@ class Commander:
         self._hinted_at = None
         self._is_deceived = False
         self._open = unset()
+        # A command that waits for the body that it names, and what of that is here.
+        self._waiting = unset()
+        self._body = unset()
 
     def use(self, downlink: bytes) -> None:
         """Take commands under this downlink key from now on."""
@@ -73,6 +84,7 @@ class Commander:
         self.taken = self._cell.command_floor
         self.settings = settings
         self._rekeyer.resume(self.taken)
+        self._roots.resume(self.taken)
         for setting in sorted(settings):
             # Another agent before this one may have had more of them.
             if setting < len(SETTINGS):
@@ -104,12 +116,17 @@ class Commander:
         is_ready = self._owner.wall() is not None and self._owner.has_sampled()
         if not is_ready and self._owner.real_ms() - self._hinted_at < _WAIT_MS:
             return None
+        if self._waiting is not None:
+            return self._body.next_request()
         # Without room for its event a command stays where it is.
         return ("c/{}".format(self.taken + 1), []) if self._owner.seal_steps() else None
 
     def take(self, response, _elapsed_ms: int) -> None:
         """Take the answer to what next_request() asked for, None if the link failed."""
         if response is None:
+            return
+        if self._waiting is not None:
+            self._take_block(response)
             return
         command = None
         if response.code == CONTENT:
@@ -118,9 +135,38 @@ class Commander:
             except ProtocolError:
                 self.refused += 1
         if command is None:
-            self._newest, self._hinted_at, self._is_deceived = 0, None, True
+            self._disbelieve()
+        elif command.demand[0] == ROOT and self._judge_time(command) is None:
+            self._waiting = command
+            self._body = SmallBody("c/{}/0".format(command.number), envelope_bytes_max)
         else:
             self._obey(command)
+
+    def _disbelieve(self) -> None:
+        """Ask for no command before the next heartbeat was answered."""
+        self._newest, self._hinted_at, self._is_deceived = 0, None, True
+        self._waiting = self._body = unset()
+
+    def _take_block(self, response) -> None:
+        """Take a block of the body that a command names; obey that command once it is whole."""
+        command = self._waiting
+        try:
+            self._body.take(response)
+            if self._body.raw is None:
+                return
+            if hashlib.sha256(self._body.raw).digest() != root_digest(command.demand):
+                raise ProtocolError(
+                    PART, "another body than the one that command {} names".format(command.number)
+                )
+        except NotThere:
+            self._disbelieve()
+            return
+        except ProtocolError:
+            self.refused += 1
+            self._disbelieve()
+            return
+        self._obey(command)
+        self._waiting = self._body = unset()
 
     def _read(self, raw: bytes):
         message = parse_command(raw)
@@ -142,6 +188,8 @@ class Commander:
         demand = command.demand
         if verdict == DONE and demand[0] == REKEY:
             self._rekeyer.intend(command.number, demand)
+        if verdict == DONE and demand[0] == ROOT:
+            self._roots.intend(command.number)
         order = self._owner.append_command(tick_ms, (command.number, demand, verdict, outcome))
         assert order is not None, "no room behind a seal"
         # Before it is sealed: a checkpoint that sealing makes room for stands behind the event and must know it.
@@ -158,6 +206,7 @@ class Commander:
         """End a command whose event is durable; without room for it, it waits."""
         if self._open is None:
             self._rekeyer.turn()
+            self._roots.turn(self.taken)
             return
         if not self._owner.seal_steps():
             return
@@ -171,15 +220,15 @@ class Commander:
             self._owner.change(command.demand[1], command.demand[2])
         elif verdict == DONE and command.demand[0] == REKEY:
             self._rekeyer.turn()
+        elif verdict == DONE and command.demand[0] == ROOT:
+            self._roots.turn(self.taken)
         self._owner.point("after_command")
 
     def _judge(self, command, tick_ms: int) -> tuple:
         """Return (verdict, outcome) of a command. An allowed act has moved its gate."""
-        now = self._owner.wall()
-        if now is None:
-            return TIMELESS, None
-        if now[0] >= command.until_ms:
-            return LATE, None
+        untimely = self._judge_time(command)
+        if untimely is not None:
+            return untimely, None
         demand = command.demand
         if demand[0] == SET_ACTUATOR:
             act = self._owner.ask(tick_ms, demand[1], demand[2])
@@ -190,7 +239,17 @@ class Commander:
             return self._judge_setting(demand[1], demand[2])
         if demand[0] == REKEY:
             return DONE if self._rekeyer.can(demand) else OUT_OF_RANGE, None
+        if demand[0] == ROOT:
+            code = self._roots.judge(self._body.raw)
+            return (OUT_OF_RANGE, code) if code else (DONE, None)
         return (DONE, self._owner.health()) if demand[0] == REPORT else (UNKNOWN, None)
+
+    def _judge_time(self, command):
+        """Return why it is not the time to carry out a command, or None."""
+        now = self._owner.wall()
+        if now is None:
+            return TIMELESS
+        return LATE if now[0] >= command.until_ms else None
 
     def _judge_setting(self, setting: int, value: int) -> tuple:
         if setting >= len(SETTINGS):

@@ -132,7 +132,7 @@ class Fetch:
         if response.code != CONTENT:
             raise NotThere
         bodies = self._parts if self._files is None else self._files
-        is_more, etag = _check_block(response, self._at if self._size is None else bodies.at)
+        is_more, etag = check_block(response, self._at if self._size is None else bodies.at)
         self.fetched += len(response.payload)
         if self._size is None:
             self._take_release(response.payload, is_more, etag)
@@ -197,7 +197,7 @@ class Fetch:
         self._size = size
 
 
-def _check_block(response, expected: int) -> tuple:
+def check_block(response, expected: int) -> tuple:
     """Return (whether more blocks follow, the tag of the body) of an answer with the block at byte expected. Raises MALFORMED."""
     value, etag = option(response.options, BLOCK2), option(response.options, ETAG)
     if value is None or etag is None or len(etag) != etag_bytes:

@@ -82,7 +82,7 @@ class Host(Parts):
             config.hardware,
             self._schema_digest,
             self._cell.version_floor,
-            config.roots,
+            self._roots.held(),
             self._clock.bounds(),
         )
 
@@ -118,8 +118,19 @@ class Host(Parts):
         self._checkpointer.incumbent = incumbent
         self.actuators.meet(incumbent.safe_positions())
         self._checkpointer.write(ADOPT)
-        attest(self._recorder, self._clock, self._board, self._config.hardware, self.incumbent.digest)
+        self.attest()
         self._exchange.beat_now()
+
+    def attest(self) -> None:
+        """Record what runs here and which release roots are held."""
+        hardware, digest = self._config.hardware, self.incumbent.digest
+        attest(self._recorder, self._clock, self._board, hardware, digest, self._roots.ids())
+
+    def root_replaced(self) -> None:
+        """Another release root is held now: what it did not sign is not adopted any more, and the office is told."""
+        self._adopter.distrust()
+        self.attest()
+        self.seal_steps()
 
     def record_step(self, step: int, number: int, digest, detail: int) -> None:
         """Record a step of an adoption."""

@@ -13,6 +13,8 @@ period p alone, p and p + 1 of both, or (finish begun) p + 1 alone.
 A rekey replaces all keys at once. Its intent is one page of its own; the new keys are written to the other sector as a move would,
 the downlink key last, one step on. So of two sectors the one with the higher step of that key holds, and one without it was not
 finished. The view ratchets of before go along until the checkpoint of the new period is durable.
+
+Release roots that stand in the place of provisioned ones lie here too, a page each, and go along with every move; agent.roots.
 """
 
 from agent.flash import BLANK_PAGE, PAGE_BYTES
@@ -25,6 +27,7 @@ from protocol.limits import generation_ahead_max
 _LABEL = b"outstation key v1"
 # Of its own: an agent that knows no rekey takes such a page for a torn one.
 _INTENT_LABEL = b"outstation rekey v1"
+_ROOT_LABEL = b"outstation root v1"
 _ZEROS = bytes(PAGE_BYTES)
 
 # Chains 0 and 1 are the lanes, so that a lane's number is its chain's.
@@ -50,6 +53,8 @@ class Keystore:
         self._live = [[] for _ in range(_CHAINS)]
         # (number, root, generation, period, page) of the rekey that is to be carried out, or None.
         self._intent = unset()
+        # (step, provisioned root, public key, number of the command or 0 once it is in force, page) of each root page.
+        self._roots = []
 
     def provision(self, seal_keys: tuple, ratchets: tuple, downlink: bytes) -> None:
         """Write all first keys to erased flash: k(0) of (critical, routine), r(0) of (site, office), downlink key."""
@@ -72,7 +77,7 @@ class Keystore:
         else:
             newest = _newest(found)
             # The fuller one: of a source that was half erased within a period switch only an older ratchet may be missing.
-            kept = 0 if len(found[0]) >= len(found[1]) else 1
+            kept = 0 if self._fullness(0, found) >= self._fullness(1, found) else 1
             if not _is_whole(found[kept], newest):
                 kept = 1 - kept
         if not _is_whole(found[kept], newest):
@@ -82,7 +87,20 @@ class Keystore:
             self._flash.erase(self._first + 1 - kept)
         self._choose(found[kept], newest)
         self._intent = self._find_intent()
+        self._roots = _newest_roots(self._find_roots(self._sector))
         self._zero_dead()
+
+    def _fullness(self, at: int, found: list) -> int:
+        """Return how many pages of a sector hold something: of two that hold the same, one may be half erased."""
+        return len(found[at]) + len(self._find_roots(self._first + at))
+
+    def _find_roots(self, sector: int) -> list:
+        found = []
+        for page in range(PAGES_PER_SECTOR):
+            item = decode_page(_ROOT_LABEL, self._flash.read(page_offset(sector, page), PAGE_BYTES))
+            if item is not None:
+                found.append(tuple(item) + (page,))
+        return found
 
     def _find_intent(self):
         for page in range(PAGES_PER_SECTOR):
@@ -131,7 +149,7 @@ class Keystore:
                 break
 
     def _live_pages(self) -> list:
-        pages = [entry[2] for chain in self._live for entry in chain]
+        pages = [entry[2] for chain in self._live for entry in chain] + [root[-1] for root in self._roots]
         return pages if self._intent is None else pages + [self._intent[-1]]
 
     def _zero(self, page: int) -> None:
@@ -176,6 +194,11 @@ class Keystore:
             page = self._copy(other, page, encode_page(_INTENT_LABEL, list(intent[:-1])))
             intent = intent[:-1] + (page,)
             page += 1
+        roots = []
+        for root in self._roots:
+            page = self._copy(other, page, encode_page(_ROOT_LABEL, list(root[:-1])))
+            roots.append(root[:-1] + (page,))
+            page += 1
         moved = [[] for _ in range(_CHAINS)]
         # Chain by chain: the downlink key, last, tells at boot that everything before it was copied.
         for chain in range(_CHAINS):
@@ -187,6 +210,7 @@ class Keystore:
         self._sector = other
         self._live = moved
         self._intent = intent
+        self._roots = roots
 
     def _copy(self, sector: int, page: int, data: bytes) -> int:
         for at in range(page, PAGES_PER_SECTOR):
@@ -239,6 +263,21 @@ class Keystore:
             page = self._intent[-1]
             self._intent = None
             self._zero(page)
+
+    def roots(self) -> list:
+        """Return (step, provisioned root, public key, number) of the root pages; number: of a command not yet in force, else 0."""
+        return [root[:-1] for root in self._roots]
+
+    def write_root(self, step: int, provisioned: bytes, public: bytes, number: int) -> None:
+        """Make a root page durable. provisioned: identifier (8 bytes) of the root that it stands for."""
+        page = self._write_page(encode_page(_ROOT_LABEL, [step, provisioned, public, number]))
+        self._roots.append((step, provisioned, public, number, page))
+
+    def drop_root(self, step: int, provisioned: bytes, number: int) -> None:
+        """Zero a root page. Nothing happens if there is none."""
+        for root in [one for one in self._roots if (one[0], one[1], one[3]) == (step, provisioned, number)]:
+            self._roots.remove(root)
+            self._zero(root[-1])
 
     def can_rekey(self, generation: int, period: int) -> bool:
         """Return whether other keys can begin at a generation and a period: above all that is in use, not next to it."""
@@ -293,6 +332,18 @@ class Keystore:
             if len(self._live[chain]) == 2:
                 old = self._live[chain].pop(0)
                 self._zero(old[2])
+
+
+def _newest_roots(found: list) -> list:
+    """Return the root pages that count: of each provisioned root the highest step in force, and intents above it."""
+    kept = []
+    for root in found:
+        same = [other for other in found if other[1] == root[1]]
+        newest = max([other[0] for other in same if other[3] == 0] + [0])
+        is_first = root[-1] == min([other[-1] for other in same if other[:4] == root[:4]])
+        if is_first and (root[0] == newest if root[3] == 0 else root[0] > newest):
+            kept.append(root)
+    return kept
 
 
 def _newest(found: list) -> list:

@@ -24,6 +24,7 @@ from agent.layout import CELL_SECTOR, KEY_SECTOR, RING_SECTOR, SLOTS_SECTORS
 from agent.recorder import Decider, Recorder
 from agent.rekeyer import Rekeyer
 from agent.resources import BATTERY, FLASH, LINK
+from agent.roots import Roots
 from agent.sampler import Sampler
 from agent.schema import read_schema
 from agent.session import Session
@@ -155,7 +156,10 @@ class Parts:
         self._adopter = Adopter(self._cell, self._store, self._slots, self, config.adopt, rooms)
         rekeyer = Rekeyer(config.device, self._keystore, self._journal, self)
         downlink = self._keystore.downlink()
-        self._commander = Commander(config.device, downlink, self._cell, self._store, self, rekeyer)
+        self._roots = Roots(config.roots, self._keystore, self)
+        self._commander = Commander(
+            config.device, downlink, self._cell, self._store, self, rekeyer, self._roots
+        )
         self._exchange.errands = (self._commander, self._adopter)
         self._checkpointer = Checkpointer(
             self._recorder,

@@ -22,9 +22,17 @@ from protocol.event import ACTION, COMMAND, DECISION, EPOCH_START
 from protocol.keys import CRITICAL, downlink_key, rekey_root, rekeyed
 from protocol.manifest import AGENT, RULES
 from tests.agent.desk import BUNDLE, DEVICE, DOWNLINK, MPY, RATCHETS, SEAL_KEYS
-from tests.agent.release_bench import demo_bundle_again, faulting_bundle, make_command, make_release
+from tests.agent.release_bench import (
+    demo_bundle_again,
+    faulting_bundle,
+    make_command,
+    make_release,
+    replacement,
+    root,
+)
 from tests.agent.test_app import _check_evidence_of, _is_complete
 from tests.agent.way_down import BODY, NUMBER, adoptions, make_desk
+from tests.agent.way_down import rotating as order_root
 
 # Files as they travel: what is in them matters to who imports them, not here.
 FILES = [bytes([at]) * (700 + 300 * at) for at in range(1, 4)]
@@ -130,6 +138,29 @@ def rekeying():
     root = rekey_root(DOWNLINK, DEVICE, 1, REKEY_DEMAND)
     key = downlink_key(rekeyed(root)[4], "command")
     desk.gateway.commands[2] = make_command(2, [1, 2, 5000], key=key)
+    return desk, 0.6
+
+
+def rotating():
+    """A device about to be given another release root."""
+    desk = make_desk(heartbeat_ms=100, exchange_idle_ms=10)
+    desk.gateway.wanted = None
+    order_root(desk, replacement("release", "next"))
+    return desk, 0.6
+
+
+@lru_cache(1)
+def _rotated_once():
+    desk, seconds = rotating()
+    desk.run(seconds)
+    desk.agent = None
+    return desk
+
+
+def rotating_again():
+    """The same for the root that stands in the place of the first."""
+    desk = _copy(_rotated_once())
+    order_root(desk, replacement("next", "later"), 2)
     return desk, 0.6
 
 
@@ -287,7 +318,25 @@ def check_rekeyed(desk):
     assert desk.agent.setting(2) == 5000
 
 
+def check_rotated(desk, count=1, name="next"):
+    """Each order answered by one event, one root in force in the place of the old one, no intent left."""
+    events = [event for _, event in desk.gateway.events(CRITICAL)]
+    answers = [(event[3][0], event[3][2]) for event in events if event[2] == COMMAND]
+    assert answers == [(number, 0) for number in range(1, count + 1)], answers
+    assert desk.agent._roots.held() == [root(name), root("recovery")]
+    keystore = Keystore(RamFlash(desk.flash.sectors, desk.flash.image), 2)
+    keystore.open()
+    assert [(page[0], page[3]) for page in keystore.roots()] == [(count, 0)]
+
+
+def check_rotated_again(desk):
+    """Twice."""
+    check_rotated(desk, 2, "later")
+
+
 STORIES = {
+    "rotating": (rotating, check_rotated),
+    "rotating_again": (rotating_again, check_rotated_again),
     "rekeying": (rekeying, check_rekeyed),
     "adopting": (adopting, check_adopted),
     "rolling_back": (rolling_back, check_rolled_back),

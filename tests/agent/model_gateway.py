@@ -45,7 +45,7 @@ class ModelGateway:
     hangs (never answers, never times out), knows_nobody (for so many requests), gives_time,
     time_error_ms (how well the office knows its own time).
 
-    releases: number -> (release, [bodies of its parts]); wanted: number that answers name, or None. commands: number -> sealed;
+    releases: number -> (release, [bodies of its parts]); wanted: number that answers name, or None. commands: number -> sealed; replacements: number -> what a command names;
     newest: number that answers name, None for the highest held. meddle(path, number of the block, answer) -> answer, each
     (code, options, payload). gets: paths that were asked for; order: those of all requests. late_s: how long answers to GET take. deaf_to: digest of a
     bundle whose heartbeats are not answered as they should be.
@@ -88,6 +88,7 @@ class ModelGateway:
         self.files_sent = []
         self.wanted = None
         self.commands = {}
+        self.replacements = {}
         self.newest = None
         self.meddle = None
         self.deaf_to = None
@@ -186,13 +187,17 @@ class ModelGateway:
         self.gets.append(path)
         block = coap.option(options, coap.BLOCK2)
         number, _, size = decode_block(block) if block is not None else (0, False, 512)
-        answer = self._command(path) if path[0] == "c" else self._block(path, number, size)
+        answer = self._block(path, number, size) if path[0] == "r" else self._command(path, number, size)
         if self.late_s:
             self._due = self.clock.now + self.late_s
         return answer if self.meddle is None else self.meddle(path, number, answer)
 
-    def _command(self, path):
-        floor = int(path.split("/")[1])
+    def _command(self, path, number, size):
+        words = [int(word) for word in path.split("/")[1:]]
+        if len(words) == 2:
+            body = self.replacements.get(words[0])
+            return (coap.NOT_FOUND, [], b"") if body is None else block_of(body, number, size)
+        floor = words[0]
         waiting = [number for number in sorted(self.commands) if number >= floor]
         if not waiting:
             return coap.NOT_FOUND, [], b""

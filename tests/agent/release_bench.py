@@ -5,8 +5,16 @@ from functools import cache
 
 from office_ingest.govern.lms_key import LmsKey
 from protocol.cbor import dumps, loads
-from protocol.command import Command, seal_command
-from protocol.envelope import RELEASE, encode_envelope, key_id, signed_bytes
+from protocol.command import Command, root_demand, seal_command
+from protocol.envelope import (
+    RELEASE,
+    ROOT,
+    Succession,
+    encode_envelope,
+    encode_succession,
+    key_id,
+    signed_bytes,
+)
 from protocol.keys import downlink_key
 from protocol.manifest import DEVICES, RULES, Manifest, encode_manifest, encode_release
 from rules import grammar as g
@@ -27,15 +35,27 @@ def _key(name):
 
 
 def root(name):
-    """Return the public key of "release", "recovery" or "stranger"."""
+    """Return the public key of a root called so, such as "release", "recovery" or "stranger"."""
     return _key(name).public
 
 
-def sign(name, digest):
-    """Return an envelope over the digest of a manifest. A test may sign with a leaf as often as it likes: it has no secrets."""
+def sign(name, payload, purpose=RELEASE):
+    """Return an envelope, by default over the digest of a manifest. A test may sign with a leaf as often as it likes: it has no secrets."""
     leaf = _LEAVES[name] = (_LEAVES.get(name, -1) + 1) % 32
-    signature = _key(name).sign(leaf, signed_bytes(RELEASE, digest))
-    return encode_envelope(key_id(root(name)), digest, signature)
+    signature = _key(name).sign(leaf, signed_bytes(purpose, payload))
+    return encode_envelope(key_id(root(name)), payload, signature)
+
+
+@cache
+def replacement(old, new, by=None):
+    """Return what says that root new stands in the place of root old, signed by old or by another one."""
+    payload = encode_succession(Succession(key_id(root(old)), root(new), FROM_MS))
+    return sign(by or old, payload, ROOT)
+
+
+def root_order(raw):
+    """Return the demand that orders a replacement."""
+    return root_demand(hashlib.sha256(raw).digest())
 
 
 def make_manifest(number, bodies, **changes):

@@ -14,13 +14,22 @@ from agent.flash import FileFlash, create_image
 from agent.keystore import Keystore
 from agent.layout import window_sectors
 from agent.slots import Slots
-from protocol.event import ADOPTION, BOOT, COMMAND, DECISION, decode_events
+from protocol.attestation import roots_of
+from protocol.envelope import key_id
+from protocol.event import ADOPTION, ATTESTATION, BOOT, COMMAND, DECISION, decode_events
 from protocol.keys import CRITICAL, ROUTINE
 from rules.bundle import read_bundle
 from rules.replay import StepReplay
 from tests.agent.desk import BUNDLE, DEVICE, DOWNLINK, KID, RATCHETS, SCHEMA, SEAL_KEYS, SECRET, Story
 from tests.agent.model_gateway import ModelGateway
-from tests.agent.release_bench import greedy_bundle, make_command, make_release, root
+from tests.agent.release_bench import (
+    greedy_bundle,
+    make_command,
+    make_release,
+    replacement,
+    root,
+    root_order,
+)
 from tests.agent.udp_gateway import UdpGateway
 from tests.agent.way_down import (
     ADOPTION_POINTS,
@@ -31,6 +40,7 @@ from tests.agent.way_down import (
     REKEY_DEMAND,
     REKEY_POINTS,
     ROLLBACK_POINTS,
+    ROOT_POINTS,
 )
 from tools.device import device_command
 from tools.flashimage import read_image
@@ -307,6 +317,34 @@ def test_process_that_ends_in_a_rekey_goes_on_under_the_new_keys(folder, point):
     assert code == 0, output
     assert _answered(gateway.model) == [1, 2, 3]
     gateway.model.check_chains()
+
+
+@pytest.mark.parametrize("point", ROOT_POINTS)
+def test_process_that_ends_while_a_root_is_replaced_holds_the_new_one_afterwards(folder, point):
+    """Exit code 71 at the named point; started again, it answers once, and its newest attestation names the new root."""
+    raw = replacement("release", "next")
+    with UdpGateway() as gateway:
+        until_ms = _served(folder, gateway.model)
+        gateway.model.wanted = None
+        gateway.model.commands[3] = make_command(3, root_order(raw), until_ms)
+        gateway.model.replacements[3] = raw
+        killed = _start(folder, *_QUICK, f"points = {{ {point} = 1 }}", port=gateway.port)
+        assert _end(killed)[0] == 71
+        process = _start(folder, *_QUICK, port=gateway.port)
+        _wait_until(lambda: key_id(root("next")) in _attested(gateway.model), process)
+        process.send_signal(signal.SIGINT)
+        code, output = _end(process)
+
+    assert code == 0, output
+    assert _answered(gateway.model) == [1, 2, 3]
+    assert key_id(root("release")) not in _attested(gateway.model)
+    gateway.model.check_chains()
+
+
+def _attested(model):
+    """Return the roots that the newest attestation names."""
+    claims = [event[3][0] for _, event in model.events(CRITICAL) if event[2] == ATTESTATION]
+    return roots_of(claims[-1]) or [] if claims else []
 
 
 def _answered(model):

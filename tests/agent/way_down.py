@@ -6,7 +6,7 @@ from protocol.command import REKEY
 from protocol.event import ADOPTION, CHECKPOINT, COMMAND, DECISION
 from protocol.keys import CRITICAL
 from tests.agent.desk import BUNDLE, SAMPLE_MS, Desk
-from tests.agent.release_bench import demo_bundle_again, make_release, root
+from tests.agent.release_bench import demo_bundle_again, make_command, make_release, root, root_order
 
 OLD = hashlib.sha256(BUNDLE).digest()
 NUMBER = 7
@@ -26,6 +26,8 @@ COMMAND_POINTS = ("before_command", "before_carry_out", "after_command")
 # Of a command that gives other keys, between those of every command.
 REKEY_DEMAND = [REKEY, 1024, 64, 7, 9]
 REKEY_POINTS = ("before_rekey", "after_keys", "after_rekey")
+# Of a command that replaces a release root.
+ROOT_POINTS = ("before_root", "after_root_page", "after_root")
 
 
 def make_desk(release=None, number=NUMBER, **settings):
@@ -35,6 +37,12 @@ def make_desk(release=None, number=NUMBER, **settings):
     desk.gateway.releases[number] = make_release(number, BODY) if release is None else release
     desk.gateway.wanted = number
     return desk
+
+
+def rotating(desk, raw, number=1):
+    """Let the office order a replacement of a root, and the gateway hold it."""
+    desk.gateway.commands[number] = make_command(number, root_order(raw))
+    desk.gateway.replacements[number] = raw
 
 
 def adoptions(desk):

@@ -16,7 +16,13 @@ import pytest
 from gateway.points import POINTS as GATEWAY_POINTS
 from office_ingest.points import POINTS as OFFICE_POINTS
 from protocol.diagnostic import DiagnosticError
-from tests.agent.way_down import ADOPTION_POINTS, COMMAND_POINTS, REKEY_POINTS, ROLLBACK_POINTS
+from tests.agent.way_down import (
+    ADOPTION_POINTS,
+    COMMAND_POINTS,
+    REKEY_POINTS,
+    ROLLBACK_POINTS,
+    ROOT_POINTS,
+)
 from tests.site.harness import (
     chosen_seed,
     end_at_point,
@@ -152,7 +158,7 @@ def duplicates_of(site):
 
 def test_every_named_point_of_a_device_is_in_the_story():
     """A point that the firmware gets and nobody dies at would prove nothing; of the way down they die in tests/agent/test_unix_process.py."""
-    down = (*ADOPTION_POINTS, *ROLLBACK_POINTS, *COMMAND_POINTS, *REKEY_POINTS)
+    down = (*ADOPTION_POINTS, *ROLLBACK_POINTS, *COMMAND_POINTS, *REKEY_POINTS, *ROOT_POINTS)
     here = [name for names in DEVICE_POINTS for name in names]
     assert sorted([*here, *down]) == sorted(PointsSection.__struct_fields__)
 
