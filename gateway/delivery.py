@@ -1,4 +1,4 @@
-"""Delivers: answers the GETs of an authenticated device with its release, block by block, and its commands.
+"""Delivers: answers the GETs of an authenticated device with its release, block by block, its commands, and what those name.
 
 Knows nothing of sockets. What is another device's is answered like what does not exist.
 
@@ -29,16 +29,19 @@ class Delivery:
         numbers = [_number(segment) for segment in path[1:]]
         if path[:1] not in ([b"r"], [b"c"]) or not numbers or None in numbers:
             return Reply(NOT_FOUND)
-        if path[0] == b"c":
-            return self._command(device, numbers)
-        body = self._body(device, numbers)
+        if path[0] == b"c" and len(numbers) == 1:
+            return self._command(device, numbers[0] or 0)
+        body = self._replacement(device, numbers) if path[0] == b"c" else self._body(device, numbers)
         if body is None:
             self._health.count("not_for_device")
             return Reply(NOT_FOUND)
         return self._block(body, block)
 
-    def _command(self, device: bytes, numbers: list[int | None]) -> Reply:
-        raw = self._shelf.command(device, numbers[0] or 0) if len(numbers) == 1 else None
+    def _replacement(self, device: bytes, numbers: list[int | None]) -> Body | None:
+        return self._shelf.replacement(device, numbers[0] or 0) if numbers[1:] == [0] else None
+
+    def _command(self, device: bytes, number: int) -> Reply:
+        raw = self._shelf.command(device, number)
         if raw is None:
             return Reply(NOT_FOUND)
         self._health.count("commands_sent")

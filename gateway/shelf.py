@@ -18,9 +18,9 @@ from gateway.errors import BodyRefused
 from gateway.release_bodies import index_of, named_bodies
 from gateway.store_down import COMMAND_BYTES_MAX, StoreDown, command_bytes
 from protocol.agent_index import check_file
-from protocol.command import Command, parse_command
+from protocol.command import ROOT, Command, parse_command, root_digest
 from protocol.errors import ProtocolError
-from protocol.limits import etag_bytes, release_bytes_max
+from protocol.limits import envelope_bytes_max, etag_bytes, release_bytes_max
 from protocol.manifest import Release, check_part, parse_release
 
 _log = logging.getLogger("gateway.shelf")
@@ -31,12 +31,16 @@ COMMANDS_MAX = 4096
 
 
 class Lacking(NamedTuple):
-    """A body that is wanted and not here. path: at the office; bytes_max: no honest one is longer; number, at: which, () for the release itself."""
+    """A body that is wanted and not here. path: at the office; bytes_max: no honest one is longer; number, at: which, () for the release itself.
+
+    digest: of what a command names, b"" for a body of a release.
+    """
 
     path: str
     bytes_max: int
     number: int
     at: tuple[int, ...]
+    digest: bytes = b""
 
 
 class Body(NamedTuple):
@@ -55,6 +59,8 @@ class Shelf:
         self._commands: dict[bytes, dict[int, bytes]] = {}
         self._releases: dict[int, Release] = {}
         self._parts: dict[bytes, bytes] = {}
+        # Of the waiting commands that name a body, a replacement of a root: device -> number -> digest.
+        self._named: dict[bytes, dict[int, bytes]] = {}
         # How many commands of a device were refused in the office's newest word.
         self._refused: dict[bytes, int] = {}
         # The office's word and a body that was on its way meet here, one after the other.
@@ -64,6 +70,7 @@ class Shelf:
         """Take what the store kept; a body that is not what it was is lacking, and fetched again. Raises StoreFailed."""
         kept = await self._store.load()
         self._wanted, self._commands = kept.wanted, kept.commands
+        self._named = _named_by(kept.commands)
         for number, raw in kept.releases.items():
             try:
                 self._releases[number] = self._checked_release(number, raw)
@@ -102,11 +109,14 @@ class Shelf:
         after = {**self._wanted, **wanted}
         gone = [number for number in self._releases if number not in after.values()]
         kept = [release for number, release in self._releases.items() if number not in gone]
+        named_after = {**self._named, **_named_by(waiting)}
         needed = {body.digest for release in kept for body in named_bodies(release, self._parts)}
+        needed |= _digests(named_after)
         gone_parts = [digest for digest in self._parts if digest not in needed]
         await self._store.replace(wanted, waiting, gone, gone_parts)
         self._wanted = {device: number for device, number in after.items() if number}
         self._commands.update(waiting)
+        self._named = named_after
         for number in gone:
             del self._releases[number]
         for digest in gone_parts:
@@ -151,9 +161,12 @@ class Shelf:
     # ---- what is fetched from the office
 
     def lacking(self) -> list[Lacking]:
-        """Return the bodies that some device is to have and that are not here, lowest release first, each part once."""
-        found = []
-        named: set[bytes] = set()
+        """Return the bodies that some device is to have and that are not here, each once: what commands name, then by release."""
+        found = [
+            Lacking(f"/v1/parts/{digest.hex()}", envelope_bytes_max, 0, (), digest)
+            for digest in sorted(_digests(self._named) - set(self._parts))
+        ]
+        named = {one.digest for one in found}
         for number in sorted(set(self._wanted.values())):
             release = self._releases.get(number)
             if release is None:
@@ -175,6 +188,12 @@ class Shelf:
                 await self._put(lacking, raw)
 
     async def _put(self, lacking: Lacking, raw: bytes) -> None:
+        if lacking.digest:
+            if hashlib.sha256(raw).digest() != lacking.digest:
+                raise BodyRefused("its digest is another one than the command names")
+            await self._store.put_part(lacking.digest, raw)
+            self._parts[lacking.digest] = raw
+            return
         if not lacking.at:
             release = self._checked_release(lacking.number, raw)
             await self._store.put_release(lacking.number, raw)
@@ -239,6 +258,11 @@ class Shelf:
         number = min((number for number in held if number >= at_least), default=None)
         return None if number is None else held[number]
 
+    def replacement(self, device: bytes, number: int) -> Body | None:
+        """Return the replacement of a root that the waiting command of this number names, once it is here."""
+        digest = self._named.get(device, {}).get(number, b"")
+        return _body(self._parts[digest]) if digest in self._parts else None
+
     def _is_for(self, device: bytes, number: int) -> bool:
         return self.deliverable(device) == number
 
@@ -263,6 +287,22 @@ def _command(raw: bytes) -> Command | None:
         _log.warning("the office sent what is no command: %s", error)
         return None
     return fields
+
+
+def _named_by(commands: dict[bytes, dict[int, bytes]]) -> dict[bytes, dict[int, bytes]]:
+    """Return the digests that commands name, of every device that has commands, by their numbers."""
+    found: dict[bytes, dict[int, bytes]] = {}
+    for device, held in commands.items():
+        found[device] = {}
+        for number, raw in held.items():
+            fields = _command(raw)
+            if fields is not None and fields.demand[0] == ROOT:
+                found[device][number] = root_digest(fields.demand)
+    return found
+
+
+def _digests(named: dict[bytes, dict[int, bytes]]) -> set[bytes]:
+    return {digest for held in named.values() for digest in held.values()}
 
 
 def _no_room(of_device: int, of_all: int, all_bytes: int) -> str:
