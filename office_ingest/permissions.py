@@ -45,6 +45,8 @@ SIGN_RELEASES = Permission("sign", "releases")
 # Prepared: no command approves yet. Who approves a release of high risk must be another person than who built it.
 APPROVE_RELEASES = Permission("approve", "releases")
 MAKE_KEYS = Permission("make", "signing keys")
+# Not for who signs: a root and the order to devices together would let one person put both roots into his own hand.
+REPLACE_ROOTS = Permission("replace", "signing keys")
 FOUND_OFFICE = Permission("found", "office")
 REPAIR_OFFICE = Permission("repair", "office")
 PROVISION_GATEWAYS = Permission("provision", "gateways")

@@ -106,10 +106,10 @@ class Office:
         return self
 
     def roots(self) -> list[str]:
-        """Return the public keys that sign releases, in hex, the eldest first."""
+        """Return the public keys that a new device is to take releases of, in hex, the eldest first."""
         from office_ingest.govern.shelf import Shelf
 
-        return [root.public.hex() for root in Shelf(self.store).roots()]
+        return [root.public.hex() for root in Shelf(self.store).trusted()]
 
     def add_device(self, device: bytes, plan: "DevicePlan", schema: bytes, bundle: bytes) -> None:
         """Register a device and which releases are meant for it, in one transaction."""

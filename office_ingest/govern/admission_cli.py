@@ -271,5 +271,5 @@ def _terms(
             Diagnostic("office-admission", f"the rules are no bundle: {error}", fix="name a bundle.cbor")
         ) from None
     # The newest: an elder one signs for as long as its successors know it.
-    roots = [root.public for root in shelf.roots()][-admission_roots_max:]
+    roots = [root.public for root in shelf.trusted()][-admission_roots_max:]
     return Terms(name, site, kind, cohort, *body, roots, [])

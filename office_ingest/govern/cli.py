@@ -1,15 +1,14 @@
 """The commands `outstation release ...`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from office_ingest.govern.opening import device_called, now_ms, open_shelf, open_store
+from office_ingest.govern.opening import device_called, key_told, now_ms, open_shelf, open_store
 from office_ingest.govern.rollout_cli import halt, roll_out, status
+from office_ingest.govern.roots_cli import root
 from office_ingest.options import FILE, KEY, NUMBER, RELEASED_BY, SETTINGS_AND_JSON, TARGET
 from office_ingest.permissions import (
     BUILD_RELEASES,
@@ -19,7 +18,7 @@ from office_ingest.permissions import (
     SIGN_RELEASES,
     needs,
 )
-from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
+from protocol.diagnostic import USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def succeed(folder: Path, config: Path, as_json: bool) -> None:
     from office_ingest.govern.release import ReleaseRefused, check_follows
     from office_ingest.govern.signer import OpenSigner, make_successor
 
-    with open_shelf(config) as shelf, _told():
+    with open_shelf(config) as shelf, key_told():
         with OpenSigner(folder) as signer:
             public = signer.public
         try:
@@ -142,7 +141,7 @@ def sign(number: int, key: Path, config: Path, as_json: bool) -> None:
     from office_ingest.govern.release import ReleaseRefused, sign_release
     from office_ingest.govern.signer import OpenSigner
 
-    with open_shelf(config) as shelf, _told(), OpenSigner(key) as signer:
+    with open_shelf(config) as shelf, key_told(), OpenSigner(key) as signer:
         try:
             signed = sign_release(shelf, number, signer, now_ms())
         except ReleaseRefused as error:
@@ -172,7 +171,7 @@ def publish(policy: Path, key: Path, author: str, config: Path, as_json: bool, *
     from office_ingest.govern.release import ReleaseRefused
     from office_ingest.govern.shelf import Shelf
 
-    with open_store(config) as store, _told():
+    with open_store(config) as store, key_told():
         target = _target(Shelf(store), asked)
         try:
             made = publish_policy(
@@ -256,32 +255,6 @@ def show(number: int, out: Path | None, config: Path, as_json: bool) -> None:
     if out is not None:
         out.write_bytes(held.release())
     _show(held, as_json)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Say what is wrong with a key, and what to do."""
-    from office_ingest.govern.lms_key import KeyDamaged
-    from office_ingest.govern.signer import KeyExposed, KeyRolledBack, KeyUsedUp, SignerRunning
-
-    successor = "destroy this folder and go on with its successor: docs/operating/release.md"
-    try:
-        yield
-    except SignerRunning as error:
-        found = Diagnostic("release-key-busy", str(error), fix="wait until it is done, or end it")
-        raise DiagnosticError([found], TRY_AGAIN) from None
-    except KeyExposed as error:
-        found = Diagnostic("file-open-to-others", str(error), fix="chmod 700 the folder and 600 its secret")
-        raise DiagnosticError([found], NOT_ALLOWED) from None
-    except KeyRolledBack as error:
-        raise DiagnosticError(
-            [Diagnostic("release-key-restored", str(error), fix=successor)], NOT_ALLOWED
-        ) from None
-    except KeyUsedUp as error:
-        fix = "go on with its successor: docs/operating/release.md"
-        raise DiagnosticError([Diagnostic("release-key-used-up", str(error), fix=fix)], NOT_ALLOWED) from None
-    except KeyDamaged as error:
-        raise DiagnosticError([Diagnostic("release-key-damaged", str(error), fix=successor)], USAGE) from None
 
 
 def _in_the_way(folder: Path) -> DiagnosticError:
@@ -410,3 +383,4 @@ def _date(wall_ms: int) -> str:
 release.add_command(roll_out)
 release.add_command(halt)
 release.add_command(status)
+release.add_command(root)

@@ -15,11 +15,13 @@ from protocol.command import (
     GUARDED,
     REKEY,
     REPORT,
+    ROOT,
     SET_ACTUATOR,
     SET_SETTING,
     SETTINGS,
     VERDICT_NAMES,
     Command,
+    root_digest,
     seal_command,
 )
 from protocol.keys import downlink_key
@@ -108,6 +110,8 @@ def demand_words(demand: list[int]) -> str:
         return f"change setting {SETTINGS[demand[1]][0]} to {demand[2]}"
     if demand[0] == REKEY:
         return f"take other keys, from generation {demand[1]} and period {demand[2]} on"
+    if demand[0] == ROOT:
+        return f"take another release root, replacement {root_digest(demand).hex()[:16]}"
     return DEMAND_NAMES[REPORT] if demand[0] == REPORT else f"demand {demand}"
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protocol.diagnostic import Diagnostic, DiagnosticError
+from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, USAGE, Diagnostic, DiagnosticError
 
 if TYPE_CHECKING:
     from office_ingest.govern.shelf import Shelf
@@ -50,6 +50,32 @@ def open_keystore(config: Path, *, read_only: bool = True) -> Iterator["Keystore
         yield keystore
     finally:
         keystore.close()
+
+
+@contextmanager
+def key_told() -> Iterator[None]:
+    """Say what is wrong with a key, and what to do."""
+    from office_ingest.govern.lms_key import KeyDamaged
+    from office_ingest.govern.signer import KeyExposed, KeyRolledBack, KeyUsedUp, SignerRunning
+
+    successor = "destroy this folder and go on with its successor: docs/operating/release.md"
+    try:
+        yield
+    except SignerRunning as error:
+        found = Diagnostic("release-key-busy", str(error), fix="wait until it is done, or end it")
+        raise DiagnosticError([found], TRY_AGAIN) from None
+    except KeyExposed as error:
+        found = Diagnostic("file-open-to-others", str(error), fix="chmod 700 the folder and 600 its secret")
+        raise DiagnosticError([found], NOT_ALLOWED) from None
+    except KeyRolledBack as error:
+        raise DiagnosticError(
+            [Diagnostic("release-key-restored", str(error), fix=successor)], NOT_ALLOWED
+        ) from None
+    except KeyUsedUp as error:
+        fix = "go on with its successor: docs/operating/release.md"
+        raise DiagnosticError([Diagnostic("release-key-used-up", str(error), fix=fix)], NOT_ALLOWED) from None
+    except KeyDamaged as error:
+        raise DiagnosticError([Diagnostic("release-key-damaged", str(error), fix=successor)], USAGE) from None
 
 
 def device_called(shelf: "Shelf", name: str) -> bytes:

@@ -96,6 +96,8 @@ def sign_release(shelf: Shelf, number: int, signer: Signer, now_ms: int) -> Shel
         raise ReleaseRefused(f"there is no release {number}")
     if signer.key_id not in {root.key_id for root in shelf.roots()}:
         raise ReleaseRefused(f"this office does not know key {signer.key_id.hex()}")
+    if signer.key_id in shelf.retired():
+        raise ReleaseRefused(f"root {signer.key_id.hex()} is retired: no device holds it any more")
     if signer.key_id in {signature.root for signature in held.signatures}:
         raise ReleaseRefused(f"key {signer.key_id.hex()} signed release {number} already")
     if len(held.signatures) >= 2:

@@ -120,7 +120,10 @@ class Rollouts:
         return None if held is None else held.release()
 
     def part_for(self, gateway: str, digest: bytes) -> bytes | None:
-        """Return the body of a part of a release that a gateway may have, or None."""
+        """Return the body of a part of a release that a gateway may have, or of a root's replacement, which is for all; or None."""
+        replacement = self._shelf.replacement(digest)
+        if replacement is not None:
+            return replacement
         for rollout in self._down.rollouts():
             held = self._shelf.get(rollout.number)
             named = held is not None and digest in self._shelf.digests(held)

@@ -1,4 +1,4 @@
-"""Where releases lie: the tables of schema step 0002. Rows are added, never changed."""
+"""Where releases lie, and the roots that sign them: the tables of schema steps 0002 and 0011. Rows are added, never changed."""
 
 import hashlib
 import json
@@ -25,6 +25,19 @@ class Root(NamedTuple):
     public: bytes
     successor: bytes
     added_ms: int
+
+
+class Replacement(NamedTuple):
+    """What says that a key stands in the place of a root. digest: of body, a COSE_Sign1 by the root signer; replaced: identifier."""
+
+    digest: bytes
+    replaced: bytes
+    public: bytes
+    signer: bytes
+    leaf: int
+    body: bytes
+    author: str
+    published_ms: int
 
 
 class Signature(NamedTuple):
@@ -85,12 +98,57 @@ class Shelf:
         )
         return [Root(*row) for row in rows]
 
+    def trusted(self) -> list[Root]:
+        """Return the known keys that none stands in the place of, the eldest first: what a new device is given."""
+        replaced = self.replaced()
+        return [root for root in self.roots() if root.key_id not in replaced]
+
+    def add_replacement(self, replacement: Replacement) -> None:
+        """Publish a replacement of a root. Nothing happens if it is published."""
+        with self._store.transaction():
+            self._store.connection.execute(
+                "INSERT OR IGNORE INTO root_replacements VALUES (?, ?, ?, ?, ?, ?, ?, ?)", replacement
+            )
+
+    def replacements(self) -> list[Replacement]:
+        """Return what is published of replaced roots, the eldest first."""
+        rows = self._store.connection.execute(
+            "SELECT digest, replaced, public, signer, leaf, body, author, published_ms FROM root_replacements"
+            " ORDER BY rowid"
+        )
+        return [Replacement(*row) for row in rows]
+
+    def replacement(self, digest: bytes) -> bytes | None:
+        """Return the body of a published replacement, or None."""
+        row = self._store.connection.execute(
+            "SELECT body FROM root_replacements WHERE digest = ?", (digest,)
+        ).fetchone()
+        return row[0] if row else None
+
+    def replaced(self) -> set[bytes]:
+        """Return the identifiers of roots that a published key stands in the place of."""
+        return {row[0] for row in self._store.connection.execute("SELECT replaced FROM root_replacements")}
+
+    def retire(self, root: bytes, author: str, now_ms: int) -> None:
+        """Let a root sign nothing any more."""
+        with self._store.transaction():
+            self._store.connection.execute(
+                "INSERT OR IGNORE INTO roots_retired VALUES (?, ?, ?)", (root, author, now_ms)
+            )
+
+    def retired(self) -> set[bytes]:
+        """Return the identifiers of roots that sign nothing any more."""
+        return {row[0] for row in self._store.connection.execute("SELECT id FROM roots_retired")}
+
     def published(self, root: bytes) -> int:
         """Return the highest leaf of a root in anything that it signed here; -1 if there is nothing."""
         row = self._store.connection.execute(
             "SELECT max(leaf) FROM release_signatures WHERE root = ?", (root,)
         ).fetchone()
-        highest = -1 if row[0] is None else row[0]
+        also = self._store.connection.execute(
+            "SELECT max(leaf) FROM root_replacements WHERE signer = ?", (root,)
+        ).fetchone()
+        highest = max(-1 if one is None else one for one in (row[0], also[0]))
         for known in self.roots():
             if known.key_id == root:
                 highest = max(highest, leaf_of(parse_envelope(known.successor).signature))

@@ -13,6 +13,7 @@ from office_ingest.storage.attested import Attested
 from office_ingest.storage.downward import OTHER, TWICE, UNKNOWN, Adoption, Downward
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.releases import ReleaseWatch
+from office_ingest.watch.roots import RootWatch
 from protocol.command import DONE, REKEY, parse_command
 from protocol.event import ADOPTION, ATTESTATION, COMMAND
 from protocol.limits import uplink_commands_max, uplink_releases_max
@@ -38,6 +39,7 @@ class Takings:
         self._rollouts = Rollouts(store)
         self._attestations = Attestations(store)
         self._watch = ReleaseWatch(store, self._rollouts, patience=patience)
+        self._roots = RootWatch(store, patience=patience)
 
     def begin(self) -> None:
         """A batch begins: see what was rolled out or halted since the one before."""
@@ -56,6 +58,7 @@ class Takings:
                 self._watch.adoption(device, adoption, received_ms)
             elif kind == COMMAND:
                 self._take_command(device, order, fields, received_ms)
+                self._roots.answered(device, fields, received_ms)
                 if fields[1][0] == REKEY and fields[2] != DONE:
                     refused.append(fields[0])
             elif kind == ATTESTATION:
@@ -80,6 +83,7 @@ class Takings:
         """Keep what a verified newest heartbeat names as the bundle that decides, and compare it with what should."""
         self._down.put_report(heartbeat, received_ms)
         self._watch.heartbeat(heartbeat, received_ms)
+        self._roots.heartbeat(heartbeat.device, received_ms)
         self._attestations.heard(heartbeat.device, received_ms)
 
     def answer(self, answer: UplinkAnswer, gateway: str, devices: list[bytes], now_ms: int) -> None:

@@ -55,6 +55,8 @@ def attempts(folder):
         ("roll out releases", ["release", "halt", "1"]),
         ("make signing keys", ["release", "init-key", out]),
         ("make signing keys", ["release", "succeed", str(folder)]),
+        ("replace signing keys", ["release", "root", "replace", "00" * 8]),
+        ("replace signing keys", ["release", "root", "retire", "00" * 8]),
         ("give commands", ["command", "set", device, "0", "1"]),
         ("give commands", ["command", "setting", device, "sample_ms", "100"]),
         ("give commands", ["command", "report", device]),

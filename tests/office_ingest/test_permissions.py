@@ -35,6 +35,7 @@ MAY = {
     "sign releases": "approver admin",
     "approve releases": "approver admin",
     "make signing keys": "approver admin",
+    "replace signing keys": "admin",
     "found office": "admin",
     "repair office": "admin",
     "provision gateways": "admin",
