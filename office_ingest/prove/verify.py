@@ -2,7 +2,7 @@
 
 It opens nothing for writing, needs no service and trusts no column: whatever the sealed bytes say is compared with them.
 Without keys: that rows are what was written, that chains close, that gaps, heads and receipts are what the rows give, that reports and
-commands repeat their sealed bytes (prove/downward.py).
+commands repeat their sealed bytes (prove/downward.py), that releases are what their roots signed (prove/released.py).
 With the keystore: seals, heartbeats, receipts, bodies, orders, decisions, adoptions and answers too (prove/sealed.py).
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from office_ingest.prove.downward import check_downward
 from office_ingest.prove.progress import Progress, no_progress
+from office_ingest.prove.released import check_released
 from office_ingest.prove.report import Report, place_text
 from office_ingest.prove.sealed import check_sealed
 from office_ingest.receive.keystore import Keystore
@@ -81,7 +82,7 @@ def _walk(
         _check_row_sum(connection, table, report)
     _check_segments(connection, report, progress)
     for check in (
-        *(_check_lanes, _check_heartbeats, check_downward),
+        *(_check_lanes, _check_heartbeats, check_downward, check_released),
         *(_check_evidence, _check_references, _check_tallies),
     ):
         check(connection, report)
