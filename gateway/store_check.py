@@ -24,6 +24,7 @@ from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.manifest import parse_release
 from protocol.messages import parse_heartbeat, parse_receipt
+from protocol.sqlite_door import READ, open_database
 from protocol.sqlite_file import gather, structure
 
 SESSION_SUM_BYTES = 8
@@ -66,8 +67,7 @@ def check_file(path: Path, is_ending: Callable[[], bool] | None = None) -> list[
 
     is_ending: asked now and then whether to stop, which is one of those errors.
     """
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as connection:
+    with contextlib.closing(open_database(path, READ)) as connection:
         connection.set_progress_handler(is_ending, _STEPS_MAX)
         return check_store(connection)
 

@@ -11,6 +11,7 @@ from gateway.reconcile import Lane
 from gateway.store_check import session_sum
 from gateway.store_identity import NotAStore, table_names
 from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, Diagnostic, DiagnosticError
+from protocol.sqlite_door import MAKE, open_database
 
 SCHEMA_FOLDER = Path(__file__).parent / "schema"
 
@@ -23,7 +24,7 @@ class StepFailed(sqlite3.DatabaseError):
 
 def connect(path: str) -> sqlite3.Connection:
     """Return a connection whose transactions are ours to begin and end."""
-    return sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    return open_database(Path(path), MAKE)
 
 
 def prepare(connection: sqlite3.Connection) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+from protocol.sqlite_door import READ, open_database
 from protocol.sqlite_file import READ_ERRORS
 
 # "OUTG", as schema/0004_identity.sql sets it.
@@ -60,10 +61,8 @@ def refuse_strangers_file(path: Path) -> None:
     Read only: closing what was opened to write would put a stranger's log into its database.
     """
     found = False
-    with contextlib.suppress(*READ_ERRORS):
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as connection:
-            found = is_stranger(connection)
+    with contextlib.suppress(*READ_ERRORS), contextlib.closing(open_database(path, READ)) as connection:
+        found = is_stranger(connection)
     if found:
         raise NotAStore("it is the database of another program")
 

@@ -25,7 +25,7 @@ from typing import Any
 import sqlite_utils
 
 from gateway import store_check
-from gateway.store_file import StepFailed, connect, migrate, prepare
+from gateway.store_file import StepFailed, migrate, prepare
 from gateway.store_identity import (
     NotAStore,
     refuse_other_beginning,
@@ -194,7 +194,7 @@ def _as_there(there: dict[str, str], words: str) -> str:
 @functools.cache
 def _our_columns() -> dict[str, list[str]]:
     """Return the columns of each table in order, as this version's schema steps make them."""
-    with contextlib.closing(connect(":memory:")) as fresh:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         fresh.create_function("session_sum", 4, store_check.session_sum, deterministic=True)
         migrate(sqlite_utils.Database(fresh), 0)
         return {table: columns_of(fresh, table) for table in table_names(fresh)}

@@ -15,6 +15,7 @@ from gateway.store_file import load_lanes, used_bytes
 from protocol.diagnostic import NOT_ALLOWED, UNREACHABLE, USAGE, Diagnostic, DiagnosticError
 from protocol.event import QUALITY_NAMES
 from protocol.keys import LANE_NAMES
+from protocol.sqlite_door import READ, open_database
 
 
 class StoreView:
@@ -24,7 +25,7 @@ class StoreView:
         self._path = path
         check_reachable(path)
         try:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+            connection = open_database(path, READ)
             self._database = sqlite_utils.Database(connection)
             if "migrations" not in self._database.table_names():
                 raise sqlite3.DatabaseError("it is not a gateway's store")

@@ -11,6 +11,7 @@ from office_ingest.health import health_of
 from office_ingest.storage.downward import Downward
 from office_ingest.storage.sqlite import SqliteStore, check_database
 from protocol.keys import LANE_NAMES
+from protocol.sqlite_door import READ, open_database
 
 Rows = list[dict[str, Any]]
 # As a number of rows to read, SQLite's for no limit.
@@ -23,7 +24,7 @@ _PRESSING = "kind = 'silence', last_ms DESC, first_ms DESC, kind DESC, place DES
 def open_read_only(path: Path) -> sqlite3.Connection:
     """Open a database so that nothing can be changed. Raises NotAnOfficeDatabase."""
     check_database(path)
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection = open_database(path, READ)
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA busy_timeout = 5000")
     return connection

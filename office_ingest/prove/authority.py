@@ -17,6 +17,7 @@ from office_ingest.errors import NotAnOfficeDatabase, check_readable
 from office_ingest.prove.report import Report
 from office_ingest.receive.registry import GATEWAY_REVOKED
 from office_ingest.storage.authority import APPLICATION_ID, GONE, OLD, VERSION
+from protocol.sqlite_door import READ, open_database
 from protocol.sqlite_file import READ_ERRORS
 
 _TABLE = "authority"
@@ -27,8 +28,7 @@ def check_authority(path: Path, database: sqlite3.Connection, report: Report) ->
     if not path.is_file():
         raise NotAnOfficeDatabase(f"{path} is not a file")
     check_readable(path)
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+    with contextlib.closing(open_database(path, READ)) as connection:
         _refuse_other(connection, path)
         try:
             for where, what in _walk(connection, database):

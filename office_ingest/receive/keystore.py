@@ -27,6 +27,7 @@ from protocol import keys
 from protocol.command import REKEY
 from protocol.errors import FAR_GENERATION, PERIOD, ProtocolError
 from protocol.limits import device_links_max, generation_ahead_max, generation_kept_every
+from protocol.sqlite_door import READ, WRITE, open_database
 
 APPLICATION_ID = 0x4F55544B
 VERSION = 1
@@ -458,10 +459,7 @@ class Keystore:
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    mode = "ro" if read_only else "rw"
-    uri = f"{path.resolve().as_uri()}?mode={mode}"
-    # The service uses it from its one worker thread, after opening it in another.
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    return open_database(path, READ if read_only else WRITE)
 
 
 def _make_durable(connection: sqlite3.Connection) -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from office_ingest.errors import NotAnOfficeDatabase, StoreUnavailable, check_readable
 from protocol import sqlite_file
+from protocol.sqlite_door import WRITE, open_database
 
 APPLICATION_ID = 0x4F555441
 VERSION = 1
@@ -282,9 +283,7 @@ class AuthorityStore:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
-    )
+    connection = open_database(path, WRITE)
     # A rollback journal: a reader of another process never needs to write; EXTRA as in the keystore: a used code must stay used.
     connection.execute("PRAGMA synchronous = EXTRA")
     connection.execute("PRAGMA secure_delete = ON")

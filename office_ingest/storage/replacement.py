@@ -12,6 +12,7 @@ from office_ingest.errors import BeyondRepair
 from office_ingest.storage.rows import COLUMNS
 from office_ingest.storage.sqlite import SqliteStore, migrate
 from protocol import sqlite_file
+from protocol.sqlite_door import READ, open_database
 from protocol.sqlite_file import Step, columns_of, has_index, insert, lacking, quoted, readable
 
 # Ids between rows that are tried one by one.
@@ -26,7 +27,7 @@ def replace_damaged(path: Path, now_ms: int, step: Step = lambda name: None) -> 
     No connection may be open. step: named points, for tests. Raises sqlite3.Error, OSError or BeyondRepair: nothing was changed then.
     """
     made = sqlite_file.begin(path)
-    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source:
+    with contextlib.closing(open_database(path, READ)) as source:
         source.text_factory = sqlite_file.as_text
         # As its own version wrote them: a schema step cannot read what lies on a bad page.
         target = SqliteStore.create(made, source.execute("PRAGMA user_version").fetchone()[0])

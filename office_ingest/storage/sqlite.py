@@ -28,6 +28,7 @@ from protocol.keys import CRITICAL
 from protocol.limits import generation_segments, uplink_revoked_max
 from protocol.messages import Heartbeat, Receipt
 from protocol.segment import Segment
+from protocol.sqlite_door import READ, WRITE, open_database
 
 APPLICATION_ID = 0x4F555453
 SCHEMA_FOLDER = Path(__file__).parent / "schema"
@@ -501,7 +502,7 @@ def check_file(path: Path) -> None:
         raise NotAnOfficeDatabase(f"{path} is not a file")
     check_readable(path)
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(open_database(path, READ)) as connection:
             found = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
     except sqlite_file.READ_ERRORS as error:
@@ -542,9 +543,7 @@ def _steps() -> list[Path]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
-    )
+    connection = open_database(path, WRITE)
     try:
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from office_ingest.storage.damage import Damage, find_damage, is_mended
 from office_ingest.storage.sqlite import SqliteStore
+from protocol.sqlite_door import READ, open_database
 
 KIND = "damage"
 # Once a day: about fifteen seconds for each million rows.
@@ -21,7 +22,7 @@ _BEYOND_REPAIR = (
 
 def look_through(path: Path, stopped: threading.Event) -> list[Damage]:
     """Return what is damaged; nothing if the office ended meanwhile. Raises sqlite3.Error: the disk cannot be read."""
-    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with contextlib.closing(open_database(path, READ)) as connection:
         connection.set_progress_handler(stopped.is_set, _STEPS)
         try:
             return find_damage(connection)
