@@ -177,6 +177,9 @@ class Enrolment:
                 "code-expired", "the code is over: ask for a new one, outstation office gateway invite"
             )
         gateway = self._standing(invitation.gateway)
+        if not self._registry.use_code(hashed, public, gateway.name, now_ms):
+            # Or authority.db was put back from a copy of before. Noted first: a cut from here on leaves the code to this key alone.
+            raise _code_used()
         self._registry.add_certified_gateway(gateway.name, site=gateway.site, now_ms=now_ms)
         with self._store.writing():
             row = self._issue(gateway.name, request, now_ms)
@@ -191,10 +194,7 @@ class Enrolment:
     def _again(self, by: bytes | None, fingerprint: bytes | None, public: bytes) -> Issued:
         row = self._store.certificate(fingerprint) if fingerprint is not None else None
         if row is None or by != public:
-            detail = (
-                "the code was used already: if it was not by you, revoke the gateway, and ask for a new code"
-            )
-            raise Refused("code-used", detail)
+            raise _code_used()
         self._standing(row.gateway)
         return self._answer(row)
 
@@ -238,6 +238,11 @@ class Enrolment:
         known = self._standing(row.gateway)
         certificate = pem([x509.load_der_x509_certificate(row.raw)])
         return Issued(known.name, known.site, certificate, pem(self._authority.trusted()))
+
+
+def _code_used() -> Refused:
+    detail = "the code was used already: if it was not by you, revoke the gateway, and ask for a new code"
+    return Refused("code-used", detail)
 
 
 def certificate_row(

@@ -9,7 +9,11 @@ from office_ingest.storage.sqlite import SqliteStore
 TOKEN_CHARACTERS_MIN = 16
 # A finding that stays on record for each revoked gateway, and is open only where authority.db does not know of it.
 GATEWAY_REVOKED = "gateway-revoked"
+# One that is on record, and over at once, for each code that a machine used.
+GATEWAY_CODE = "gateway-code"
 NOBODY = b""
+# Of the digests of a code and of a key: enough that nobody finds another of either.
+_NAMED_BYTES = 16
 
 
 class Registry:
@@ -76,6 +80,20 @@ class Registry:
         """Return the gateways that were ever revoked, as this database remembers it."""
         return self._store.places(NOBODY, GATEWAY_REVOKED)
 
+    def use_code(self, hashed: bytes, public: bytes, gateway: str, now_ms: int) -> bool:
+        """Keep that a code was used with a key, beside what authority.db says: an older copy of that file may be put back.
+
+        hashed: what is kept of the code; public: the key, DER. Returns False, and keeps nothing, if another key used it.
+        """
+        code, place = hashed[:_NAMED_BYTES].hex(), _use_of(hashed, public)
+        with self._store.transaction():
+            before = {one for one in self._store.places(NOBODY, GATEWAY_CODE) if one.startswith(code)}
+            if not before:
+                text = f"gateway {gateway} was enrolled with it; authority.db says so too"
+                self._store.add_finding(NOBODY, GATEWAY_CODE, place, text, now_ms)
+                self._store.clear_finding(NOBODY, GATEWAY_CODE, place, now_ms)
+        return before <= {place}
+
     def site_of_gateway(self, gateway: str) -> str | None:
         """Return the site of a registered gateway, or None."""
         row = self._store.gateway_row(gateway)
@@ -115,6 +133,10 @@ class Registry:
 def _no_token() -> bytes:
     # A digest of nothing: no token has it.
     return secrets.token_bytes(32)
+
+
+def _use_of(hashed: bytes, public: bytes) -> str:
+    return f"{hashed[:_NAMED_BYTES].hex()} {hashlib.sha256(public).digest()[:_NAMED_BYTES].hex()}"
 
 
 def token_hash(token: str) -> bytes:

@@ -10,11 +10,10 @@ import pytest
 from office_ingest.errors import NotAnOfficeDatabase
 from office_ingest.prove.authority import check_authority
 from office_ingest.prove.report import Report
-from office_ingest.storage.authority import AuthorityStore
 from office_ingest.watch.certificates import record_certificates
 from tests.office_ingest.test_identity import caller, refused
 from tests.support.device_model import DeviceModel
-from tests.support.identity_desk import IdentityDesk
+from tests.support.identity_desk import IdentityDesk, new_key, request
 
 
 @pytest.fixture
@@ -107,11 +106,7 @@ def check_older_copy_of_the_authority(identity):
     identity.enrolment.revoke("gw-3", "A. Person", "stolen")
     record_certificates(desk.store, identity.store, identity.authority, desk.wall_ms())
     before = desk.findings()
-    identity.store.close()
-    shutil.copyfile(desk.folder / "older.db", path)
-    identity.store = AuthorityStore.open(path)
-    identity.authority = type(identity.authority)(identity.store, identity.authority.paths)
-    identity.start()
+    identity.put_back(desk.folder / "older.db")
     kind = refused(caller, identity, certificate)
     record_certificates(desk.store, identity.store, identity.authority, desk.wall_ms())
     restored, named = desk.findings(), [where for where, _ in _found(identity)[0]]
@@ -128,3 +123,39 @@ def check_older_copy_of_the_authority(identity):
 def test_older_copy_of_the_authority_trusts_no_revoked_gateway_again(identity):
     """The office's database remembers who was revoked: the gateway stays refused, and a finding says what to do."""
     check_older_copy_of_the_authority(identity)
+
+
+def check_used_code_under_an_older_authority(identity):
+    """Use a code, put a copy of authority.db of before that back, and show the code again."""
+    path = identity.desk.folder / "authority.db"
+    code = identity.enrolment.invite("gw-3", "site-1", "A. Person", 30)
+    shutil.copyfile(path, identity.desk.folder / "older.db")
+    key = new_key()
+    identity.enrolment.enrol(code.secret, request(key))
+    identity.put_back(identity.desk.folder / "older.db")
+    second = refused(identity.enrolment.enrol, code.secret, request(new_key()))
+    again = identity.enrolment.enrol(code.secret, request(key))
+
+    assert ("code-used", "gw-3") == (second, again.gateway)
+    assert [] == identity.desk.findings()
+
+
+def test_used_code_stays_used_under_an_older_copy_of_the_authority(identity):
+    """The office's database remembers by whose key; that machine may ask again, for the copy has no record of its certificate."""
+    check_used_code_under_an_older_authority(identity)
+
+
+def test_machine_that_was_cut_off_after_its_code_was_noted_asks_again(identity, monkeypatch):
+    """Noted in one file, issued in the other: a cut between costs nobody a code, and gives it to nobody else."""
+    code, key = identity.enrolment.invite("gw-3", "site-1", "A. Person", 30), new_key()
+    with monkeypatch.context() as cut:
+        cut.setattr(identity.enrolment, "_issue", _cut)
+        with pytest.raises(InterruptedError):
+            identity.enrolment.enrol(code.secret, request(key))
+
+    assert "code-used" == refused(identity.enrolment.enrol, code.secret, request(new_key()))
+    assert "gw-3" == identity.enrolment.enrol(code.secret, request(key)).gateway
+
+
+def _cut(*arguments):
+    raise InterruptedError
