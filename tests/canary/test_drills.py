@@ -10,7 +10,7 @@ import asyncio
 
 import pytest
 
-from tests.drills import kills, network, outage, people, rogue, rollback, thefts
+from tests.drills import kills, network, outage, people, restored, rogue, rollback, thefts
 from tests.drills.field import plant
 from tests.drills.rogue_gateway import CONTROL
 from tests.planted.drills import CAUGHT, PROCESS
@@ -25,6 +25,7 @@ PARTS = {
     "outage": outage,
     "rollback": rollback,
     "thefts": thefts,
+    "restored": restored,
     "people": people,
 }
 # What a fault took is never receipted: nobody waits long for it, where no datagram is lost on the way.

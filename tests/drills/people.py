@@ -8,12 +8,10 @@ Which role may do what is asked of the table that tests keep by hand, not of the
 """
 
 import asyncio
-import json
 import pwd
 import shutil
 import sqlite3
 import ssl
-import sys
 from contextlib import closing
 from os import geteuid
 
@@ -24,10 +22,9 @@ from office_ingest.storage.sqlite import SqliteStore
 from protocol.diagnostic import NOT_ALLOWED, DiagnosticError
 from tests.drills.books import read
 from tests.drills.field import SITE, Make, lay_out, verify_file
+from tests.drills.typist import type_lines, typist
 from tests.office_ingest.test_permissions import MAY
-from tests.site.harness import ROOT
 from tools.drills.row import Row, Sign
-from tools.site import Service
 
 ROLES = ("viewer", "operator", "author", "approver", "auditor")
 # A token may be revoked and its holder go on to ask; what he is told then.
@@ -86,7 +83,7 @@ def attempts(folder):
 async def run(folder, size, seed, say, *, prepare=lambda site: None):
     """Return two rows: users of the command line, and a stolen token. prepare(site): may change how its processes start."""
     site = await lay_out(folder, [Make(_DEVICE)])
-    site.people = Service("people", _typing(folder), site.logs / "people.log", "typed")
+    site.people = typist(site)
     users = Row(
         "hostile office user", "each lesser role tries every command that it may not give", seed, size
     )
@@ -115,12 +112,6 @@ async def run(folder, size, seed, say, *, prepare=lambda site: None):
     return [users, thief]
 
 
-def _typing(folder):
-    plan, told = folder / "plan.json", folder / "told.json"
-    words = ["-m", "tests.drills.typist", "type", str(plan), str(told)]
-    return ["env", f"PYTHONPATH={ROOT}:{ROOT / 'firmware'}", sys.executable, *words]
-
-
 def _books(site):
     return site.office_folder / "office.db"
 
@@ -146,7 +137,7 @@ async def _type_everything(site, row):
     for role in ROLES:
         _give_role(config, own, role)
         wanted = [one for one in attempts(site.folder) if role not in MAY[one[0]].split()]
-        codes = await _type(site, config, [words for _, words in wanted])
+        codes = await type_lines(site, [words for _, words in wanted])
         for (needs, words), code in zip(wanted, codes, strict=True):
             tried[role, needs] = tried.get((role, needs), 0) + 1
             if code != NOT_ALLOWED:
@@ -166,16 +157,6 @@ async def _type_everything(site, row):
 def _give_role(config, own, role):
     name = pwd.getpwuid(geteuid()).pw_name
     config.write_text(f'{own}\n[people.roles]\n"{name}" = "{role}"\n')
-
-
-async def _type(site, config, lines):
-    """Let the command line be called so; return the exit codes."""
-    plan, told = site.folder / "plan.json", site.folder / "told.json"
-    told.unlink(missing_ok=True)
-    plan.write_text(json.dumps([[*words, "--config", str(config)] for words in lines]))
-    await site.people.start()
-    await site.people.ended()
-    return json.loads(told.read_text())
 
 
 def _judge_acts(site, row, way, tried):

@@ -9,15 +9,13 @@ import asyncio
 import json
 import shutil
 import sys
-from hashlib import sha256
 
 from office_ingest.receive.keystore import Keystore
-from protocol import coap, keys
+from protocol import keys
 from protocol.diagnostic import DiagnosticError
-from protocol.errors import ProtocolError
-from protocol.oscore import decode_option
 from tests.drills.books import count, forged, read
 from tests.drills.field import Device, Make, lay_out, verify
+from tests.drills.tap import Tap
 from tests.site.harness import ROOT, stop_services, until
 from tools.drills.plan import CI
 from tools.drills.row import Row, Sign
@@ -30,31 +28,6 @@ CLOSED = {CI: 1, "soak": 20}
 # Heartbeats of the honest device after a revocation: by then the gateway has heard of it, and more would be seen.
 HEARTBEATS_AFTER = 4
 MAKES = [Make(name, per_s=8, sample_ms=720_000, seal_s=0.25, drain_ms=8_000) for name in (STOLEN, HONEST)]
-
-
-class Tap:
-    """keep() of the link's relay: lets everything through and notes each request's keys, number and bytes."""
-
-    def __init__(self):
-        self.requests = 0
-        self.reused = 0
-        self._seen = {}
-
-    def __call__(self, upward, datagram):
-        if upward:
-            self._note(datagram)
-        return True
-
-    def _note(self, datagram):
-        try:
-            message = coap.decode(datagram)
-            piv, kid, context = decode_option(coap.option(message.options, coap.OSCORE) or b"")
-        except ProtocolError:
-            return
-        if piv is not None:
-            self.requests += 1
-            said = sha256(message.payload).digest()
-            self.reused += self._seen.setdefault((kid, context, piv), said) != said
 
 
 async def run(folder, size, seed, say, *, prepare=lambda site: None):

@@ -349,6 +349,40 @@ def forget_revoked_tokens():
     tokens.Token.state = lambda self, now_ms: "good" if now_ms < self.expires_ms else "expired"
 
 
+def forget_what_was_published():
+    """Who signs asks nobody which leaves signed before."""
+    from office_ingest.govern.shelf import Shelf
+
+    Shelf.published = lambda self, root: -1
+
+
+def believe_authority():
+    """An office goes by authority.db alone for who was revoked, whatever copy of it that is."""
+    from office_ingest.receive.registry import Registry
+
+    Registry.revoked_gateways = lambda self: set()
+
+
+def believe_authority_of_codes():
+    """An office goes by authority.db alone for which codes were used, whatever copy of it that is."""
+    from office_ingest.receive.registry import Registry
+
+    Registry.use_code = lambda self, *arguments: True
+
+
+def begin_where_the_store_says():
+    """A gateway goes on with the sequence that its store names: it trusts it to be the newest one."""
+    from gateway.sessions import Sessions
+
+    true_reserve = Sessions._reserve
+
+    def reserve(self, session):
+        self._leapt.add(session.name)
+        return true_reserve(self, session)
+
+    Sessions._reserve = reserve
+
+
 PROCESS = {
     "acknowledge_before_commit": "gateway",
     "receipt_before_commit": "office",
@@ -384,6 +418,10 @@ PROCESS = {
     "write_no_refusal": "people",
     "let_every_token_ask": "office",
     "forget_revoked_tokens": "office",
+    "forget_what_was_published": "people",
+    "believe_authority": "office",
+    "believe_authority_of_codes": "office",
+    "begin_where_the_store_says": "gateway",
 }
 # A fault's words must hold what stands behind the check, where the check alone would not tell one fault from another.
 CAUGHT = {
@@ -422,6 +460,10 @@ CAUGHT = {
     "write_no_refusal": ("people", {"recorded": ""}),
     "let_every_token_ask": ("people", {"tokens": "viewer GET"}),
     "forget_revoked_tokens": ("people", {"tokens": "revoked "}),
+    "forget_what_was_published": ("restored", {"leaf": ""}),
+    "believe_authority": ("restored", {"revoked": "", "noticed": ""}),
+    "believe_authority_of_codes": ("restored", {"code": "it is gateway"}),
+    "begin_where_the_store_says": ("restored", {"nonces": ""}),
 }
 
 if __name__ == "__main__":

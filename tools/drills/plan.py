@@ -21,9 +21,12 @@ PARTS = (
     Part(
         "thefts", "a device's flash and a gateway's disk are copied, searched, run a second time and revoked"
     ),
+    Part(
+        "restored", "the office's authority and signing key, and a gateway's card, are put back from copies"
+    ),
     Part("people", "users of every lesser role, and stolen tokens, try everything that they may not"),
     Part("network", "strangers flood, replay, forge addresses and talk nonsense"),
 )
 NAMES = tuple(part.name for part in PARTS)
 # About as long as each other. A machine with two processors carries two.
-LANES = (("kills", "outage"), ("rogue", "network", "rollback", "thefts", "people"))
+LANES = (("kills", "outage"), ("rogue", "network", "rollback", "thefts", "restored", "people"))
