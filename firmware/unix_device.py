@@ -1,4 +1,5 @@
-"""One boot of a device as a process of MicroPython's unix port: a file is the flash, a recording the sensor, UDP or a tty the link.
+"""One boot of a device as a process of MicroPython's unix port: a file is the flash, a recording the sensor, UDP, a tty or a radio at an
+address the link, or several of them.
 
 unix_main.py starts it, and says which agent it imports here.
 """
@@ -153,10 +154,14 @@ def _link(items: dict):
         from agent.links.several import SeveralLinks
 
         return SeveralLinks([_one_link(items, kind) for kind in order], time.ticks_ms, time.ticks_diff)
-    return _one_link(items, "serial" if items.get("serial") else "udp")
+    return _one_link(items, "serial" if items.get("serial") else "ble" if items.get("radio") else "udp")
 
 
 def _one_link(items: dict, kind: str):
+    if kind == "ble":
+        from unix_radio import RadioLink
+
+        return RadioLink(items["radio"], time.ticks_ms, time.ticks_diff)
     if kind == "serial":
         from unix_line import UnixLine
 
@@ -200,15 +205,28 @@ def build_board(items: dict, flash, cause: ResetCause, agents=None) -> Board:
     return board
 
 
-async def _run(agent: Agent, flash, items: dict) -> None:
+async def _run(agent: Agent, flash, items: dict, interrupts) -> None:
     tasks = []
+    if interrupts is not None:
+        tasks.append(asyncio.create_task(_stop_at(interrupts, agent)))
     if items.get("stop_after_ms"):
         tasks.append(asyncio.create_task(_stop_after(agent, items["stop_after_ms"])))
     if items.get("fault"):
         tasks.append(asyncio.create_task(_arm(flash, items["fault"])))
-    await agent.run()
-    for task in tasks:
-        task.cancel()
+    try:
+        await agent.run()
+    finally:
+        # Also where another boot begins: what waits here would stop the agent that is gone.
+        for task in tasks:
+            task.cancel()
+
+
+async def _stop_at(interrupts, agent: Agent) -> None:
+    await interrupts.next()
+    agent.stop()
+    await interrupts.next()
+    # Somebody has no patience: what is sealed stays on flash, and is sent after the next start.
+    sys.exit(_INTERRUPTED_EXIT)
 
 
 async def _stop_after(agent: Agent, real_ms: int) -> None:
@@ -216,8 +234,11 @@ async def _stop_after(agent: Agent, real_ms: int) -> None:
     agent.stop()
 
 
-def main(items: dict, agents=None) -> int:
-    """Run one boot of a device until it is told to stop; return the exit code. items: of device.json; agents: unix_main.Agents or None."""
+def main(items: dict, agents=None, interrupts=None) -> int:
+    """Run one boot of a device until it is told to stop; return the exit code.
+
+    items: of device.json; agents: unix_main.Agents or None; interrupts: unix_interrupts.Interrupts, None: they come as KeyboardInterrupt.
+    """
     config = Config(items)
     cause = ResetCause(items["flash"] + ".reset")
     try:
@@ -229,7 +250,7 @@ def main(items: dict, agents=None) -> int:
     try:
         agent = Agent(config, build_board(items, flash, cause, agents))
         print("device {} runs, boot {}".format(items["device"], agent.boot))
-        asyncio.run(_run(agent, flash, items))
+        asyncio.run(_run(agent, flash, items, interrupts))
     except KeyboardInterrupt:
         asyncio.new_event_loop()
         try:
@@ -239,7 +260,6 @@ def main(items: dict, agents=None) -> int:
                 agent = Agent(config, build_board(items, flash, cause, agents))
             asyncio.run(agent.drain())
         except KeyboardInterrupt:
-            # Somebody has no patience: what is sealed stays on flash, and is sent after the next start.
             return _INTERRUPTED_EXIT
     cause.keep(SOFTWARE)
     return 0

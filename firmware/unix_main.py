@@ -1,7 +1,7 @@
 """Runs a device as a process of MicroPython's unix port: `unix_main.py device.json`; or, `claim.json`, a board that is to become one.
 
 This is what a board's image is: it chooses the agent, and what lies beside it is the agent that the image was made with. Exit codes:
-0 stopped in order, 2 wrong settings, 70 power cut injected, 71 kill point, 72 watchdog, 130 interrupted twice.
+0 stopped in order, 2 wrong settings, 70 power cut injected, 71 kill point, 72 watchdog, 130 interrupted twice, or as a board.
 See docs/operating/device.md.
 """
 
@@ -68,27 +68,27 @@ class Agents:
         self.choice.tell(board, self.rooms)
 
 
-def main(path: str) -> int:
-    """Run one device until it is told to stop; return the exit code."""
+def main(path: str, interrupts=None) -> int:
+    """Run one device until it is told to stop; return the exit code. interrupts: unix_interrupts.Interrupts or None."""
     with open(path) as file:
         items = json.load(file)
     if "claim" in items:
         # A board without keys, until it is admitted.
         from unix_newcomer import admit
 
-        items = admit(items, path)
+        items = admit(items, path, interrupts)
     if not items.get("agents"):
         import unix_device
 
-        return unix_device.main(items)
+        return unix_device.main(items, None, interrupts)
     rest = list(sys.path)
     while True:
-        code = _boot(items, rest)
+        code = _boot(items, rest, interrupts)
         if code is not None:
             return code
 
 
-def _boot(items: dict, rest: list):
+def _boot(items: dict, rest: list, interrupts):
     """Run one boot with the agent that is due; return the exit code, None: another boot begins."""
     sys.path[:] = rest
     agents = Agents(items)
@@ -100,7 +100,7 @@ def _boot(items: dict, rest: list):
     try:
         import unix_device
 
-        return unix_device.main(items, agents)
+        return unix_device.main(items, agents, interrupts)
     except SystemExit as end:
         if end.args[:1] != (_RESTART_EXIT,):
             raise
@@ -133,4 +133,6 @@ def _is_mounted(place: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    from unix_interrupts import interrupts_of
+
+    sys.exit(main(sys.argv[1], interrupts_of(sys.argv[2:])))

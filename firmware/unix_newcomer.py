@@ -6,6 +6,7 @@ What a board has in its flash lies in the folder of claim.json.
 import asyncio
 import json
 import os
+import sys
 import time
 
 from agent.aes import Aes128
@@ -15,9 +16,14 @@ from agent.layout import window_sectors
 from agent.links.udp import make_udp
 from agent.newcomer import SETTINGS, Folder, Newcomer, claim_of, install, read_claim
 
+_INTERRUPTED_EXIT = 130
 
-def admit(items: dict, path: str) -> dict:
-    """Announce the board until it is admitted, and return the items of its device.json. items: of claim.json; path: of it."""
+
+def admit(items: dict, path: str, interrupts=None) -> dict:
+    """Announce the board until it is admitted, and return the items of its device.json.
+
+    items: of claim.json; path: of it; interrupts: unix_interrupts.Interrupts, None: they come as KeyboardInterrupt.
+    """
     place = path[: path.rindex("/") + 1] if "/" in path else "./"
     for name, file in (
         ("flash", "flash.bin"),
@@ -45,10 +51,25 @@ def admit(items: dict, path: str) -> dict:
         items.get("announce_ms", 10000),
     )
     print("board {} announces itself".format(items["claim"]["board"]))
-    admission = asyncio.run(newcomer.run())
+    admission = asyncio.run(_until_interrupted(newcomer, interrupts))
     link.close()
     print("board {} is admitted".format(items["claim"]["board"]))
     return install(_window(items), folder, admission, items)
+
+
+async def _until_interrupted(newcomer: Newcomer, interrupts):
+    if interrupts is None:
+        return await newcomer.run()
+    watch = asyncio.create_task(_end_at(interrupts))
+    try:
+        return await newcomer.run()
+    finally:
+        watch.cancel()
+
+
+async def _end_at(interrupts) -> None:
+    await interrupts.next()
+    sys.exit(_INTERRUPTED_EXIT)
 
 
 def _window(items: dict) -> FileFlash:

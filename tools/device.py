@@ -22,6 +22,7 @@ from protocol.lms import check_public
 from protocol.report import emit
 from protocol.settings import read_settings
 from tools.board.command import COMMANDS as BOARD_COMMANDS
+from tools.interrupts import hold_interrupts
 from tools.shim import install
 from tools.upy import firmware_folder, micropython_command, micropython_environment
 
@@ -32,7 +33,7 @@ Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 
 
 class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the gateway is: an address, or a serial line of this machine; or both, and which of them is preferred."""
+    """Where the gateway is: an address, a serial line of this machine, or a radio for BLE; or several, and which of them is preferred."""
 
     host: (
         Annotated[str, Meta(max_length=253, description="address of the gateway, empty: it is looked for")]
@@ -47,7 +48,14 @@ class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = None
     baud: Literal[9600, 57600, 115200, 230400, 460800, 500000, 576000, 921600, 1000000, 1152000] = 115200
 
-    order: list[Literal["udp", "serial"]] | None = None
+    radio: (
+        Annotated[
+            str,
+            Meta(pattern=r"^[^:\s]+:[0-9]{1,5}$", description="address of a program that plays a BLE radio"),
+        ]
+        | None
+    ) = None
+    order: list[Literal["udp", "serial", "ble"]] | None = None
 
     @property
     def is_looking(self) -> bool:
@@ -57,15 +65,7 @@ class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.discover and self.host is None:
             raise ValueError('discover is for a network: write host too, "" where no address is known')
-        if self.order is not None:
-            if sorted(self.order) != ["serial", "udp"] or self.host is None or self.serial is None:
-                raise ValueError(
-                    'order names "udp" and "serial", the preferred one first, with both host and serial'
-                )
-        elif (self.host is None) == (self.serial is None):
-            raise ValueError(
-                "link has either host or serial, the gateway's address or a serial port to it; for both, write order too"
-            )
+        self._check_ways()
         if (self.groups or self.local) and not self.is_looking:
             raise ValueError(
                 'groups and local are for a gateway that is looked for: host = "", or discover = true'
@@ -76,6 +76,21 @@ class LinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f'groups: "{group}" is no multicast address, as 224.0.1.187 or ff05::fd are')
         if self.local and _address(self.local) is None:
             raise ValueError(f'local: "{self.local}" is no address of this machine, as 192.0.2.7 would be')
+
+    def _check_ways(self) -> None:
+        """Check that each way has its key and its place. Raises ValueError."""
+        keys = {"udp": self.host, "serial": self.serial, "ble": self.radio}
+        there = [kind for kind, key in keys.items() if key is not None]
+        if self.order is not None:
+            if len(self.order) < 2 or sorted(self.order) != sorted(there):
+                raise ValueError(
+                    'order names each of two or three links once, the preferred one first: "udp" where there is host, "serial" where '
+                    'there is serial, "ble" where there is radio'
+                )
+        elif len(there) != 1:
+            raise ValueError(
+                "link has one of host, serial and radio: the gateway's address, a serial port to it, a radio; for several, write order too"
+            )
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
@@ -317,15 +332,23 @@ def write_device(config: Path) -> Path:
     return target
 
 
-def device_command(items: Path) -> list[str]:
-    """Return the words that start the agent over a device.json."""
+def device_command(items: Path, interrupts: int | None = None) -> list[str]:
+    """Return the words that start the agent over a device.json. interrupts: the file of tools.interrupts, where Ctrl-C is held back."""
     return [
         *micropython_command(),
         "-X",
         f"heapsize={_HEAP}",
         str(firmware_folder() / "unix_main.py"),
         str(items),
+        *([] if interrupts is None else [str(interrupts)]),
     ]
+
+
+def _become(items: Path) -> None:
+    """Run the agent in place of this process: other signals and exit codes are then the agent's own."""
+    sys.stdout.flush()
+    command = device_command(items, hold_interrupts())
+    os.execve(command[0], command, micropython_environment())  # noqa: S606 -- no shell, on purpose
 
 
 @click.group()
@@ -369,11 +392,9 @@ def announce(folder: Path, recording: Path | None, as_json: bool) -> None:
         (folder / "recording.csv").write_bytes(recording.read_bytes())
     if found.name == "claim.json":
         _check_board(found)
-    command = device_command(found.resolve())
     if as_json:
         emit("outstation.device-announce", 1, {"settings": str(found), "process": os.getpid()})
-    sys.stdout.flush()
-    os.execve(command[0], command, micropython_environment())  # noqa: S606 -- no shell, on purpose
+    _become(found.resolve())
 
 
 @device.command("run")
@@ -392,16 +413,13 @@ def run(config: Path, as_json: bool) -> None:
     The exit code is the agent's: 0 in order, 70 power cut, 71 kill point, 72 watchdog.
     """
     items = write_device(config)
-    command = device_command(items)
     if as_json:
         device = json.loads(items.read_text())["device"]
         emit("outstation.device-run", 1, {"device": device, "settings": str(config), "process": os.getpid()})
-    sys.stdout.flush()
     if json.loads(items.read_text())["link"]["serial"]:
         # MicroPython opens a tty as its controlling one where it has none; pulled out, that would end the device.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # In place of this process: signals and exit codes are then the agent's own.
-    os.execve(command[0], command, micropython_environment())  # noqa: S606 -- no shell, on purpose
+    _become(items)
 
 
 @device.command("build-agent")

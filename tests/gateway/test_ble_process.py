@@ -16,17 +16,15 @@ from tests.gateway.site import DOWNLINK, device_id, secret_of
 from tests.support.ble_air import Air
 from tests.support.ble_bleak import Adapter
 from tests.support.ble_radio import RadioServer
-from tools.device import write_device
-from tools.device_types import ROOT
+from tools.device import device_command, write_device
 from tools.flashimage import read_image
-from tools.upy import firmware_folder, micropython_command, micropython_environment
+from tools.upy import micropython_environment
 
 SECTORS = 24
-PROGRAM = ROOT / "tests/support/micropython_ble/program.py"
 
 
-def provision(folder, n):
-    """Write the folder of a device that the test's gateway knows; return its device.json."""
+def provision(folder, n, link):
+    """Write the folder of a device that the test's gateway knows, link the lines of its [link]; return its device.json."""
     folder.mkdir()
     create_image(str(folder / "flash.bin"), SECTORS + 4)
     flash = FileFlash(str(folder / "flash.bin"), SECTORS + 4)
@@ -41,17 +39,16 @@ def provision(folder, n):
     (folder / "device.toml").write_text(
         f'device = "{device_id(n).hex()}"\nflash_sectors = {SECTORS}\nclock_scale = 2000\n'
         "heartbeat_ms = 500\nack_timeout_ms = 400\nstop_after_ms = 5000\ndrain_ms = 60000\n"
-        '[link]\nhost = "127.0.0.1"\nport = 9\n'
+        f"[link]\n{link}\n"
     )
     return write_device(folder / "device.toml")
 
 
-async def start(port, items):
-    """Start a device whose radio is at that port."""
-    words = [*micropython_command(), "-X", "heapsize=2M", PROGRAM, firmware_folder(), str(port), items]
+async def start(items):
+    """Start a device."""
     return await asyncio.create_subprocess_exec(
-        *map(str, words),
-        env=micropython_environment(ROOT, firmware_folder()),
+        *device_command(items),
+        env=micropython_environment(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -81,7 +78,8 @@ def test_devices_in_micropython_bring_all_they_sealed_over_ble(site, tmp_path, c
         await adapter.switch_on()
         air.cut_chance = cut_chance
         async with RadioServer(air) as radio:
-            processes = [await start(radio.port, provision(tmp_path / f"device-{n}", n)) for n in (1, 2)]
+            link = f'radio = "127.0.0.1:{radio.port}"'
+            processes = [await start(provision(tmp_path / f"device-{n}", n, link)) for n in (1, 2)]
             async with running(processes):
                 outputs = await asyncio.gather(*(process.communicate() for process in processes))
         for process, (output, _) in zip(processes, outputs, strict=True):

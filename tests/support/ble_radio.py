@@ -1,4 +1,4 @@
-"""The radio of a device that runs in MicroPython: `ble_module.Ble` at the other end of a socket; see micropython_ble/bluetooth.py."""
+"""The radio of a device that runs in MicroPython: `ble_module.Ble` at the other end of a socket; see firmware/unix_radio.py."""
 
 import asyncio
 import json

@@ -168,10 +168,20 @@ def test_office_whose_keystore_is_open_to_others_is_not_added_to(site, office, t
         ('serial = "/dev/ttyS0"\nhost = "gateway.lan"\norder = ["udp"]', False),
         ('serial = "/dev/ttyS0"\norder = ["udp", "serial"]', False),
         ('serial = "/dev/ttyS0"\nhost = "gateway.lan"\norder = []', False),
+        ('serial = "/dev/ttyS0"\nradio = "127.0.0.1:4000"\norder = ["ble", "serial"]', True),
+        ('serial = "/dev/ttyS0"\nradio = "[::1]:4000"\norder = ["ble", "serial"]', False),
+        ('serial = "/dev/ttyS0"\nradio = "127.0.0.1:4000"', False),
+        (
+            'serial = "/dev/ttyS0"\nhost = ""\nradio = "127.0.0.1:4000"\norder = ["udp", "serial", "ble"]',
+            True,
+        ),
+        ('serial = "/dev/ttyS0"\nhost = ""\nradio = "127.0.0.1:4000"\norder = ["udp", "serial"]', False),
+        ('serial = "/dev/ttyS0"\nhost = ""\norder = ["udp", "serial", "ble"]', False),
+        ('serial = "/dev/ttyS0"\norder = ["serial"]', False),
     ],
 )
 def test_device_has_an_address_or_a_serial_port(site, tmp_path, link, is_right):
-    """Either, or both in an order; and a rate that the port can be set to."""
+    """Or a radio; one, or several in an order; and a rate that the port can be set to."""
     site("device", folder=tmp_path / "d")
     config = tmp_path / "d" / "device.toml"
     config.write_text(config.read_text().partition("[link]")[0] + f"[link]\n{link}\n")
