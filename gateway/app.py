@@ -20,7 +20,7 @@ from gateway.collector import Collector
 from gateway.config import Configuration, Files, read_configuration, read_links
 from gateway.delivery import Delivery
 from gateway.downlink import Downlink
-from gateway.errors import StoreFailed, StoreFull
+from gateway.errors import OfficeUnreachable, StoreFailed, StoreFull
 from gateway.fetcher import Fetcher
 from gateway.health import Health
 from gateway.link_set import LinkSet
@@ -43,8 +43,10 @@ from gateway.store import open_store
 from gateway.store_down import StoreDown
 from gateway.store_file import connect
 from gateway.uplink import Backoff, Office, Uplink
+from gateway.usage import Usage
 from protocol.diagnostic import DiagnosticError, show
 from protocol.installation import check_installation
+from protocol.usage import BLE, SERIAL, UDP
 
 _log = logging.getLogger("gateway.app")
 
@@ -93,6 +95,7 @@ class Gateway:
         self.readings = Readings(self.store, self.health, clock=clock)
         self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=point)
         self.newcomers = self._hear_newcomers()
+        self.usage = self._make_usage()
         self.site = self._make_site(point)
         self.fetcher = Fetcher(
             self.shelf, self.health, self._office.get, backoff=self._backoff(rng), clock=clock, point=point
@@ -136,7 +139,14 @@ class Gateway:
             clock=self._clock,
             point=point,
             newcomers=self.newcomers,
+            moved=self.usage.moved,
         )
+
+    def _make_usage(self) -> Usage:
+        interval_s = self._configuration.settings.uplink.usage_s
+        # A simulated office is asked nothing beside the uplink.
+        ask = self._office.ask if isinstance(self._office, Office) else _no_office
+        return Usage(self.store, self.health, ask, clock=self._clock, interval_s=interval_s)
 
     def _hear_newcomers(self) -> Newcomers | None:
         if not self._configuration.settings.listen.newcomers:
@@ -182,12 +192,12 @@ class Gateway:
     def _start_links(self) -> None:
         """Let whatever else the settings name carry datagrams too."""
         if self._configuration.settings.serial:
-            self.serial.start(self._serve_over(self.serial.send))
+            self.serial.start(self._serve_over(SERIAL, self.serial.send))
         if self.ble is not None:
-            self.ble.start(self._serve_over(self.ble.send))
+            self.ble.start(self._serve_over(BLE, self.ble.send))
 
-    def _serve_over(self, send: Callable[[str, bytes], None]) -> Callable[[str, bytes], None]:
-        server = CoapServer(self.site, send)
+    def _serve_over(self, link: int, send: Callable[[str, bytes], None]) -> Callable[[str, bytes], None]:
+        server = CoapServer(self.site.over(link), send)
         self._servers.append(server)
         return server.feed
 
@@ -223,7 +233,7 @@ class Gateway:
         """Bind the socket, start the uplink and return the link. Raises DiagnosticError."""
         await self.load()
         listen = self._configuration.settings.listen
-        self.link = await udp.listen(self.site, listen.host, listen.port)
+        self.link = await udp.listen(self.site.over(UDP), listen.host, listen.port)
         self._start_links()
         self.begin()
         self._be_found(self.link)
@@ -247,6 +257,7 @@ class Gateway:
         await self.links.load()
         await self.shelf.load()
         await self.readings.load()
+        await self.usage.load()
 
     def begin(self) -> None:
         """Start all that goes on by itself."""
@@ -258,6 +269,8 @@ class Gateway:
             self.readings.run(),
             self.serial.wait(),
         ]
+        if isinstance(self._office, Office):
+            work.append(self.usage.run())
         renewal = self._renewal_of(self._configuration.files)
         if renewal is not None:
             work.append(renewal.run())
@@ -297,6 +310,7 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.health.is_running = False
+        await self._save_usage()
         await self._save_health()
         await self._office.close()
         await self.store.close()
@@ -305,6 +319,12 @@ class Gateway:
         while True:
             await self._save_health()
             await self._clock.sleep(HEALTH_INTERVAL_S)
+
+    async def _save_usage(self) -> None:
+        try:
+            await self.usage.save()
+        except (StoreFull, StoreFailed) as error:
+            _log.error("what devices moved is not kept: %s", error)
 
     def _count_store(self) -> None:
         # What was counted already, of this process.
@@ -328,6 +348,10 @@ class Gateway:
             self._saved = body
         except (StoreFull, StoreFailed) as error:
             _log.error("health not saved: %s", error)
+
+
+async def _no_office(_method: str, _path: str, _bytes_max: int, _body: bytes) -> bytes:
+    raise OfficeUnreachable("there is no office over HTTPS")
 
 
 def _is_certified(configuration: Configuration) -> bool:

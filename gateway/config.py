@@ -66,7 +66,7 @@ class DiscoverySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the gateway reaches the office."""
+    """How the gateway reaches the office. usage_s: between two times that it is told what devices moved."""
 
     url: Annotated[str, Meta(pattern=r"^https://[^/\s?#@]+/?$", description="address of the office")]
     ca: Path | None = None
@@ -76,6 +76,7 @@ class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_min_s: Annotated[float, Meta(ge=0.05, le=3600)] = 0.5
     retry_max_s: Annotated[float, Meta(ge=0.05, le=86400)] = 60.0
     timeout_s: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
+    usage_s: Annotated[float, Meta(ge=1, le=86400)] = 60.0
 
     def __post_init__(self) -> None:
         if self.retry_min_s > self.retry_max_s:

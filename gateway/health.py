@@ -47,6 +47,13 @@ COUNTERS = {
     "ble_spoiled": "frames over BLE that were not whole, or not ours",
     "ble_unsent": "answers that found no room in a BLE connection, or no connection",
     "ble_losses": "times the Bluetooth adapter went away",
+    **{
+        f"{link}_{way}_bytes": f"bytes that devices {words} over {shown}"
+        for link, shown in (("udp", "UDP"), ("serial", "serial lines"), ("ble", "BLE"))
+        for way, words in (("received", "sent"), ("sent", "were sent"))
+    },
+    "usage_told": "rows of what devices moved that the office was told",
+    "usage_failures": "times that what devices moved could not be kept or told",
     "scrubs": "times the whole store was read through while the gateway ran",
 }
 

@@ -72,11 +72,12 @@ class Refused(Exception):
 
 
 class Challenged(Exception):
-    """The request is answered with this protected message: 4.01 with an Echo."""
+    """The request of this device, whose tag is good, is answered with this protected message: 4.01 with an Echo."""
 
-    def __init__(self, message: Message):
+    def __init__(self, message: Message, device: bytes):
         super().__init__("the device must show that it is there")
         self.message = message
+        self.device = device
 
 
 class Opened(NamedTuple):
@@ -278,7 +279,7 @@ class Sessions:
             raise Refused(SERVICE_UNAVAILABLE, str(error)) from None
         session.challenged = max(session.challenged, exchange.sequence())
         self.counts["challenges"] += 1
-        raise Challenged(protected)
+        raise Challenged(protected, session.link.device)
 
     def _may_challenge(self, device: bytes) -> bool:
         now = self._clock.monotonic()

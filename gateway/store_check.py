@@ -20,6 +20,7 @@ from gateway.store_identity import APPLICATION_ID, table_names
 from gateway.store_links import load_links
 from gateway.store_readings import COLUMNS as READINGS
 from gateway.store_readings import is_reading, is_view
+from gateway.store_usage import COLUMNS as USAGE
 from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.manifest import parse_release
@@ -236,6 +237,11 @@ def _links(connection: sqlite3.Connection) -> Iterator[Damage]:
         yield Damage("links", "", "the set does not have its mark")
 
 
+def _usage(connection: sqlite3.Connection) -> Iterator[Damage]:
+    # A row that is no number any more is passed over where it is read.
+    yield from connection.execute(f"SELECT {', '.join(USAGE)} FROM usage LIMIT 0")  # noqa: S608 - names are ours
+
+
 # With the schema step that made what they look at.
 _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]], ...]], ...] = (
     ("0001_initial", (_segments, _lanes, _heartbeats, _health, _columns)),
@@ -245,6 +251,7 @@ _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]]
     ("0005_revoked", (_revoked,)),
     ("0007_views", (_views,)),
     ("0008_links", (_links,)),
+    ("0009_usage", (_usage,)),
 )
 
 

@@ -37,6 +37,8 @@ from gateway.store_links import COLUMNS as LINKS
 from gateway.store_links import entries_of, is_set, replace_links
 from gateway.store_readings import COLUMNS as READINGS
 from gateway.store_readings import is_reading, is_view
+from gateway.store_usage import COLUMNS as USAGE
+from gateway.store_usage import is_usage
 from protocol import sqlite_file
 from protocol.errors import ProtocolError
 from protocol.keys import LANES
@@ -224,6 +226,9 @@ def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
             if is_whole(row):
                 insert(target, table, columns, row)
     _carry_links(source, target)
+    for row in read_rows(source, "usage", ", ".join(USAGE), "device, day, link"):
+        if is_usage(row):
+            insert(target, "usage", ", ".join(USAGE), row)
     # Numbers that only spare traffic: taken where they are numbers at all.
     for table, columns in (
         ("lost", "device, lane, epoch, start, stop"),

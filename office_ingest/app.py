@@ -86,6 +86,7 @@ class Office:
             enter=self.people.enter,
             links_for=self.core.links.for_gateway,
             reach=self._reach,
+            count=self.core.usages.take,
             heard=lambda gateway, announced: self.admissions.hear(gateway, announced, clock.wall_ms()),
         )
         add_asked(self.api, self.store.connection, self.in_worker, clock.wall_ms, limited_to_sites)
@@ -149,7 +150,8 @@ class Office:
             await asyncio.sleep(self.settings.heartbeat.interval_s / _CHECKS_PER_INTERVAL)
             # A full disk is said by the uplink; the next check tries again.
             with contextlib.suppress(StoreUnavailable):
-                await asyncio.get_running_loop().run_in_executor(self.worker, self.core.check_silence)
+                await self.in_worker(self.core.check_silence)
+                await self.in_worker(self.core.check_budgets)
 
     async def watch_damage(self) -> None:
         """Read the whole database now and once a day, beside the service, until cancelled."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from office_ingest.energy import EnergySection
 from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
 from protocol.settings import read_settings
 
@@ -81,6 +82,12 @@ class ClockSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 100
 
 
+class UsageSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many days of what devices moved the office keeps."""
+
+    keep_days: Annotated[int, Meta(ge=1, le=3660)] = 92
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file office.toml."""
 
@@ -92,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rollout: RolloutSection = RolloutSection()
     page: PageSection = PageSection()
     people: PeopleSection = PeopleSection()
+    usage: UsageSection = UsageSection()
+    energy: EnergySection = EnergySection()
 
 
 class Files(NamedTuple):

@@ -12,7 +12,9 @@ from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
+from office_ingest.receive.usages import Usages
 from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.watch.budget import record_budgets
 from office_ingest.watch.silence import SilenceWatch, record_silence
 
 
@@ -67,6 +69,7 @@ class Core:
         self.registry = Registry(store)
         self.rollouts = Rollouts(store)
         self.links = Links(store, keystore)
+        self.usages = Usages(store, keep_days=settings.usage.keep_days, wall_ms=clock.wall_ms)
 
     def _heard(self, device: bytes) -> None:
         self.watch.heard(device)
@@ -75,3 +78,7 @@ class Core:
     def check_silence(self) -> None:
         """Record which devices fell silent or are heard again since the last call. Raises StoreUnavailable."""
         record_silence(self.watch, self.store, self._clock.wall_ms())
+
+    def check_budgets(self) -> None:
+        """Record which devices move more than they may, or no more. Raises StoreUnavailable."""
+        record_budgets(self.store, self._clock.wall_ms())

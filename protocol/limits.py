@@ -103,3 +103,5 @@ admission_settings_max = 24
 admission_block_bytes = 64
 # Announcements that a gateway brings to the office at once: a site is not fitted out faster.
 announcements_max = 16
+# Rows of usage in one request: a site of 170 devices with three links each; what is left goes with the next.
+usage_rows_max = 512

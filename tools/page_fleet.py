@@ -26,6 +26,7 @@ from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
+from office_ingest.receive.usages import Usages
 from office_ingest.storage.downward import Adoption, Downward, Traits
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.admission import seal_announcement
@@ -36,6 +37,7 @@ from protocol.limits import uplink_segments_max
 from protocol.manifest import COHORT
 from protocol.messages import Heartbeat, seal_heartbeat
 from protocol.segment import parse_segment
+from protocol.usage import BLE, UDP
 from tools.bench.fleet import BUNDLE, SCHEMA, Row, SealedDevice, make_fleet
 from tools.demo_rules import demo_bundle
 
@@ -45,7 +47,11 @@ _PLACES = ("pump", "tank", "valve", "inlet", "outlet", "boiler")
 _SAMPLES = 900
 _DAY_MS = 86_400_000
 # Of a live device: its battery runs low.
-_HEALTH = {0: 41_000, 1: 212, 10: 36_400, 11: 610, 12: 1 << 4, 14: 287, 16: 9_120_344, 19: 84}
+_ALLOWED = 2_000_000
+_HEALTH = {0: 41_000, 1: 212, 10: 36_400, 11: 610, 12: 1 << 4, 14: 287, 16: 9_120_344, 19: 84, 20: _ALLOWED}
+# Of the same one: two weeks over UDP, a day when it fell over to BLE, and one with a release.
+_DAYS_MOVED = 14
+_FELL_OVER, _UPDATED = 9, 4
 GATEWAY = "gateway-alder-weir"
 TOKEN = "the token of this fleet's gateway"  # noqa: S105 - guards nothing: the office is made for a test
 
@@ -77,6 +83,7 @@ def make_office(
         made.register(live)
         release = made.release(folder / "release-key")
         made.bring(live)
+        made.move(live)
         made.crowd(devices - len(live), release)
         made.newcomers()
     finally:
@@ -164,6 +171,22 @@ class _Made:
         for at in range(0, len(segments), uplink_segments_max):
             ingest.take(GATEWAY, segments[at : at + uplink_segments_max], [])
         ingest.take(GATEWAY, [], [heartbeat(one, 1, (1, self.digest)) for one in live])
+
+    def move(self, live: list[SealedDevice]) -> None:
+        """Let their gateway tell what the live devices moved in two weeks."""
+        today = self.now_ms // _DAY_MS
+        rows = []
+        for one in live:
+            for back in range(_DAYS_MOVED):
+                sent = self.chance.randrange(780_000, 940_000)
+                received = 310_000 + (96_000 if back == _UPDATED else 0)
+                counts = (sent, received, 9_120, 9_130)
+                rows.append(
+                    (one.device, today - back, UDP, *(count // (1 + 2 * (back == 0)) for count in counts))
+                )
+                if back == _FELL_OVER:
+                    rows.append((one.device, today - back, BLE, 260_000, 88_000, 2_740, 2_744))
+        Usages(self.store, keep_days=92, wall_ms=lambda: self.now_ms).take(GATEWAY, rows)
 
     # the crowd
 

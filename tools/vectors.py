@@ -29,6 +29,7 @@ from tools import (
     vector_revocation,
     vector_root,
     vector_segments,
+    vector_usage,
     vector_views,
 )
 
@@ -51,6 +52,7 @@ def files() -> dict[str, dict[str, Any]]:
         vector_links,
         vector_admission,
         vector_attestation,
+        vector_usage,
     )
     return {name: content for part in parts for name, content in part.files().items()}
 

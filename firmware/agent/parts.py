@@ -254,6 +254,7 @@ class Parts:
             (17, self._sampler.driver_faults()),
             (18, self._board.link.lost),
             (19, self._exchange.answer_ms),
+            (20, steward.day_bytes),
         ):
             if value:
                 counters[key] = value

@@ -27,10 +27,12 @@ class Exchange:
     """One request and its answer. digest: of the request's bytes; started: when it came, in seconds of the server's clock.
 
     answer: the datagram that answers it, None while it is carried out. is_acknowledged: an empty ACK was sent before.
+    device: whose it is, None of a stranger.
     """
 
     __slots__ = (
         "answer",
+        "device",
         "digest",
         "is_acknowledged",
         "is_confirmable",
@@ -51,6 +53,7 @@ class Exchange:
         self.is_confirmable = is_confirmable
         self.is_acknowledged = False
         self.answer: bytes | None = None
+        self.device: bytes | None = None
 
 
 class _Peer:

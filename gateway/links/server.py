@@ -52,13 +52,14 @@ class Verdict(NamedTuple):
     """What a site says of a request at first sight: opened, to be carried out by respond(); or answer, which is all there is.
 
     is_kept: a repeated request gets the same answer; without it nothing is kept. answer None with nothing opened: no answer at all.
-    is_verified: the answer is for somebody whose request verified.
+    is_verified: the answer is for somebody whose request verified. device: whose request it is, where it verified.
     """
 
     opened: Any = None
     answer: Message | None = None
     is_kept: bool = False
     is_verified: bool = False
+    device: bytes | None = None
 
 
 class Site(Protocol):
@@ -70,6 +71,8 @@ class Site(Protocol):
 
     def sent(self) -> None: ...
 
+    def moved(self, device: bytes, received: int, sent: int) -> None: ...
+
     def malformed(self) -> None: ...
 
 
@@ -80,10 +83,11 @@ Spawn = Callable[[Coroutine[Any, Any, None]], Any]
 class _Separate:
     """A response that went by itself and is repeated until its peer acknowledges it."""
 
-    __slots__ = ("datagram", "due", "peer", "transmissions", "wait_s")
+    __slots__ = ("datagram", "device", "due", "peer", "transmissions", "wait_s")
 
-    def __init__(self, peer: Hashable, datagram: bytes, due: float, wait_s: float):
+    def __init__(self, peer: Hashable, device: bytes | None, datagram: bytes, due: float, wait_s: float):
         self.peer = peer
+        self.device = device
         self.datagram = datagram
         self.due = due
         self.wait_s = wait_s
@@ -142,7 +146,7 @@ class CoapServer:
                 # A request in an acknowledgement means nothing, and a confirmable multicast is forbidden.
                 self._site.malformed()
         elif not is_multicast:
-            self._take_other(peer, message)
+            self._take_other(peer, message, len(datagram))
 
     async def close(self) -> None:
         """Stop answering; what is being carried out is given up."""
@@ -167,10 +171,12 @@ class CoapServer:
         if not is_multicast and len(datagram) >= _HEADER_BYTES and datagram[0] >> 4 == _VERSION_1 | CON:
             self._send(peer, _empty(RST, datagram[2] << 8 | datagram[3]))
 
-    def _take_other(self, peer: Hashable, message: Message) -> None:
+    def _take_other(self, peer: Hashable, message: Message, size: int) -> None:
         """Take an empty message or a response. We ask nobody, so a response belongs to nothing."""
         if message.type in (ACK, RST):
-            self._separate.pop((peer, message.message_id), None)
+            one = self._separate.pop((peer, message.message_id), None)
+            if one is not None:
+                self._came(one.device, size)
         elif message.type == CON:
             # A ping, or a response to nothing: RFC 7252 sections 4.2 and 4.3.
             self._send(peer, _empty(RST, message.message_id))
@@ -179,26 +185,29 @@ class CoapServer:
         exchange = self.remembered.find(peer, request.message_id, hash(datagram))
         if exchange is not None:
             self.repeated += 1
+            self._came(exchange.device, len(datagram))
             self._repeat(exchange)
             return
         verdict = self._admit(peer, request, datagram)
         if verdict is None:
             return
         if verdict.opened is not None:
-            self._begin(peer, request, datagram, verdict.opened)
+            self._begin(peer, request, datagram, verdict)
         elif verdict.answer is not None:
             self._answer_at_once(peer, request, datagram, _piggybacked(verdict.answer, request), verdict)
 
     def _take_loosely(self, peer: Hashable, request: Message, datagram: bytes, is_multicast: bool) -> None:
         """Take a non-confirmable request: as any other, but a repeated one is passed over (RFC 7252 section 4.3)."""
-        if self.remembered.find(peer, request.message_id, hash(datagram)) is not None:
+        exchange = self.remembered.find(peer, request.message_id, hash(datagram))
+        if exchange is not None:
             self.repeated += 1
+            self._came(exchange.device, len(datagram))
             return
         verdict = self._admit(peer, request, datagram, is_multicast=is_multicast)
         if verdict is None:
             return
         if verdict.opened is not None:
-            self._begin(peer, request, datagram, verdict.opened)
+            self._begin(peer, request, datagram, verdict)
         elif verdict.answer is not None:
             answer = self._by_itself(NON, verdict.answer, request.token)
             if not is_multicast:
@@ -221,7 +230,16 @@ class CoapServer:
         self.withheld += 1
         return False
 
+    def _came(self, device: bytes | None, size: int) -> None:
+        if device is not None:
+            self._site.moved(device, size, 0)
+
     # ---- what goes out
+
+    def _send_to(self, peer: Hashable, device: bytes | None, datagram: bytes) -> None:
+        self._send(peer, datagram)
+        if device is not None:
+            self._site.moved(device, 0, len(datagram))
 
     def _answer_at_once(
         self, peer: Hashable, request: Message, datagram: bytes, answer: bytes, verdict: Verdict
@@ -229,15 +247,15 @@ class CoapServer:
         if not self._is_bounded(answer, datagram, verdict):
             return
         if verdict.is_kept:
-            self.remembered.finish(self._remember(peer, request, datagram), answer)
-        self._send(peer, answer)
+            self.remembered.finish(self._remember(peer, request, datagram, verdict.device), answer)
+        self._send_to(peer, verdict.device, answer)
 
-    def _begin(self, peer: Hashable, request: Message, datagram: bytes, opened: Any) -> None:
-        exchange = self._remember(peer, request, datagram)
+    def _begin(self, peer: Hashable, request: Message, datagram: bytes, verdict: Verdict) -> None:
+        exchange = self._remember(peer, request, datagram, verdict.device)
         if exchange.is_confirmable:
             self._waiting.append(exchange)
             self._arm(exchange.started + EMPTY_ACK_DELAY_S)
-        task: Any = self._spawn(self._respond(exchange, opened))
+        task: Any = self._spawn(self._respond(exchange, verdict.opened))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -248,7 +266,7 @@ class CoapServer:
             context = {"message": "a request could not be carried out", "exception": task.exception()}
             self._loop.call_exception_handler(context)
 
-    def _remember(self, peer: Hashable, request: Message, datagram: bytes) -> Exchange:
+    def _remember(self, peer: Hashable, request: Message, datagram: bytes, device: bytes | None) -> Exchange:
         exchange = Exchange(
             peer,
             request.message_id,
@@ -257,6 +275,8 @@ class CoapServer:
             self._loop.time(),
             request.type == CON,
         )
+        exchange.device = device
+        self._came(device, len(datagram))
         self.remembered.begin(exchange)
         self._arm(exchange.started + EXCHANGE_LIFETIME_S)
         return exchange
@@ -274,29 +294,30 @@ class CoapServer:
         if exchange.is_confirmable and not exchange.is_acknowledged:
             datagram = _piggybacked(answer, exchange)
             self.remembered.finish(exchange, datagram)
-            self._send(exchange.peer, datagram)
+            self._send_to(exchange.peer, exchange.device, datagram)
             return
         datagram = self._by_itself(CON if exchange.is_confirmable else NON, answer, exchange.token)
         self.remembered.finish(
             exchange, _empty(ACK, exchange.message_id) if exchange.is_confirmable else datagram
         )
-        self._send(exchange.peer, datagram)
+        self._send_to(exchange.peer, exchange.device, datagram)
         if exchange.is_confirmable:
-            self._repeat_until_acknowledged(exchange.peer, datagram)
+            self._repeat_until_acknowledged(exchange, datagram)
 
-    def _repeat_until_acknowledged(self, peer: Hashable, datagram: bytes) -> None:
+    def _repeat_until_acknowledged(self, exchange: Exchange, datagram: bytes) -> None:
         self.separate += 1
         wait_s = ACK_TIMEOUT_S * self._chance.uniform(1.0, ACK_RANDOM_FACTOR)
         due = self._loop.time() + wait_s
-        self._separate[peer, datagram[2] << 8 | datagram[3]] = _Separate(peer, datagram, due, wait_s)
+        at = exchange.peer, datagram[2] << 8 | datagram[3]
+        self._separate[at] = _Separate(exchange.peer, exchange.device, datagram, due, wait_s)
         self._arm(due)
 
     def _repeat(self, exchange: Exchange) -> None:
         """Answer a confirmable request that came again. What is carried out and not acknowledged yet is answered by its end."""
         if exchange.answer is not None:
-            self._send(exchange.peer, exchange.answer)
+            self._send_to(exchange.peer, exchange.device, exchange.answer)
         elif exchange.is_acknowledged:
-            self._send(exchange.peer, _empty(ACK, exchange.message_id))
+            self._send_to(exchange.peer, exchange.device, _empty(ACK, exchange.message_id))
 
     def _by_itself(self, kind: int, answer: Message, token: bytes) -> bytes:
         self._next_id = self._next_id + 1 & 0xFFFF
@@ -330,7 +351,7 @@ class CoapServer:
                 if exchange.started + EMPTY_ACK_DELAY_S > now:
                     return exchange.started + EMPTY_ACK_DELAY_S
                 exchange.is_acknowledged = True
-                self._send(exchange.peer, _empty(ACK, exchange.message_id))
+                self._send_to(exchange.peer, exchange.device, _empty(ACK, exchange.message_id))
             self._waiting.popleft()
         return None
 
@@ -346,7 +367,7 @@ class CoapServer:
             one.transmissions += 1
             one.wait_s *= 2
             one.due = now + one.wait_s
-            self._send(one.peer, one.datagram)
+            self._send_to(one.peer, one.device, one.datagram)
         return min((one.due for one in self._separate.values()), default=None)
 
 

@@ -5,9 +5,10 @@ Nothing is done for a request before its tag was verified, and what is answered 
 Source: RFC 7252 sections 5.4.1, 5.7.2 and 5.9; RFC 8613 section 8; SPEC.md section 6.
 """
 
+import copy
 import logging
-from collections.abc import Hashable
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol, Self
 
 from gateway.collector import Reply
 from gateway.errors import StoreFailed, StoreFull
@@ -40,6 +41,7 @@ from protocol.coap import (
     option,
 )
 from protocol.limits import segment_bytes_max
+from protocol.usage import UDP
 
 _log = logging.getLogger("gateway.links.site")
 
@@ -49,6 +51,10 @@ OSCORE_BYTES_MAX = 64
 PROXYING_NOT_SUPPORTED = 0xA5
 # Options that may stand inside a request; another critical one asks for something that we do not do.
 _KNOWN_OPTIONS = (URI_HOST, URI_PORT, URI_PATH, ECHO)
+
+
+# (kind of link, device, bytes received, bytes sent)
+Moved = Callable[[int, bytes, int, int], None]
 
 
 class Exchanges(Protocol):
@@ -65,8 +71,15 @@ class Deliveries(Protocol):
     def get(self, device: bytes, path: list[bytes], block: bytes | None) -> Reply: ...
 
 
+def _nobody_counts(_link: int, _device: bytes, _received: int, _sent: int) -> None:
+    """Usage puts itself here, to be told of each datagram."""
+
+
 class Site:
-    """What stands behind each link's `server.CoapServer`. clock: for `public`. newcomers: boards without keys, None: not heard here."""
+    """What stands behind each link's `server.CoapServer`. clock: for `public`. newcomers: boards without keys, None: not heard here.
+
+    moved(link, device, received, sent): told of each datagram of a device, its bytes under the way that it took.
+    """
 
     def __init__(
         self,
@@ -78,8 +91,11 @@ class Site:
         clock: Any,
         point: KillPoint,
         newcomers: Newcomers | None = None,
+        moved: Moved = _nobody_counts,
     ):
         self._newcomers = newcomers
+        self._moved = moved
+        self._link = UDP
         self._public = Public(clock)
         self._sessions = sessions
         self._delivery = delivery
@@ -108,14 +124,25 @@ class Site:
             if self._newcomers.is_meant(request):
                 return Verdict(answer=self._newcomers.answer(request, _host(peer)))
         try:
-            return Verdict(opened=self._authenticate(request))
+            opened = self._authenticate(request)
+            return Verdict(opened=opened, device=opened.device)
         except Refused as refusal:
             self._health.count("unauthenticated")
             _log.info("request from %s refused: %s", peer, refusal)
             return Verdict(answer=Message(ACK, refusal.code, 0))
         except Challenged as challenge:
             # How many of them there are is limited, and a repeated request must be given the same one.
-            return Verdict(answer=challenge.message, is_kept=True)
+            return Verdict(answer=challenge.message, is_kept=True, device=challenge.device)
+
+    def over(self, link: int) -> Self:
+        """Return this very site as it stands behind one kind of link (protocol.usage)."""
+        there = copy.copy(self)
+        there._link = link
+        return there
+
+    def moved(self, device: bytes, received: int, sent: int) -> None:
+        """Take note of a datagram of a device whose request verified."""
+        self._moved(self._link, device, received, sent)
 
     def malformed(self) -> None:
         """Count a datagram that is no message."""

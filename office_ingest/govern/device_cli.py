@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from office_ingest.govern.admission_cli import admit, pending, refuse
+from office_ingest.govern.budget_cli import budget
 from office_ingest.govern.opening import device_called, now_ms, open_keystore, open_store, user_name
 from office_ingest.options import SETTINGS_AND_JSON, said_by
 from office_ingest.permissions import PROVISION_DEVICES, REKEY_DEVICES, REVOKE_DEVICES, needs
@@ -16,12 +17,13 @@ REASON_CHARACTERS_MAX = 200
 
 @click.group()
 def device() -> None:
-    """Decide about devices: their site, their links, their end."""
+    """Decide about devices: their site, their links, their end; and see what they move."""
 
 
 device.add_command(pending)
 device.add_command(admit)
 device.add_command(refuse)
+device.add_command(budget)
 
 
 @device.command()

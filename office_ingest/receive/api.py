@@ -30,6 +30,7 @@ from office_ingest.receive.identity import Caller
 from office_ingest.receive.peer import certificate_of
 from office_ingest.receive.problem import PROBLEM, Problem, refusal
 from office_ingest.receive.request_body import read_body
+from office_ingest.receive.usage_api import Count, serve_usage
 from protocol.enrolment import AUTHORITIES_HEADER
 from protocol.errors import TOO_LARGE, ProtocolError
 from protocol.limits import message_bytes_max, segment_bytes_max, uplink_heartbeats_max, uplink_segments_max
@@ -70,6 +71,7 @@ def build_api(
     links_for: LinksFor = lambda gateway, held: None,
     reach: Reach = pass_by,
     heard: Heard = lambda gateway, announced: [],
+    count: Count = lambda gateway, rows: None,
 ) -> FastAPI:
     """Return the office's HTTP interface. Every callable but is_ready and enter takes the gateway first; all run in worker, of one thread.
 
@@ -108,6 +110,7 @@ def build_api(
     _serve_releases(api, gateway, in_worker, release_for, part_for)
     serve_enrolment(api, caller, in_worker, identities)
     serve_announcements(api, caller, in_worker, heard)
+    serve_usage(api, gateway, in_worker, count)
     _answer_errors(api)
     return api
 

@@ -12,6 +12,7 @@ from office_ingest.govern.rollout import Rollouts
 from office_ingest.storage.attested import Attested
 from office_ingest.storage.downward import OTHER, TWICE, UNKNOWN, Adoption, Downward
 from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.watch.budget import keep_budget
 from office_ingest.watch.releases import ReleaseWatch
 from office_ingest.watch.roots import RootWatch
 from protocol.command import DONE, REKEY, parse_command
@@ -80,11 +81,12 @@ class Takings:
         self._down.reseal_commands(device, key, now_ms)
 
     def heartbeat(self, heartbeat: Heartbeat, received_ms: int) -> None:
-        """Keep what a verified newest heartbeat names as the bundle that decides, and compare it with what should."""
+        """Keep what a verified newest heartbeat names as the bundle that decides, and its allowance; compare the bundle with what should."""
         self._down.put_report(heartbeat, received_ms)
         self._watch.heartbeat(heartbeat, received_ms)
         self._roots.heartbeat(heartbeat.device, received_ms)
         self._attestations.heard(heartbeat.device, received_ms)
+        keep_budget(self._store, heartbeat.device, heartbeat.health, received_ms)
 
     def answer(self, answer: UplinkAnswer, gateway: str, devices: list[bytes], now_ms: int) -> None:
         """Add to an answer what waits for those of the devices that are of the gateway's own site."""

@@ -3,13 +3,16 @@
 import sqlite3
 from typing import Any
 
+from office_ingest.energy import EnergySection
 from office_ingest.govern.attestation import Attestations
 from office_ingest.govern.commands import answer_words, demand_words
 from office_ingest.govern.rollout import step_words
 from office_ingest.health import health_of, left_words
+from office_ingest.moved import moved_view
 from office_ingest.overview import findings_overview
 from office_ingest.receive.keystore import Keystore
 from office_ingest.show.chain import Chains
+from office_ingest.show.moved import draw_moved
 from office_ingest.show.recents import Recents
 from office_ingest.storage.downward import Downward
 from office_ingest.storage.sqlite import SqliteStore
@@ -27,13 +30,19 @@ class Kept:
 
 
 def device_view(
-    connection: sqlite3.Connection, keystore: Keystore, kept: Kept, device: bytes, now_ms: int
+    connection: sqlite3.Connection,
+    keystore: Keystore,
+    kept: Kept,
+    device: bytes,
+    now_ms: int,
+    model: EnergySection,
 ) -> dict[str, Any] | None:
     """Return what a device's page shows, None if there is no such device."""
     row = connection.execute("SELECT name, site FROM devices WHERE id = ?", (device,)).fetchone()
     if row is None:
         return None
     health = health_of(connection, device)
+    traffic = moved_view(connection, device, now_ms, model)
     drawn = kept.recents.look(connection, keystore, device)
     return {
         "id": device.hex(),
@@ -54,6 +63,8 @@ def device_view(
         "histograms": drawn.histograms,
         "health": health,
         "left": left_words(health),
+        "traffic": traffic,
+        "moved_picture": draw_moved(traffic),
         **_downward(connection, device, now_ms),
     }
 

@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from office_ingest.health import LEVELS, RESOURCES
 from office_ingest.watch.levels import DEGRADED
+from protocol.usage import DAY_MS, LINK_NAMES
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -76,6 +77,8 @@ _HEARD = _by_site(
     "min(?1 - received_ms), max(?1 - received_ms)",
     "reports WHERE device NOT IN (SELECT device FROM revoked)",
 )
+# What gateways received devices have sent. Only kinds of links that are known here are kept.
+_MOVED = _by_site("link, sum(received_bytes), sum(sent_bytes)", "link_usage WHERE day = ?1", 1)
 _SHORT = _by_site("place, count(*)", "findings WHERE state = 'open' AND kind = ?1", 1)
 
 
@@ -98,6 +101,7 @@ class _Look:
             yield family
         yield from self._heard()
         yield self._short()
+        yield self._moved()
 
     def _counters(self) -> Iterator[Metric]:
         rows = self._rows(_TALLIES)
@@ -131,6 +135,18 @@ class _Look:
                 for level in LEVELS[1:]:
                     # Zeros too: an alert waits for a value, not for a name to appear.
                     family.add_metric([site, resource, level], found.get((site, f"{resource} {level}"), 0))
+        return family
+
+    def _moved(self) -> Metric:
+        words = (
+            "Bytes that devices moved today, UTC, as gateways count them; sent by devices, received by them."
+        )
+        family = GaugeMetricFamily(
+            "outstation_office_link_bytes_today", words, labels=("site", "link", "direction")
+        )
+        for site, link, sent, received in self._rows(_MOVED, self._now_ms // DAY_MS):
+            family.add_metric([site, LINK_NAMES[link], "sent"], sent)
+            family.add_metric([site, LINK_NAMES[link], "received"], received)
         return family
 
 

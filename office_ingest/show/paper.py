@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from office_ingest import VERSION
+from office_ingest.energy import energy_text
 from office_ingest.health import CAUSES
+from office_ingest.moved import bytes_text
 from office_ingest.show.chart import HEIGHT, WIDTH, value_text
 from office_ingest.show.histogram import BARS_HEIGHT
 from office_ingest.show.snapshot import STATES
@@ -40,7 +42,15 @@ class Paper:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            clock=clock, day=day, short=short, number=number, lasting=lasting, value=value_text, query=query
+            clock=clock,
+            day=day,
+            short=short,
+            number=number,
+            lasting=lasting,
+            value=value_text,
+            query=query,
+            size=bytes_text,
+            energy=energy_text,
         )
         self._environment.globals.update(
             office=name,

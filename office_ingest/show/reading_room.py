@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from office_ingest.energy import EnergySection
 from office_ingest.overview import open_read_only
 from office_ingest.receive.keystore import Keystore
 from office_ingest.show.device import Kept
@@ -20,13 +21,14 @@ Result = TypeVar("Result")
 
 
 class ReadingRoom:
-    """Opens in its thread. Nothing here can write.
+    """Opens in its thread. Nothing here can write. energy: what it takes to move bytes, None: as datasheets have it.
 
     snapshot: the fleet as of the newest look(). What is kept from one view to the next: standings, of its devices to releases;
     devices, their readings and lanes; findings, their page; orders, of the fleet's rows.
     """
 
-    def __init__(self, database: Path, keystore: Path):
+    def __init__(self, database: Path, keystore: Path, energy: EnergySection | None = None):
+        self.energy = energy or EnergySection()
         self._database = database
         self._keystore_path = keystore
         self._worker = ThreadPoolExecutor(1, "office-page")

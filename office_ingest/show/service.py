@@ -42,7 +42,7 @@ class PageService:
         self._settings = settings.page
         self._files = files
         self._is_secure = not is_loopback(self._settings.host)
-        self._room = ReadingRoom(files.database, files.keystore)
+        self._room = ReadingRoom(files.database, files.keystore, settings.energy)
         host = settings.page.host
         login = None
         if self._is_secure or not settings.page.trust_loopback:

@@ -62,10 +62,12 @@ def device(
 ) -> dict[str, Any] | None:
     """Return one device."""
     identity = _identity(path["device"])
-    view = device_view(room.connection, room.keystore, room.devices, identity, now_ms) if identity else None
+    if identity is None:
+        return None
+    view = device_view(room.connection, room.keystore, room.devices, identity, now_ms, room.energy)
     if view is None:
         return None
-    place = room.snapshot.places.get(identity) if identity else None
+    place = room.snapshot.places.get(identity)
     return {**view, "state": "waiting" if place is None else room.snapshot.rows[place].state}
 
 

@@ -54,6 +54,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "view_grants": ("gateway", "past", "ahead", "author", "changed_ms"),
     "attestations": ("device", "epoch", "event_order", "boot", "tick_ms", "claims", "received_ms"),
     "images": ("digest", "hardware", "is_development", "author", "added_ms"),
+    "link_usage": (
+        *("device", "day", "link", "gateway", "received_bytes", "sent_bytes", "received_datagrams"),
+        "sent_datagrams",
+    ),
+    "link_budgets": ("device", "day_bytes", "said_ms"),
     "acts": ("number", "at_ms", "who", "role", "way", "verb", "resource", "about", "outcome"),
 }
 # What names a row to a person.
@@ -80,6 +85,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "view_grants": ("gateway",),
     "attestations": ("device",),
     "images": ("digest",),
+    "link_usage": ("device", "day", "link", "gateway"),
+    "link_budgets": ("device",),
     "acts": ("number",),
 }
 

@@ -131,6 +131,10 @@ class SqliteStore:
         """Count a table's rows anew. Within a transaction, as its last words about the table."""
         self._sums.recount(self.connection, table)
 
+    def delete(self, table: str, where: str, *values: Any) -> None:
+        """Delete rows of a table of rows.COLUMNS, and count them no more. where: SQL of ours. Within a transaction."""
+        self._delete(table, where, *values)
+
     def _delete(self, table: str, where: str, *values: Any) -> None:
         rows = self.connection.execute(f"DELETE FROM {table} WHERE {where} RETURNING row_digest", values)
         for (digest,) in rows.fetchall():

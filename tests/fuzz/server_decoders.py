@@ -24,7 +24,7 @@ from office_ingest.prove.replay import read_decision
 from office_ingest.receive.api import Problem, _parse
 from office_ingest.receive.body import ctr, open_events
 from office_ingest.show.views import _identity
-from protocol import announcements, coap, oscore
+from protocol import announcements, coap, oscore, usage
 from protocol.aes_host import Aes128
 from protocol.cbor import dumps, loads
 from protocol.errors import ProtocolError
@@ -303,6 +303,14 @@ SERVER_ENTRIES = [
         announcements.parse_admissions,
         _of_boards("admissions"),
         ("protocol.announcements.parse_admissions",),
+        200,
+        (ProtocolError,),
+    ),
+    Entry(
+        "usage",
+        usage.parse_usage,
+        [bytes_of(v) for one in ("accept", "reject") for v in read_vectors("usage")[one]],
+        ("protocol.usage.parse_usage",),
         200,
         (ProtocolError,),
     ),

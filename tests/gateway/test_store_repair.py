@@ -147,6 +147,7 @@ def age(path, step):
         "DROP TABLE readings",
         "DROP TABLE links",
         "DROP TABLE link_set",
+        "DROP TABLE usage",
         "PRAGMA application_id = 0",
         f"DELETE FROM migrations WHERE name >= '{step}'",
     )

@@ -25,10 +25,12 @@ from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lanes import Lanes
 from office_ingest.receive.registry import Registry
 from office_ingest.receive.takings import Takings
+from office_ingest.receive.usages import Usages
 from office_ingest.storage.attested import Image
 from office_ingest.storage.downward import Traits
 from office_ingest.storage.rows import COLUMNS, row_digest
 from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.storage.usage import UsageStore
 from protocol.adoption import STAGED
 from protocol.attestation import claims_of
 from protocol.command import DONE, REPORT
@@ -36,6 +38,7 @@ from protocol.event import ADOPTION, ATTESTATION, COMMAND
 from protocol.keys import LANE_NAMES
 from protocol.manifest import KIND
 from protocol.segment import Header, parse_segment
+from protocol.usage import DAY_MS, UDP
 from tests.office_ingest.govern.release_bench import NOW_MS, SCHEMA, SMALL, bundle
 from tests.support.deciding_device import BUNDLE, READINGS, DecidingDevice
 from tests.support.device_model import DeviceModel
@@ -102,6 +105,11 @@ def full(copy):
     register_image(store, Image(bytes(32), "unix", True, "somebody", NOW_MS))
     ingest.take("gw-1", [raw, other, raw[:-1], *said], [cloned.heartbeat()])
     _accept_a_gap(store, ingest, cloned)
+    Usages(store, keep_days=9, wall_ms=lambda: NOW_MS).take(
+        "gw-1", [(cloned.device, NOW_MS // DAY_MS, UDP, 1, 2, 3, 4)]
+    )
+    with store.transaction():
+        UsageStore(store).put_budget(cloned.device, 9, NOW_MS)
     with store.transaction():
         store.revoke_device(cloned.device, "somebody", "stolen", NOW_MS)
     _say_who(store)

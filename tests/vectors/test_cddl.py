@@ -36,6 +36,7 @@ _LISTS = {
     "rekey": ("accept", "reject", "events"),
     "admission": ("accept", "reject"),
     "attestation": ("accept", "reject"),
+    "usage": ("accept", "reject"),
 }
 VECTORS = [
     {"rule": "events" if name == "event" else None, **vector}

@@ -1,0 +1,41 @@
+"""Rows of what each device moved. Functions for the store's transactions.
+
+Nothing but a number that people look at hangs on a row, so that none has a sum: what is no number any more is passed over.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+COLUMNS = (
+    *("device", "day", "link", "received_bytes", "sent_bytes", "received_datagrams"),
+    "sent_datagrams",
+)
+_KEYS = 3
+_IDENTITY_BYTES = 8
+_MOST = 1 << 62
+
+# (device, day, link), and what was received and sent: bytes of both, datagrams of both.
+Key = tuple[bytes, int, int]
+Counts = tuple[int, int, int, int]
+
+
+def load_usage(connection: sqlite3.Connection) -> dict[Key, Counts]:
+    """Return what is kept."""
+    rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM usage")  # noqa: S608 - names are ours
+    return {row[:_KEYS]: row[_KEYS:] for row in rows if is_usage(row)}
+
+
+def put_usage(connection: sqlite3.Connection, rows: dict[Key, Counts], gone: Iterable[Key]) -> None:
+    """Keep these totals, and none of those that go."""
+    connection.executemany("DELETE FROM usage WHERE device = ? AND day = ? AND link = ?", gone)
+    connection.executemany(
+        "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(*key, *counts) for key, counts in rows.items()],
+    )
+
+
+def is_usage(row: tuple[Any, ...]) -> bool:
+    """Return whether a row can be what was written."""
+    is_device = isinstance(row[0], bytes) and len(row[0]) == _IDENTITY_BYTES
+    return is_device and all(type(value) is int and 0 <= value <= _MOST for value in row[1:])

@@ -1,0 +1,104 @@
+"""Counts what each device moves over each link in a day, keeps the totals, and tells them to the office once a minute.
+
+Totals are kept before they are told, and go on from what was kept: the office never hears less of a day than it heard before. A kill
+costs what was counted since the last time. An office that cannot be reached, or is too old, costs nothing: the totals wait, a month's
+at most.
+
+Source: SPEC.md section 7.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gateway.errors import OfficeError, StoreFailed, StoreFull
+from gateway.health import Health
+from gateway.store import Store
+from gateway.store_usage import Counts, Key, load_usage, put_usage
+from protocol.limits import usage_rows_max
+from protocol.usage import DAY_MS, LINK_NAMES, PATH, encode_usage
+
+_log = logging.getLogger("gateway.usage")
+
+# Days that wait for an office that does not hear them.
+DAYS_KEPT = 31
+# The answer has no body.
+_ANSWER_BYTES_MAX = 1024
+
+Ask = Callable[[str, str, int, bytes], Awaitable[bytes]]
+
+
+class Usage:
+    """ask: as `uplink.Office` has it. clock: wall_ms() says which day it is. interval_s: between two tellings."""
+
+    def __init__(self, store: Store, health: Health, ask: Ask, *, clock: Any, interval_s: float):
+        self._store = store
+        self._health = health
+        self._ask = ask
+        self._clock = clock
+        self._interval_s = interval_s
+        self._counts: dict[Key, list[int]] = {}
+        # As it lies in the store, and as the office has heard it; both of this process.
+        self._kept: dict[Key, Counts] = {}
+        self._told: dict[Key, Counts] = {}
+
+    async def load(self) -> None:
+        """Go on from what is kept. Raises StoreFailed."""
+        self._kept = await self._store.read(load_usage)
+        for key, counts in self._kept.items():
+            mine = self._counts.setdefault(key, [0, 0, 0, 0])
+            self._counts[key] = [a + b for a, b in zip(mine, counts, strict=True)]
+
+    def moved(self, link: int, device: bytes, received: int, sent: int) -> None:
+        """Count one datagram of a device. received, sent: its bytes, 0 for the direction that it did not take."""
+        key = (device, self._clock.wall_ms() // DAY_MS, link)
+        counts = self._counts.get(key)
+        if counts is None:
+            counts = self._counts[key] = [0, 0, 0, 0]
+        counts[0] += received
+        counts[1] += sent
+        counts[2] += received > 0
+        counts[3] += sent > 0
+        name = LINK_NAMES[link]
+        self._health.counts[f"{name}_received_bytes"] += received
+        self._health.counts[f"{name}_sent_bytes"] += sent
+
+    async def run(self) -> None:
+        """Keep and tell again and again, for ever; ends by being cancelled."""
+        while True:
+            await self._clock.sleep(self._interval_s)
+            try:
+                await self.step()
+            except (OfficeError, StoreFull, StoreFailed) as error:
+                self._health.count("usage_failures")
+                _log.warning("what devices moved waits: %s", error)
+
+    async def step(self) -> None:
+        """Keep what was counted, then tell it. Raises StoreFull, StoreFailed or OfficeError: it is told the next time."""
+        await self.save()
+        changed = sorted(key for key, counts in self._kept.items() if self._told.get(key) != counts)
+        for start in range(0, len(changed), usage_rows_max):
+            rows = {key: self._kept[key] for key in changed[start : start + usage_rows_max]}
+            said = encode_usage([(*key, *counts) for key, counts in rows.items()])
+            await self._ask("POST", PATH, _ANSWER_BYTES_MAX, said)
+            self._told.update(rows)
+            self._health.count("usage_told", len(rows))
+
+    async def save(self) -> None:
+        """Make the totals durable, and drop days that are over and told, or a month old. Raises StoreFull or StoreFailed."""
+        self._forget()
+        now = {key: (c[0], c[1], c[2], c[3]) for key, c in self._counts.items()}
+        rows = {key: counts for key, counts in now.items() if self._kept.get(key) != counts}
+        gone = [key for key in self._kept if key not in now]
+        if not rows and not gone:
+            return
+        await self._store.commits.submit(lambda connection: put_usage(connection, rows, gone))
+        self._kept = now
+        self._told = {key: counts for key, counts in self._told.items() if key in now}
+
+    def _forget(self) -> None:
+        today = self._clock.wall_ms() // DAY_MS
+        for key, counts in list(self._counts.items()):
+            is_told = self._told.get(key) == tuple(counts)
+            if key[1] < today and (is_told or key[1] <= today - DAYS_KEPT):
+                del self._counts[key]
