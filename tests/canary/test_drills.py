@@ -10,7 +10,7 @@ import asyncio
 
 import pytest
 
-from tests.drills import kills, network, outage, people, restored, rogue, rollback, thefts
+from tests.drills import kills, network, outage, people, restored, rogue, rollback, thefts, ways
 from tests.drills.field import plant
 from tests.drills.rogue_gateway import CONTROL
 from tests.planted.drills import CAUGHT, PROCESS
@@ -26,6 +26,7 @@ PARTS = {
     "rollback": rollback,
     "thefts": thefts,
     "restored": restored,
+    "ways": ways,
     "people": people,
 }
 # What a fault took is never receipted: nobody waits long for it, where no datagram is lost on the way.

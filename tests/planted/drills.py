@@ -383,6 +383,28 @@ def begin_where_the_store_says():
     Sessions._reserve = reserve
 
 
+def forget_requests():
+    """A gateway looks at no replay window."""
+    from protocol.oscore import ReplayWindow
+
+    ReplayWindow.is_fresh = lambda self, number: True
+
+
+def welcome_plain_requests():
+    """A gateway answers a request without protection that all is well."""
+    from gateway import sessions
+    from protocol.coap import CHANGED
+
+    true_open = sessions.Sessions.open
+
+    def open_plain(self, message):
+        if sessions.option(message.options, sessions.OSCORE_OPTION) is None:
+            raise sessions.Refused(CHANGED, "welcome")
+        return true_open(self, message)
+
+    sessions.Sessions.open = open_plain
+
+
 PROCESS = {
     "acknowledge_before_commit": "gateway",
     "receipt_before_commit": "office",
@@ -422,6 +444,9 @@ PROCESS = {
     "believe_authority": "office",
     "believe_authority_of_codes": "office",
     "begin_where_the_store_says": "gateway",
+    "forget_requests": "gateway",
+    "welcome_plain_requests": "gateway",
+    "speak_plainly": "device",
 }
 # A fault's words must hold what stands behind the check, where the check alone would not tell one fault from another.
 CAUGHT = {
@@ -464,6 +489,9 @@ CAUGHT = {
     "believe_authority": ("restored", {"revoked": "", "noticed": ""}),
     "believe_authority_of_codes": ("restored", {"code": "it is gateway"}),
     "begin_where_the_store_says": ("restored", {"nonces": ""}),
+    "forget_requests": ("ways", {"refused": "udp on serial"}),
+    "welcome_plain_requests": ("ways", {"refused": "protection taken off: 2.04"}),
+    "speak_plainly": ("ways", {"protected": ""}),
 }
 
 if __name__ == "__main__":
@@ -475,6 +503,11 @@ if __name__ == "__main__":
         sys.exit(typist.main(*sys.argv[2:]))
     if PROCESS[name] == "gateway":
         from gateway.cli import main
+
+        if "OUTSTATION_DRILL_RADIO" in os.environ:
+            from tests.drills import radio_gateway
+
+            radio_gateway.install()
     else:
         from office_ingest.cli import main
     main()

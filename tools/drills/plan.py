@@ -24,9 +24,17 @@ PARTS = (
     Part(
         "restored", "the office's authority and signing key, and a gateway's card, are put back from copies"
     ),
+    Part(
+        "ways",
+        "one link is jammed, another in the wrong hands; what was said on each is played on the others",
+    ),
     Part("people", "users of every lesser role, and stolen tokens, try everything that they may not"),
     Part("network", "strangers flood, replay, forge addresses and talk nonsense"),
 )
 NAMES = tuple(part.name for part in PARTS)
-# About as long as each other. A machine with two processors carries two.
-LANES = (("kills", "outage"), ("rogue", "network", "rollback", "thefts", "restored", "people"))
+# The first two are about as long as each other. A machine with two processors carries two, and a third that mostly waits.
+LANES = (
+    ("kills", "outage"),
+    ("rogue", "network", "rollback", "thefts", "people"),
+    ("restored", "ways"),
+)
