@@ -17,6 +17,7 @@ REPORT = 2
 # 3 stands for an unknown kind in vectors of version 1.
 REKEY = 4
 ROOT = 5
+RELINK = 6
 DEMAND_NAMES = ("set actuator", "change setting", "report")
 
 # Settings that a command can change: name, lowest, highest value.
@@ -91,6 +92,8 @@ def is_demand(value) -> bool:
         return len(value) == 5 and all([0 <= value[at] <= _REKEY_MOST[at] for at in range(1, 5)])
     if value[0] == ROOT:
         return len(value) == 5 and all([0 <= value[at] <= _ROOT_MOST[at] for at in range(1, 5)])
+    if value[0] == RELINK:
+        return len(value) == 3 and all([0 <= half <= uint64_max for half in value[1:]])
     return value[0] != REPORT or len(value) == 1
 
 

@@ -89,6 +89,12 @@ def rekeyed(root: bytes) -> tuple:
     )
 
 
+def relinked(downlink: bytes, device: bytes, number: int, demand: list) -> tuple:
+    """Return (sender ID of 4 bytes, secret of 16) of the link that the relink command of this number and demand gives. SPEC.md section 10.2."""
+    root = hmac_sha256(downlink_key(downlink, "link"), dumps([device, number, list(demand)]))
+    return root[16:20], root[:16]
+
+
 def generation_of(base: int, number: int) -> int:
     """Return the seal generation of a segment number in an epoch whose base is known."""
     return base + number // generation_segments

@@ -1,4 +1,4 @@
-"""Cases for the golden vectors of a rekey: its command, the command's event, and the keys that follow from it."""
+"""Cases for the golden vectors of rekey and relink: their commands, the commands' events, and the keys that follow from them."""
 
 from typing import Any
 
@@ -23,6 +23,19 @@ _BAD: dict[str, list[Any]] = {
     "bytes for a half": [4, 1024, 64, bytes(8), 1],
 }
 
+_RELINKS = {
+    "another link": (1, [6, 0x0011223344556677, 0x8899AABBCCDDEEFF]),
+    "the lowest numbers": (2, [6, 0, 0]),
+    "the highest numbers": ((1 << 32) - 1, [6, (1 << 64) - 1, (1 << 64) - 1]),
+}
+_BAD_RELINKS: dict[str, list[Any]] = {
+    "a half missing": [6, 1],
+    "a half too many": [6, 1, 1, 1],
+    "kind alone": [6],
+    "a half below zero": [6, -1, 1],
+    "bytes for a half": [6, bytes(8), 1],
+}
+
 
 def files() -> dict[str, dict[str, Any]]:
     """Return file name -> content."""
@@ -33,7 +46,14 @@ def files() -> dict[str, dict[str, Any]]:
             "reject": [_refused(name, demand) for name, demand in _BAD.items()],
             "events": [_event(name, *demand) for name, demand in _DEMANDS.items()],
             "keys": [_keys(name, *demand) for name, demand in _DEMANDS.items()],
-        }
+        },
+        "relink.json": {
+            "source": "SPEC.md section 10.2",
+            "accept": [_sealed(name, *demand) for name, demand in _RELINKS.items()],
+            "reject": [_refused(name, demand) for name, demand in _BAD_RELINKS.items()],
+            "events": [_event(name, *demand) for name, demand in _RELINKS.items()],
+            "links": [_link(name, *demand) for name, demand in _RELINKS.items()],
+        },
     }
 
 
@@ -84,4 +104,19 @@ def _keys(name: str, number: int, demand: list) -> dict:
         "demand": demand,
         "root": root,
         "keys": keys,
+    }
+
+
+def _link(name: str, number: int, demand: list) -> dict:
+    root = reference.mac(
+        reference.mac(reference.DOWNLINK, b"link"), reference.cbor([reference.DEVICE, number, demand])
+    )
+    return {
+        "name": name,
+        "downlink": reference.DOWNLINK,
+        "device": reference.DEVICE,
+        "number": number,
+        "demand": demand,
+        "kid": root[16:20],
+        "secret": root[:16],
     }
