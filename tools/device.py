@@ -142,6 +142,8 @@ class PointsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     before_root: Count | None = None
     after_root_page: Count | None = None
     after_root: Count | None = None
+    before_link: Count | None = None
+    after_link: Count | None = None
 
 
 class TrialSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,6 +24,7 @@ from agent.incumbent import (
     check_files,
     check_kinds,
     index_digest,
+    keeps_links,
     read_slot,
     reject,
     take_active,
@@ -34,7 +35,7 @@ from agent.patience import Patience
 from agent.trial import Trial
 from agent.unset import unset
 from protocol import adoption
-from protocol.errors import MALFORMED, PART, SLOW, TOO_LARGE, ProtocolError
+from protocol.errors import MALFORMED, PART, SLOW, TARGET, TOO_LARGE, ProtocolError
 from protocol.limits import uint32_max
 from protocol.manifest import can_tell_validity, check_parts, check_release, check_signers, parse_release
 from rules.widening import widening
@@ -69,7 +70,7 @@ class Adopter:
 
     owner: the agent. It says: real_ms(), is_online(), pace() -> real ms of a (sample, heartbeat), may_adopt(), standing() ->
     Standing, incumbent, running_agent (digest of the index of the agent that runs, None: the image's), take(body) -> Incumbent
-    (None: the provisioned one), find(digest) -> the body of a part or file that is here already.
+    (None: the provisioned one), find(digest) -> the body of a part or file that is here already, is_relinked().
     It does: record_step(step, number, digest, detail), seal_steps() -> whether all that is recorded is durable,
     install(incumbent), which restarts if another agent comes with it, point(name). rooms: where agents lie, None on a board without.
     """
@@ -224,6 +225,7 @@ class Adopter:
         newcomer = self._owner.take(bodies[0])
         if len(bodies) > 1:
             check_files(bodies[1], self._rooms, self._fetch.slot)
+            self._check_links(bodies[1])
             newcomer.agent = index_digest(bodies[1])
         reasons = widening(self._owner.incumbent.bundle, newcomer.bundle)
         if newcomer.agent != self._owner.running_agent:
@@ -236,6 +238,13 @@ class Adopter:
             self._settle()
         self._move(WAITING)
         self._owner.point("after_stage")
+
+    def _check_links(self, index) -> None:
+        """Refuse an agent that would forget a link that a command gave: the one of the settings may be served by nobody any more."""
+        if self._owner.is_relinked() and not keeps_links(index):
+            raise ProtocolError(
+                TARGET, "release {} has an agent that knows no other link".format(self._fetch.number)
+            )
 
     def _refuse(self, code: int) -> None:
         fetch = self._fetch
@@ -295,6 +304,12 @@ class Adopter:
         held = read_slot(self._slots, slot, self._rooms)
         if held is None:
             self._refuse(PART)
+            return
+        try:
+            # The link may have become another one since it was staged.
+            self._check_links(held[3])
+        except ProtocolError as error:
+            self._refuse(error.code)
             return
         newcomer = self._owner.take(held[2])
         newcomer.agent = index_digest(held[3])

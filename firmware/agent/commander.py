@@ -23,6 +23,7 @@ from protocol.command import (
     LATE,
     OUT_OF_RANGE,
     REKEY,
+    RELINK,
     REPORT,
     ROOT,
     SET_ACTUATOR,
@@ -45,6 +46,7 @@ _WAIT_MS = const(60000)
 
 class Commander:
     """Commands of one boot. device: identity; downlink: key; cell; store(**changes): of the cell; rekeyer: agent.rekeyer. roots: agent.roots.
+    relinker: agent.relinker.
 
     owner: the agent. It says: real_ms(), wall() -> (earliest, latest) or None, has_sampled(), command_tick(), setting(index),
     health(). It does: ask(tick_ms, action, value) -> act of the gate; append_command(tick_ms, fields) -> order or None; expect_act and carry_out(order,
@@ -54,10 +56,11 @@ class Commander:
     refused: how many did not verify.
     """
 
-    def __init__(self, device: bytes, downlink: bytes, cell, store, owner, rekeyer, roots):
+    def __init__(self, device: bytes, downlink: bytes, cell, store, owner, rekeyer, roots, relinker):
         self._device = device
         self._rekeyer = rekeyer
         self._roots = roots
+        self._relinker = relinker
         self.use(downlink)
         self._cell = cell
         self._store = store
@@ -85,6 +88,7 @@ class Commander:
         self.settings = settings
         self._rekeyer.resume(self.taken)
         self._roots.resume(self.taken)
+        self._relinker.resume(self.taken)
         for setting in sorted(settings):
             # Another agent before this one may have had more of them.
             if setting < len(SETTINGS):
@@ -190,6 +194,8 @@ class Commander:
             self._rekeyer.intend(command.number, demand)
         if verdict == DONE and demand[0] == ROOT:
             self._roots.intend(command.number)
+        if verdict == DONE and demand[0] == RELINK:
+            self._relinker.intend(command.number, demand)
         order = self._owner.append_command(tick_ms, (command.number, demand, verdict, outcome))
         assert order is not None, "no room behind a seal"
         # Before it is sealed: a checkpoint that sealing makes room for stands behind the event and must know it.
@@ -222,6 +228,8 @@ class Commander:
             self._rekeyer.turn()
         elif verdict == DONE and command.demand[0] == ROOT:
             self._roots.turn(self.taken)
+        elif verdict == DONE and command.demand[0] == RELINK:
+            self._relinker.begin()
         self._owner.point("after_command")
 
     def _judge(self, command, tick_ms: int) -> tuple:
@@ -239,6 +247,8 @@ class Commander:
             return self._judge_setting(demand[1], demand[2])
         if demand[0] == REKEY:
             return DONE if self._rekeyer.can(demand) else OUT_OF_RANGE, None
+        if demand[0] == RELINK:
+            return self._relinker.judge(), None
         if demand[0] == ROOT:
             code = self._roots.judge(self._body.raw)
             return (OUT_OF_RANGE, code) if code else (DONE, None)

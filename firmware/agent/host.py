@@ -1,6 +1,6 @@
 """What the parts of the agent ask it and tell it: the one place through which they reach each other.
 
-Exchange, adopter, commander and rekeyer are given the agent and know of it no more than these methods; why each asks is explained
+Exchange, adopter, commander, rekeyer and relinker are given the agent and know of it no more than these methods; why each asks is explained
 there.
 
 Source: SPEC.md sections 4.4, 5, 6 and 12.6.
@@ -12,9 +12,16 @@ from agent.attest import attest
 from agent.checkpoint import ADOPT
 from agent.checkpoint import BOOT as AT_BOOT
 from agent.epoch import RESTORED
-from agent.incumbent import Incumbent
+from agent.incumbent import NO_SLOT, Incumbent, keeps_links, read_slot
 from agent.parts import Parts
-from protocol.command import HEARTBEAT_MS, LINK_DAY_BYTES, ROUTINE_SEAL_MS, SAMPLE_MS
+from protocol.command import (
+    HEARTBEAT_MS,
+    LINK_DAY_BYTES,
+    OUT_OF_RANGE,
+    ROUTINE_SEAL_MS,
+    SAMPLE_MS,
+    UNKNOWN,
+)
 from protocol.event import ADOPTION, COMMAND, TIME_MARK
 from protocol.keys import CRITICAL, ROUTINE
 from protocol.manifest import Standing
@@ -172,6 +179,29 @@ class Host(Parts):
         """All keys of the journal are others now, and so is the downlink key."""
         self._exchange.rekeyed(self._keystore.downlink())
         self._commander.use(self._keystore.downlink())
+
+    def can_relink(self) -> int:
+        """Return 0 if every agent that could run here without another release would keep a link that a command gives.
+
+        UNKNOWN: one would not, and the device would ask over the link of its settings when nobody serves that any more. OUT_OF_RANGE:
+        not while it is open which agent it is.
+        """
+        board, (active, trial, _starts, _number) = self._board, self._cell.release
+        if trial != NO_SLOT:
+            return OUT_OF_RANGE
+        # Without one of a slot it is the image's that runs, and it is this one.
+        is_kept = board.agent is None or board.image_keeps_links
+        held = None if active == NO_SLOT else read_slot(self._slots, active, board.rooms)
+        return 0 if is_kept and (held is None or keeps_links(held[3])) else UNKNOWN
+
+    def is_relinked(self) -> bool:
+        """Whether a link was given that the settings do not name, in use or about to be."""
+        return self._relinker.is_given()
+
+    def relinked(self) -> None:
+        """Another link is in use: until the office knows, gateways serve the one of before too, so it is told at once."""
+        self._telemetry.owe()
+        self._exchange.beat_now()
 
     def expect_act(self, order: int, action: int, value: int) -> None:
         """Note that an act was allowed and is not carried out yet."""

@@ -21,6 +21,7 @@ from rules.engine import Engine
 # At the third start of one trial it is over.
 starts_max = 3
 NO_SLOT = -1
+_KEEPER = "agent/relinker.mpy"
 
 
 class Incumbent:
@@ -89,6 +90,11 @@ def check_files(index: bytes, rooms, slot: int) -> None:
     for path, digest, place, size in file_places(said):
         if digest_at(room, place, size) != digest:
             raise ProtocolError(PART, "{} is not the file of the agent's index".format(path))
+
+
+def keeps_links(index) -> bool:
+    """Say whether the agent that an index names keeps a link that a command gave: others zero its page. None: the image's agent."""
+    return index is None or _KEEPER in [file[0] for file in parse_agent_index(index).files]
 
 
 def file_places(said) -> list:

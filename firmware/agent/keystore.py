@@ -14,20 +14,18 @@ A rekey replaces all keys at once. Its intent is one page of its own; the new ke
 the downlink key last, one step on. So of two sectors the one with the higher step of that key holds, and one without it was not
 finished. The view ratchets of before go along until the checkpoint of the new period is durable.
 
-Release roots that stand in the place of provisioned ones lie here too, a page each, and go along with every move; agent.roots.
+Release roots and links that commands gave lie here too, a page each, and go along with every move; agent.key_notes, agent.roots,
+agent.relinker.
 """
 
 from agent.flash import BLANK_PAGE, PAGE_BYTES
+from agent.key_notes import INTENT, LABELS, LINK, ROOT, count_notes, find_notes, newest_notes
 from agent.pages import PAGES_PER_SECTOR, FlashFault, decode_page, encode_page, page_offset
-from agent.unset import unset
 from protocol._const import const
 from protocol.keys import CRITICAL, OFFICE, ROUTINE, SITE, rekeyed, seal_ahead, view_next
 from protocol.limits import generation_ahead_max
 
 _LABEL = b"outstation key v1"
-# Of its own: an agent that knows no rekey takes such a page for a torn one.
-_INTENT_LABEL = b"outstation rekey v1"
-_ROOT_LABEL = b"outstation root v1"
 _ZEROS = bytes(PAGE_BYTES)
 
 # Chains 0 and 1 are the lanes, so that a lane's number is its chain's.
@@ -51,10 +49,8 @@ class Keystore:
         self._sector = first_sector
         # chain -> list of (step, key, page), lowest step first: one entry, or two for a view chain between periods.
         self._live = [[] for _ in range(_CHAINS)]
-        # (number, root, generation, period, page) of the rekey that is to be carried out, or None.
-        self._intent = unset()
-        # (step, provisioned root, public key, number of the command or 0 once it is in force, page) of each root page.
-        self._roots = []
+        # label -> [(*items, page)] of what lies beside them.
+        self._notes = {label: [] for label in LABELS}
 
     def provision(self, seal_keys: tuple, ratchets: tuple, downlink: bytes) -> None:
         """Write all first keys to erased flash: k(0) of (critical, routine), r(0) of (site, office), downlink key."""
@@ -76,8 +72,11 @@ class Keystore:
             newest = _newest([found[kept]])
         else:
             newest = _newest(found)
-            # The fuller one: of a source that was half erased within a period switch only an older ratchet may be missing.
-            kept = 0 if self._fullness(0, found) >= self._fullness(1, found) else 1
+            # The fuller one: of a source that was half erased only an older ratchet may be missing, or a page beside the keys.
+            fullness = [
+                len(found[at]) + count_notes(find_notes(self._flash, self._first + at)) for at in range(2)
+            ]
+            kept = 0 if fullness[0] >= fullness[1] else 1
             if not _is_whole(found[kept], newest):
                 kept = 1 - kept
         if not _is_whole(found[kept], newest):
@@ -86,28 +85,8 @@ class Keystore:
         if found[1 - kept]:
             self._flash.erase(self._first + 1 - kept)
         self._choose(found[kept], newest)
-        self._intent = self._find_intent()
-        self._roots = _newest_roots(self._find_roots(self._sector))
+        self._notes = newest_notes(find_notes(self._flash, self._sector))
         self._zero_dead()
-
-    def _fullness(self, at: int, found: list) -> int:
-        """Return how many pages of a sector hold something: of two that hold the same, one may be half erased."""
-        return len(found[at]) + len(self._find_roots(self._first + at))
-
-    def _find_roots(self, sector: int) -> list:
-        found = []
-        for page in range(PAGES_PER_SECTOR):
-            item = decode_page(_ROOT_LABEL, self._flash.read(page_offset(sector, page), PAGE_BYTES))
-            if item is not None:
-                found.append(tuple(item) + (page,))
-        return found
-
-    def _find_intent(self):
-        for page in range(PAGES_PER_SECTOR):
-            item = decode_page(_INTENT_LABEL, self._flash.read(page_offset(self._sector, page), PAGE_BYTES))
-            if item is not None:
-                return tuple(item) + (page,)
-        return None
 
     def _scan(self, sector: int) -> list:
         found = []
@@ -149,8 +128,8 @@ class Keystore:
                 break
 
     def _live_pages(self) -> list:
-        pages = [entry[2] for chain in self._live for entry in chain] + [root[-1] for root in self._roots]
-        return pages if self._intent is None else pages + [self._intent[-1]]
+        noted = [note[-1] for label in LABELS for note in self._notes[label]]
+        return noted + [entry[2] for chain in self._live for entry in chain]
 
     def _zero(self, page: int) -> None:
         offset = page_offset(self._sector, page)
@@ -182,23 +161,20 @@ class Keystore:
         return None
 
     def _move(self) -> None:
-        self._install(self._live, self._intent)
+        self._install(self._live)
 
-    def _install(self, chains: list, intent) -> None:
-        """Write these keys, and an intent or None, to the other sector, then erase this one."""
+    def _install(self, chains: list) -> None:
+        """Write these keys, and all that lies beside them, to the other sector, then erase this one."""
         old = self._sector
         other = 2 * self._first + 1 - old
         self._flash.erase(other)
         page = 0
-        if intent is not None:
-            page = self._copy(other, page, encode_page(_INTENT_LABEL, list(intent[:-1])))
-            intent = intent[:-1] + (page,)
-            page += 1
-        roots = []
-        for root in self._roots:
-            page = self._copy(other, page, encode_page(_ROOT_LABEL, list(root[:-1])))
-            roots.append(root[:-1] + (page,))
-            page += 1
+        notes = {label: [] for label in LABELS}
+        for label in LABELS:
+            for note in self._notes[label]:
+                page = self._copy(other, page, encode_page(label, list(note[:-1])))
+                notes[label].append(note[:-1] + (page,))
+                page += 1
         moved = [[] for _ in range(_CHAINS)]
         # Chain by chain: the downlink key, last, tells at boot that everything before it was copied.
         for chain in range(_CHAINS):
@@ -209,8 +185,7 @@ class Keystore:
         self._flash.erase(old)
         self._sector = other
         self._live = moved
-        self._intent = intent
-        self._roots = roots
+        self._notes = notes
 
     def _copy(self, sector: int, page: int, data: bytes) -> int:
         for at in range(page, PAGES_PER_SECTOR):
@@ -247,37 +222,80 @@ class Keystore:
         """Return the downlink key."""
         return self._live[_DOWNLINK][0][1]
 
+    def _write_note(self, label: bytes, *items) -> None:
+        # First on flash: where the sector is full, what is held moves, and this must not be there twice.
+        page = self._write_page(encode_page(label, list(items)))
+        self._notes[label].append(items + (page,))
+
+    def _drop_note(self, label: bytes, note: tuple) -> None:
+        self._notes[label].remove(note)
+        self._zero(note[-1])
+
     def intent(self):
         """Return (number, generation, period) of the rekey that is to be carried out, or None."""
-        return None if self._intent is None else (self._intent[0],) + self._intent[2:4]
+        for number, _root, generation, period, _page in self._notes[INTENT]:
+            return number, generation, period
+        return None
 
     def intend(self, number: int, root: bytes, generation: int, period: int) -> None:
         """Make durable that the rekey command of this number is to be carried out; root: `keys.rekey_root`."""
         self.drop_intent()
-        page = self._write_page(encode_page(_INTENT_LABEL, [number, root, generation, period]))
-        self._intent = (number, root, generation, period, page)
+        self._write_note(INTENT, number, root, generation, period)
 
     def drop_intent(self) -> None:
         """Forget what was intended. Nothing happens if there is nothing."""
-        if self._intent is not None:
-            page = self._intent[-1]
-            self._intent = None
-            self._zero(page)
+        for note in self._notes[INTENT][:]:
+            self._drop_note(INTENT, note)
 
     def roots(self) -> list:
         """Return (step, provisioned root, public key, number) of the root pages; number: of a command not yet in force, else 0."""
-        return [root[:-1] for root in self._roots]
+        return [root[:-1] for root in self._notes[ROOT]]
 
     def write_root(self, step: int, provisioned: bytes, public: bytes, number: int) -> None:
         """Make a root page durable. provisioned: identifier (8 bytes) of the root that it stands for."""
-        page = self._write_page(encode_page(_ROOT_LABEL, [step, provisioned, public, number]))
-        self._roots.append((step, provisioned, public, number, page))
+        self._write_note(ROOT, step, provisioned, public, number)
 
     def drop_root(self, step: int, provisioned: bytes, number: int) -> None:
         """Zero a root page. Nothing happens if there is none."""
-        for root in [one for one in self._roots if (one[0], one[1], one[3]) == (step, provisioned, number)]:
-            self._roots.remove(root)
-            self._zero(root[-1])
+        for root in self._notes[ROOT][:]:
+            if (root[0], root[1], root[3]) == (step, provisioned, number):
+                self._drop_note(ROOT, root)
+
+    def link(self):
+        """Return (number, sender ID, secret) of the link in use that a command gave, None: that of the settings is."""
+        return self._link_of(1)
+
+    def next_link(self):
+        """Return (number, sender ID, secret) of the link that was given and has not been answered yet, or None."""
+        return self._link_of(0)
+
+    def _link_of(self, is_in_use: int):
+        for number, used, kid, secret, _page in self._notes[LINK]:
+            if used == is_in_use:
+                return number, kid, secret
+        return None
+
+    def intend_link(self, number: int, kid: bytes, secret: bytes) -> None:
+        """Make the next link durable, in place of one that was never answered."""
+        self.drop_next_link()
+        self._write_note(LINK, number, 0, kid, secret)
+
+    def drop_next_link(self) -> None:
+        """Forget the next link. Nothing happens if there is none."""
+        self._drop_links(0)
+
+    def use_next_link(self) -> None:
+        """Let the next link be the one in use. When this returns, the one before is gone from the key sector."""
+        number, kid, secret = self.next_link()
+        before = self._notes[LINK][:]
+        self._write_note(LINK, number, 1, kid, secret)
+        for items in [note[:2] for note in before]:
+            self._drop_links(items[1], items[0])
+
+    def _drop_links(self, is_in_use: int, number=None) -> None:
+        for note in self._notes[LINK][:]:
+            if note[1] == is_in_use and number in (None, note[0]):
+                self._drop_note(LINK, note)
 
     def can_rekey(self, generation: int, period: int) -> bool:
         """Return whether other keys can begin at a generation and a period: above all that is in use, not next to it."""
@@ -289,14 +307,14 @@ class Keystore:
 
         When this returns, the chains of before and the root are gone from flash. Call with one view period held.
         """
-        assert self._intent is not None and len(self.boot_periods()) == 1
-        _number, root, generation, period, _page = self._intent
+        assert self._notes[INTENT] and len(self.boot_periods()) == 1
+        _number, root, generation, period, _page = self._notes[INTENT].pop()
         keys = rekeyed(root)
         chains = [[(generation, keys[lane], 0)] for lane in (CRITICAL, ROUTINE)]
         for i in range(2):
             chains.append([self._live[_VIEWS[i]][0], (period, keys[_VIEWS[i]], 0)])
         chains.append([(self._live[_DOWNLINK][0][0] + 1, keys[_DOWNLINK], 0)])
-        self._install(chains, None)
+        self._install(chains)
 
     def is_rekeyed(self) -> bool:
         """Return whether a rekey was carried out whose first checkpoint is not durable yet."""
@@ -332,18 +350,6 @@ class Keystore:
             if len(self._live[chain]) == 2:
                 old = self._live[chain].pop(0)
                 self._zero(old[2])
-
-
-def _newest_roots(found: list) -> list:
-    """Return the root pages that count: of each provisioned root the highest step in force, and intents above it."""
-    kept = []
-    for root in found:
-        same = [other for other in found if other[1] == root[1]]
-        newest = max([other[0] for other in same if other[3] == 0] + [0])
-        is_first = root[-1] == min([other[-1] for other in same if other[:4] == root[:4]])
-        if is_first and (root[0] == newest if root[3] == 0 else root[0] > newest):
-            kept.append(root)
-    return kept
 
 
 def _newest(found: list) -> list:

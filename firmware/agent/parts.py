@@ -23,6 +23,7 @@ from agent.keystore import Keystore
 from agent.layout import CELL_SECTOR, KEY_SECTOR, RING_SECTOR, SLOTS_SECTORS
 from agent.recorder import Decider, Recorder
 from agent.rekeyer import Rekeyer
+from agent.relinker import Relinker
 from agent.resources import BATTERY, FLASH, LINK
 from agent.roots import Roots
 from agent.sampler import Sampler
@@ -92,6 +93,7 @@ class Parts:
         self._keystore = Keystore(board.flash, KEY_SECTOR)
         self._keystore.open()
         config = self._config
+        self._relinker = Relinker(config.device, (config.kid, config.secret), self._keystore, self)
         self._journal = Journal(
             Window(board.flash, board.flash.sectors - SLOTS_SECTORS),
             self._cell,
@@ -106,12 +108,13 @@ class Parts:
     def _build_session(self) -> None:
         config = self._config
         board = self._board
+        kid, secret = self._relinker.link()
         self._session = Session(
             board.link,
             self._cell.boot,
             board.aes,
-            config.secret,
-            config.kid,
+            secret,
+            kid,
             board.ticks_ms,
             board.random_bytes,
             config.ack_timeout_ms,
@@ -158,7 +161,7 @@ class Parts:
         downlink = self._keystore.downlink()
         self._roots = Roots(config.roots, self._keystore, self)
         self._commander = Commander(
-            config.device, downlink, self._cell, self._store, self, rekeyer, self._roots
+            config.device, downlink, self._cell, self._store, self, rekeyer, self._roots, self._relinker
         )
         self._exchange.errands = (self._commander, self._adopter)
         self._checkpointer = Checkpointer(
@@ -200,14 +203,17 @@ class Parts:
     async def _request(self, code: int, path: str, payload: bytes, options):
         # Before each: a backlog after an outage is thousands of requests without a pause.
         self._watchdog.check_in("exchange", self._clock.real_ms())
+        self._session.use(*self._relinker.link())
         self.is_recording = False
         try:
             response = await self._session.request(code, path, payload, options)
         except Exception:
             # Not `finally`: an interrupt must leave the mark as it found it.
             self.is_recording = True
+            self._relinker.failed()
             raise
         self.is_recording = True
+        self._relinker.answered()
         return response
 
     def _store(self, **changes) -> None:
@@ -255,6 +261,7 @@ class Parts:
             (18, self._board.link.lost),
             (19, self._exchange.answer_ms),
             (20, steward.day_bytes),
+            (21, self._relinker.number()),
         ):
             if value:
                 counters[key] = value

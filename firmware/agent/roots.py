@@ -13,8 +13,9 @@ from protocol.envelope import check_replacement, key_id
 from protocol.errors import TOO_LARGE, ProtocolError
 from protocol.limits import admission_roots_max
 
-# Root pages at once, the one that is written among them: a key sector has sixteen pages, and its keys take at most nine while they change.
-_PAGES_MAX = const(7)
+# Root pages at once, the one that is written among them: a key sector has sixteen pages, its keys and their intent take at most eight
+# while they change, and links two.
+_PAGES_MAX = const(6)
 
 
 class Roots:

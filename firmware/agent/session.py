@@ -64,6 +64,13 @@ class Session:
         self._client.context = self._context()
         self.renewals += 1
 
+    def use(self, kid: bytes, secret: bytes) -> None:
+        """Go on under another link, if it is another: in a fresh context, so that going back to one uses nothing twice."""
+        if kid != self._kid or secret != self._secret:
+            self._kid = kid
+            self._secret = secret
+            self.renew()
+
     async def request(self, code: int, path: str, payload: bytes, options=()):
         """Send one request and return its verified response. Raises LinkError or ProtocolError(SEQUENCE)."""
         return await self._client.request(code, path, payload, options)

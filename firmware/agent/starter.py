@@ -41,6 +41,8 @@ class Choice:
         board.rooms = rooms
         board.agent = self.digest()
         board.is_counted = self.is_counted
+        # Said by the image, of its own agent, to whichever agent runs: one of before says nothing.
+        board.image_keeps_links = True
         board.find_file = lambda digest: self.find(rooms, digest)
 
     def find(self, rooms, digest: bytes):

@@ -19,9 +19,9 @@ from agent.starter import failed_max
 from protocol import adoption
 from protocol.agent_index import AgentIndex, encode_agent_index
 from protocol.event import ACTION, COMMAND, DECISION, EPOCH_START
-from protocol.keys import CRITICAL, downlink_key, rekey_root, rekeyed
+from protocol.keys import CRITICAL, downlink_key, rekey_root, rekeyed, relinked
 from protocol.manifest import AGENT, RULES
-from tests.agent.desk import BUNDLE, DEVICE, DOWNLINK, MPY, RATCHETS, SEAL_KEYS
+from tests.agent.desk import BUNDLE, DEVICE, DOWNLINK, KID, MPY, RATCHETS, SEAL_KEYS
 from tests.agent.release_bench import (
     demo_bundle_again,
     faulting_bundle,
@@ -31,7 +31,8 @@ from tests.agent.release_bench import (
     root,
 )
 from tests.agent.test_app import _check_evidence_of, _is_complete
-from tests.agent.way_down import BODY, NUMBER, adoptions, make_desk
+from tests.agent.way_down import BODY, NUMBER, RELINK_DEMAND, adoptions, make_desk
+from tests.agent.way_down import relinking as give_link
 from tests.agent.way_down import rotating as order_root
 
 # Files as they travel: what is in them matters to who imports them, not here.
@@ -161,6 +162,45 @@ def rotating_again():
     """The same for the root that stands in the place of the first."""
     desk = _copy(_rotated_once())
     order_root(desk, replacement("next", "later"), 2)
+    return desk, 0.6
+
+
+def relinking():
+    """A device about to be given another link, by an office that ends the one of before as soon as it hears of the other."""
+    desk = make_desk(heartbeat_ms=100, exchange_idle_ms=10)
+    desk.gateway.wanted = None
+    give_link(desk.gateway)
+    end_old_link(desk, 1)
+    return desk, 0.6
+
+
+def end_old_link(desk, number):
+    """Let the gateway serve one link alone once a heartbeat says that it is in use."""
+    take = desk.gateway._take_heartbeat
+
+    def taking(payload):
+        take(payload)
+        if desk.gateway.heartbeats[-1].health.get(20) == number:
+            newest = list(desk.gateway.links)[-1]
+            desk.gateway.links = {newest: desk.gateway.links[newest]}
+
+    desk.gateway._take_heartbeat = taking
+
+
+@lru_cache(1)
+def _relinked_once():
+    desk, seconds = relinking()
+    desk.run(seconds)
+    del desk.gateway._take_heartbeat
+    desk.agent = None
+    return desk
+
+
+def relinking_again():
+    """The same for a device whose link in use was given by a command."""
+    desk = _copy(_relinked_once())
+    give_link(desk.gateway, 2)
+    end_old_link(desk, 2)
     return desk, 0.6
 
 
@@ -334,7 +374,29 @@ def check_rotated_again(desk):
     check_rotated(desk, 2, "later")
 
 
+def check_relinked(desk, count=1):
+    """Each command answered by one event, its link the one in use and the only one; no nonce of a link was used twice."""
+    events = [event for _, event in desk.gateway.events(CRITICAL)]
+    answers = [(event[3][0], event[3][2]) for event in events if event[2] == COMMAND]
+    assert answers == [(number, 0) for number in range(1, count + 1)], answers
+    assert KID not in desk.gateway.links and len(desk.gateway.links) == 1
+    keystore = Keystore(desk.flash_again(), 2)
+    keystore.open()
+    kid, secret = next(iter(desk.gateway.links.items()))
+    assert (keystore.link(), keystore.next_link()) == ((count, kid, secret), None)
+    assert desk.gateway.kids[-1] == kid
+    assert len(set(desk.gateway.sequences)) == len(desk.gateway.sequences)
+
+
+def check_relinked_again(desk):
+    """Twice, and the link of the first command is gone from flash."""
+    check_relinked(desk, 2)
+    assert relinked(DOWNLINK, DEVICE, 1, RELINK_DEMAND)[1] not in bytes(desk.flash.image)
+
+
 STORIES = {
+    "relinking": (relinking, check_relinked),
+    "relinking_again": (relinking_again, check_relinked_again),
     "rotating": (rotating, check_rotated),
     "rotating_again": (rotating_again, check_rotated_again),
     "rekeying": (rekeying, check_rekeyed),

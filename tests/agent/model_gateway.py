@@ -54,8 +54,9 @@ class ModelGateway:
     def __init__(self, clock, device, kid, secret, seal_keys, ratchets, downlink):
         self.clock = clock
         self.device = device
-        self.kid = kid
-        self.secret = secret
+        # sender ID -> secret of every link that is served; kids: those of all verified requests, as they change.
+        self.links = {kid: secret}
+        self.kids = []
         self.keys = ModelKeys(device, seal_keys, ratchets, downlink)
         self.is_down = False
         self.lose_answers = 0
@@ -129,14 +130,17 @@ class ModelGateway:
     def _serve(self, datagram):
         message = coap.decode(datagram)
         _, kid, id_context = decode_option(coap.option(message.options, coap.OSCORE))
-        assert kid == self.kid
+        if kid not in self.links:
+            return self._refuse(message)
         if self.knows_nobody:
             self.knows_nobody -= 1
             return self._refuse(message)
-        if id_context not in self.contexts:
-            context = OscoreContext(Aes128, self.secret, b"", kid, self._next_sequence, id_context=id_context)
-            self.contexts[id_context] = (context, ReplayWindow(), {})
-        context, window, answered = self.contexts[id_context]
+        if (kid, id_context) not in self.contexts:
+            context = OscoreContext(
+                Aes128, self.links[kid], b"", kid, self._next_sequence, id_context=id_context
+            )
+            self.contexts[kid, id_context] = (context, ReplayWindow(), {})
+        context, window, answered = self.contexts[kid, id_context]
         if datagram in answered:
             # A retransmission: the same datagram gets the same answer (RFC 7252 section 4.2).
             return answered[datagram]
@@ -144,6 +148,8 @@ class ModelGateway:
             request, exchange = context.unprotect_request(message, window)
         except ProtocolError:
             return self._refuse(message)
+        if self.kids[-1:] != [kid]:
+            self.kids.append(kid)
         self.sequences.append((id_context, exchange.sequence()))
         self.order.append("/".join(v.decode() for n, v in request.options if n == coap.URI_PATH))
         if request.code == coap.GET:

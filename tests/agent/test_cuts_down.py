@@ -48,6 +48,17 @@ def test_cut_at_any_operation_of_a_command_carries_it_out_once(way, first, step,
 
 
 @pytest.mark.parametrize(NAMES, WAYS)
+@pytest.mark.parametrize("name", ["relinking", "relinking_again"])
+def test_cut_at_any_operation_of_a_relink_leaves_a_link_that_is_served(name, way, first, step, depth):
+    """The link of before or the next one, though the one of before ends as soon as the office hears of the other."""
+    story, check = cuts_down.STORIES[name]
+    cuts = cuts_down.sweep(story, check, way, step, depth, first)
+    print(f"{name}, {way}, from {first} by {step}, depth {depth}: {cuts} cuts")
+
+    assert cuts >= 12 // step
+
+
+@pytest.mark.parametrize(NAMES, WAYS)
 def test_cut_at_any_operation_of_a_rekey_leaves_the_old_keys_or_the_new(way, first, step, depth):
     """Never none and never a mixture: one event, all that was sealed arrives, and at the end no key of before is on flash."""
     story, check = cuts_down.STORIES["rekeying"]

@@ -2,14 +2,14 @@
 
 import pytest
 
-from agent.flash import RamFlash
+from agent.flash import PAGE_BYTES, SECTOR_BYTES, RamFlash
 from agent.keystore import Keystore
 from protocol.cbor import dumps
 from protocol.command import DONE, OUT_OF_RANGE, REKEY, REPORT, SET_SETTING
 from protocol.event import CHECKPOINT, EPOCH_START, SAMPLE
 from protocol.keys import CRITICAL, LANES, ROUTINE, downlink_key, rekey_root, rekeyed
 from protocol.messages import seal_frame
-from tests.agent.desk import DEVICE, DOWNLINK, Desk, KillPoint
+from tests.agent.desk import DEVICE, DOWNLINK, RATCHETS, SEAL_KEYS, Desk, KillPoint
 from tests.agent.release_bench import make_command
 from tests.agent.test_app import _is_complete
 from tests.agent.way_down import COMMAND_POINTS, REKEY_POINTS, commands
@@ -230,3 +230,22 @@ def test_rekey_in_a_long_outage_arrives_with_what_was_sealed_before_it():
     assert desk.gateway.keys.settled == 1
     assert _is_complete(desk)
     assert [number for number, _, _, _ in commands(desk)] == [1]
+
+
+def test_intent_outlives_a_cut_of_keys_that_move():
+    """Of two sectors that hold the same keys the half erased one may lack the intent: a rekey that was answered is not forgotten."""
+    flash = RamFlash(4)
+    keystore = Keystore(flash, 2)
+    keystore.provision(SEAL_KEYS, RATCHETS, DOWNLINK)
+    keystore.intend(1, bytes(32), 1024, 64)
+    # There and back again: what lies beside the keys is written first, and so it is what an erase takes first.
+    keystore._move()
+    keystore._move()
+    source = flash.read(2 * SECTOR_BYTES, SECTOR_BYTES)
+    keystore._move()
+    flash.erase(2)
+    flash.program(2 * SECTOR_BYTES + PAGE_BYTES, source[PAGE_BYTES:])
+    recovered = Keystore(RamFlash(4, flash.image), 2)
+    recovered.open()
+
+    assert recovered.intent() == (1, 1024, 64)

@@ -35,12 +35,14 @@ from tests.agent.way_down import (
     ADOPTION_POINTS,
     BODY,
     COMMAND_POINTS,
+    LINK_POINTS,
     NEW,
     OLD,
     REKEY_DEMAND,
     REKEY_POINTS,
     ROLLBACK_POINTS,
     ROOT_POINTS,
+    relinking,
 )
 from tools.device import device_command
 from tools.flashimage import read_image
@@ -342,6 +344,27 @@ def test_process_that_ends_while_a_root_is_replaced_holds_the_new_one_afterwards
     assert _answered(gateway.model) == [1, 2, 3]
     assert key_id(root("release")) not in _attested(gateway.model)
     gateway.model.check_chains()
+
+
+@pytest.mark.parametrize("point", LINK_POINTS)
+def test_process_that_ends_while_its_link_changes_asks_over_the_next_one(folder, point):
+    """Exit code 71 at the named point; started again, it answers once, and the link of before may end."""
+    with UdpGateway() as gateway:
+        until_ms = _served(folder, gateway.model)
+        gateway.model.wanted = None
+        kid, _ = relinking(gateway.model, 3, until_ms=until_ms)
+        code, output = _end_at(point, folder, gateway, lambda: _is_linked(gateway.model, kid))
+
+    assert code == 0, output
+    assert _answered(gateway.model) == [1, 2, 3]
+    assert gateway.model.kids[-1] == kid
+    gateway.model.check_chains()
+
+
+def _is_linked(model, kid):
+    """Say whether a heartbeat named the command whose link is in use, and the command's event is there."""
+    is_told = any(beat.health.get(20) == 3 for beat in model.heartbeats)
+    return is_told and model.kids[-1:] == [kid] and _answered(model)[-1:] == [3]
 
 
 def _attested(model):

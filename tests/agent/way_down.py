@@ -2,10 +2,10 @@
 
 import hashlib
 
-from protocol.command import REKEY
+from protocol.command import REKEY, RELINK
 from protocol.event import ADOPTION, CHECKPOINT, COMMAND, DECISION
-from protocol.keys import CRITICAL
-from tests.agent.desk import BUNDLE, SAMPLE_MS, Desk
+from protocol.keys import CRITICAL, downlink_key, relinked
+from tests.agent.desk import BUNDLE, DEVICE, DOWNLINK, SAMPLE_MS, Desk
 from tests.agent.release_bench import demo_bundle_again, make_command, make_release, root, root_order
 
 OLD = hashlib.sha256(BUNDLE).digest()
@@ -29,6 +29,10 @@ REKEY_POINTS = ("before_rekey", "after_keys", "after_rekey")
 # Of a command that replaces a release root.
 ROOT_POINTS = ("before_root", "after_root_page", "after_root")
 
+# Of a command that gives another link.
+RELINK_DEMAND = [RELINK, 11, 13]
+LINK_POINTS = ("before_link", "after_link")
+
 
 def make_desk(release=None, number=NUMBER, **settings):
     """Return a desk that trusts two roots and is offered a release: by default a good one, of the desk's own rules."""
@@ -43,6 +47,15 @@ def rotating(desk, raw, number=1):
     """Let the office order a replacement of a root, and the gateway hold it."""
     desk.gateway.commands[number] = make_command(number, root_order(raw))
     desk.gateway.replacements[number] = raw
+
+
+def relinking(gateway, number=1, demand=RELINK_DEMAND, downlink=DOWNLINK, **more):
+    """Let the office give another link, and a model gateway serve it beside those that it serves; return its (sender ID, secret)."""
+    key = downlink_key(downlink, "command")
+    gateway.commands[number] = make_command(number, demand, key=key, **more)
+    kid, secret = relinked(downlink, DEVICE, number, demand)
+    gateway.links[kid] = secret
+    return kid, secret
 
 
 def adoptions(desk):

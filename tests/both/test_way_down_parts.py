@@ -242,7 +242,7 @@ def test_command_is_an_event_then_a_floor_then_an_effect():
     """The order of what happens, and what is refused, are the same on both."""
     owner = _Owner()
     cell = Cell(RamFlash(2))
-    commander = Commander(b"device-1", bytes(32), cell, cell.store, owner, _Owner(), _Owner())
+    commander = Commander(b"device-1", bytes(32), cell, cell.store, owner, _Owner(), _Owner(), _Owner())
     commander.resume(4, {})
     commander.hint(6, True)
     assert commander.next_request() == ("c/5", [])
@@ -266,7 +266,7 @@ def test_command_without_room_for_its_event_moves_no_gate():
     """It is not asked for, and one that comes all the same stays untaken; with room it is carried out."""
     owner = _Owner()
     cell = Cell(RamFlash(2))
-    commander = Commander(b"device-1", bytes(32), cell, cell.store, owner, _Owner(), _Owner())
+    commander = Commander(b"device-1", bytes(32), cell, cell.store, owner, _Owner(), _Owner(), _Owner())
     commander.hint(1, True)
     owner.has_room = False
     assert commander.next_request() is None

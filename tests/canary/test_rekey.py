@@ -20,6 +20,7 @@ DEVICE_CAUGHT_BY = {
     "intend_in_memory": partial(
         device.test_end_at_any_point_of_a_rekey_is_gone_on_with_at_the_next_boot, "before_carry_out"
     ),
+    "count_keys_alone": device.test_intent_outlives_a_cut_of_keys_that_move,
     "listen_to_the_old_key": device.test_commands_and_receipts_go_on_under_the_new_downlink_key,
     "begin_anywhere": partial(
         device.test_rekey_that_does_not_begin_above_what_is_in_use_is_refused, [4, 0, 64, 7, 9]

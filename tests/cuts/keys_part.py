@@ -1,6 +1,7 @@
 """The key sector under cuts: no chain goes back or is lost, and of a key that was given up not eight bytes can be read in raw flash.
 
-Rekeys are among the steps: all chains of one *era* give way to those of the next at once, or none does.
+Rekeys are among the steps: all chains of one *era* give way to those of the next at once, or none does. So are links: the one in use
+stays the one in use, or the next one is.
 """
 
 from functools import cached_property
@@ -65,6 +66,9 @@ class KeysDevice:
         self.done = [0, 0, 0]
         self.eras = [_FIRST_ERA]
         self.era = 0
+        # Number of the link that was given last, and of the newest whose use has returned.
+        self.given = 0
+        self.linked = 0
 
     def copy(self):
         """Return a device with the same flash and promises."""
@@ -73,6 +77,8 @@ class KeysDevice:
         other.done = list(self.done)
         other.eras = list(self.eras)
         other.era = self.era
+        other.given = self.given
+        other.linked = self.linked
         return other
 
     def power_on(self):
@@ -85,6 +91,7 @@ class KeysDevice:
         self.keystore.open()
         self._find_era()
         self._check_done()
+        self._check_link()
         self._go_on()
 
     def _find_era(self):
@@ -127,6 +134,25 @@ class KeysDevice:
         else:
             keystore.drop_intent()
 
+    def _relink(self, dice):
+        self.given += 1
+        self.keystore.intend_link(*_link(self.given))
+        if dice.below(3):
+            self.keystore.use_next_link()
+            self.linked = self.given
+        self._check_link()
+
+    def _check_link(self):
+        """The link in use is the one whose use returned, or a later one that was given; what else is held comes after it."""
+        link, following = self.keystore.link(), self.keystore.next_link()
+        number = 0 if link is None else link[0]
+        check(self.linked <= number <= self.given, f"the link went from {self.linked} to {number}")
+        check(link in (None, _link(number)), f"link {number} is another one")
+        self.linked = number
+        if following is not None:
+            check(following == _link(following[0]), f"next link {following[0]} is another one")
+            check(number < following[0] <= self.given, f"the next link is {following[0]} beside {number}")
+
     def _check_done(self):
         for lane in LANES:
             generation = self.keystore.seal_key(lane)[0]
@@ -141,8 +167,10 @@ class KeysDevice:
 
     def step(self, dice):
         """Take a step as a device does."""
-        kind = dice.below(9)
-        if kind == 8:
+        kind = dice.below(10)
+        if kind == 9:
+            self._relink(dice)
+        elif kind == 8:
             self._rekey(dice)
         elif kind < 5:
             self.keystore.advance_seal(kind % 2)
@@ -209,6 +237,8 @@ class KeysPart:
         check(keystore.downlink() == era.downlink, "the downlink key changed")
         for number, before in enumerate(device.eras[: device.era]):
             _check_era_gone(image, before, device.eras[number + 1])
+        gone = [_link(number)[2] for number in range(1, device.linked)]
+        _check_gone(image, gone, "link")
         _check_gone(image, [one.root for one in device.eras if one.root], "the root of a rekey")
 
     def go_on(self, device):
@@ -220,6 +250,11 @@ class KeysPart:
         device.power_on()
         device.open()
         self.check(device)
+
+
+def _link(number):
+    """Return (number, sender ID, secret) of a link."""
+    return number, number.to_bytes(4, "big"), sha256(b"link %d" % number).digest()[:16]
 
 
 def _check_gone(image, keys, what):

@@ -11,6 +11,7 @@ from agent import session as session_module
 from agent.adopter import Adopter
 from agent.cell import Cell
 from agent.journal import Journal
+from agent.key_notes import INTENT, LABELS
 from agent.keystore import Keystore
 from agent.pages import FlashFault, encode_page
 from agent.session import Session
@@ -76,7 +77,7 @@ class _Unerased:
 def begin_with_the_downlink_key(patch):
     """Write that key first, by which a boot knows that all others are there."""
 
-    def install(self, chains, _intent):
+    def install(self, chains):
         old = self._sector
         other = 2 * self._first + 1 - old
         self._flash.erase(other)
@@ -88,14 +89,14 @@ def begin_with_the_downlink_key(patch):
                 moved[chain].append((step, key, page))
                 page += 1
         self._flash.erase(old)
-        self._sector, self._live, self._intent = other, moved, None
+        self._sector, self._live, self._notes = other, moved, {label: [] for label in LABELS}
 
     patch(Keystore, "_install", install)
 
 
 def drop_an_intent_in_memory(patch):
     """Leave the page with the root of a rekey that was not carried out."""
-    patch(Keystore, "drop_intent", lambda self: setattr(self, "_intent", None))
+    patch(Keystore, "drop_intent", lambda self: self._notes[INTENT].clear())
 
 
 def leave_a_torn_key(patch):

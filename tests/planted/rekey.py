@@ -3,7 +3,9 @@
 Each is a mistake somebody could make in good faith. tests/canary/test_rekey.py shows that the named test catches it.
 """
 
+from agent import keystore
 from agent.app import Agent
+from agent.key_notes import INTENT
 from agent.keystore import Keystore as DeviceKeystore
 from agent.rekeyer import Rekeyer
 from office_ingest.prove import sealed
@@ -32,11 +34,11 @@ def leave_the_keys_of_before(put):
     """Write the other keys and let the sector of before lie."""
     install = DeviceKeystore._install
 
-    def careless(self, chains, intent):
+    def careless(self, chains):
         flash = self._flash
         self._flash.erase(2 * self._first + 1 - self._sector)
         self._flash = _NoErase(flash)
-        install(self, chains, intent)
+        install(self, chains)
         self._flash = flash
 
     put(DeviceKeystore, "_install", careless)
@@ -46,7 +48,7 @@ def change_key_by_key(put):
     """Replace one chain after the other, in the sector that is in use."""
 
     def rekey(self):
-        _number, root, generation, period, _page = self._intent
+        _number, root, generation, period, _page = self._notes[INTENT][0]
         fresh = rekeyed(root)
         for lane in LANES:
             self._replace(lane, generation, fresh[lane])
@@ -62,10 +64,15 @@ def intend_in_memory(put):
     """Remember what is to be done until the power goes."""
 
     def intend(self, number, root, generation, period):
-        self._intent = (number, root, generation, period, self._live[4][0][2])
+        self._notes[INTENT] = [(number, root, generation, period, self._live[4][0][2])]
 
     put(DeviceKeystore, "intend", intend)
-    put(DeviceKeystore, "drop_intent", lambda self: setattr(self, "_intent", None))
+    put(DeviceKeystore, "drop_intent", lambda self: self._notes[INTENT].clear())
+
+
+def count_keys_alone(put):
+    """Of two sectors that hold the same keys take the first, whatever lies beside the keys in the other one."""
+    put(keystore, "count_notes", lambda notes: 0)
 
 
 def carry_out_what_has_no_event(put):
@@ -169,6 +176,7 @@ DEVICE = {
         intend_in_memory,
         listen_to_the_old_key,
         begin_anywhere,
+        count_keys_alone,
     )
 }
 LAGGING = {plant.__name__: plant for plant in (know_only_what_is_verified,)}

@@ -9,6 +9,7 @@ from agent import commander
 from agent import roots as device_roots
 from agent.adopter import Adopter
 from agent.host import Host
+from agent.key_notes import ROOT
 from agent.keystore import Keystore
 from agent.roots import Roots
 from gateway.shelf import Shelf as GatewayShelf
@@ -75,9 +76,9 @@ def _say_nothing(put):
 def _leave_roots_behind_in_a_move(put):
     install = Keystore._install
 
-    def careless(self, chains, intent):
-        self._roots = []
-        install(self, chains, intent)
+    def careless(self, chains):
+        self._notes[ROOT] = []
+        install(self, chains)
 
     put(Keystore, "_install", careless)
 
@@ -111,7 +112,7 @@ def _zero_before_writing(put):
 def _intend_in_memory(put):
     def write_root(self, step, provisioned, public, number):
         if number:
-            self._roots.append((step, provisioned, public, number, 99))
+            self._notes[ROOT].append((step, provisioned, public, number, 99))
         else:
             write(self, step, provisioned, public, number)
 

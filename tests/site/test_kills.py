@@ -19,6 +19,7 @@ from protocol.diagnostic import DiagnosticError
 from tests.agent.way_down import (
     ADOPTION_POINTS,
     COMMAND_POINTS,
+    LINK_POINTS,
     REKEY_POINTS,
     ROLLBACK_POINTS,
     ROOT_POINTS,
@@ -158,7 +159,8 @@ def duplicates_of(site):
 
 def test_every_named_point_of_a_device_is_in_the_story():
     """A point that the firmware gets and nobody dies at would prove nothing; of the way down they die in tests/agent/test_unix_process.py."""
-    down = (*ADOPTION_POINTS, *ROLLBACK_POINTS, *COMMAND_POINTS, *REKEY_POINTS, *ROOT_POINTS)
+    commands = (*COMMAND_POINTS, *REKEY_POINTS, *ROOT_POINTS, *LINK_POINTS)
+    down = (*ADOPTION_POINTS, *ROLLBACK_POINTS, *commands)
     here = [name for names in DEVICE_POINTS for name in names]
     assert sorted([*here, *down]) == sorted(PointsSection.__struct_fields__)
 
