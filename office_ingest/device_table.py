@@ -33,14 +33,14 @@ def _site(site: str, rows: list[dict[str, Any]], now_ms: int) -> list[str]:
 
 
 def _keys(row: dict[str, Any], now_ms: int) -> list[str]:
-    """Return a line for a device that was given other keys and is not yet proved to have them."""
-    rekey = row["rekey"]
-    if rekey is None or rekey["state"] == IN_FORCE:
-        return []
-    is_late = rekey["state"] == GIVEN and now_ms >= rekey["until_ms"]
-    return [
-        f"{row['name']}: other keys {'not answered in time' if is_late else rekey['state']} (command {rekey['command']})"
-    ]
+    """Return a line each for other keys and another link that a device was given and is not yet proved to have."""
+    lines = []
+    for what, given in (("other keys", row["rekey"]), ("another link", row["relink"])):
+        if given is not None and given["state"] != IN_FORCE:
+            is_late = given["state"] == GIVEN and now_ms >= given["until_ms"]
+            state = "not answered in time" if is_late else given["state"]
+            lines.append(f"{row['name']}: {what} {state} (command {given['command']})")
+    return lines
 
 
 def _held_cells(row: dict[str, Any], now_ms: int) -> tuple[str, ...]:

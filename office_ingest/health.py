@@ -17,7 +17,7 @@ COUNTERS = (
     *("heap_free_bytes", "sectors_erased", "bytes_programmed", "datagrams_repeated", "exchanges_failed"),
     *("events_thinned", "readings_bad", "segments_uncollected", "torn_pages", "boot_cause", "heap_low_bytes"),
     *("flash_low", "levels", "heartbeat_ms", "battery", "allowance", "link_bytes", "driver_faults"),
-    *("link_lost", "answer_ms", "link_day_bytes"),
+    *("link_lost", "answer_ms", "link_day_bytes", "relink"),
 )
 RESOURCES = ("heap", "flash", "battery", "link")
 LEVELS = ("enough", "low", "scarce")

@@ -6,6 +6,7 @@ from typing import Any
 
 from office_ingest.govern.attestation import Attestations
 from office_ingest.govern.rekey import rekey_status
+from office_ingest.govern.relink import relink_status
 from office_ingest.govern.rollout import Rollouts, rules_digest, step_words
 from office_ingest.health import health_of
 from office_ingest.storage.downward import Downward
@@ -47,6 +48,7 @@ def devices_overview(connection: sqlite3.Connection, *, gateway: str | None = No
             **_device(connection, *row),
             **_rules(store, rollouts, row[0]),
             "rekey": rekey_status(store, row[0]),
+            "relink": relink_status(store, row[0]),
             "health": health_of(connection, row[0]),
             "attestation": attestations.shown(row[0]),
         }

@@ -12,8 +12,10 @@ from office_ingest.storage.downward import CommandRow, Downward
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.command import (
     DEMAND_NAMES,
+    DONE,
     GUARDED,
     REKEY,
+    RELINK,
     REPORT,
     ROOT,
     SET_ACTUATOR,
@@ -73,6 +75,21 @@ def give_command(
     return given
 
 
+def may_be_taken(store: SqliteStore, device: bytes, command: CommandRow, now_ms: int) -> bool:
+    """Return whether a command that has no answer here may have been taken, or may yet be.
+
+    A device takes commands in their order, and each leaves an event: an answer to a later one without a hole before it says that this one
+    was never taken.
+    """
+    if command.verdict is not None:
+        return command.verdict == DONE
+    if now_ms < command.until_ms:
+        return True
+    later = [row for row in Downward(store).commands(device) if row.number > command.number]
+    is_passed = any(row.verdict is not None for row in later)
+    return not is_passed or store.has_holes_since(device, command.made_ms)
+
+
 def _check(store: SqliteStore, device: bytes, demand: list[int]) -> None:
     if store.is_revoked(device):
         raise CommandRefused("the device is revoked: nothing is said to it any more")
@@ -112,6 +129,8 @@ def demand_words(demand: list[int]) -> str:
         return f"take other keys, from generation {demand[1]} and period {demand[2]} on"
     if demand[0] == ROOT:
         return f"take another release root, replacement {root_digest(demand).hex()[:16]}"
+    if demand[0] == RELINK:
+        return "take another link"
     return DEMAND_NAMES[REPORT] if demand[0] == REPORT else f"demand {demand}"
 
 
@@ -125,12 +144,17 @@ def answer_words(command: CommandRow, now_ms: int) -> str:
     return said
 
 
+def _shown(demand: list[int]) -> list[int]:
+    """Return a demand without what is random in it: that is nobody's business who only reads."""
+    kept = {REKEY: 3, RELINK: 1}
+    return demand[: kept.get(demand[0], len(demand))]
+
+
 def command_as_json(command: CommandRow, now_ms: int) -> dict[str, Any]:
     """Return a command as a JSON object."""
     return {
         "number": command.number,
-        # What is random in a rekey is nobody's business who only reads.
-        "demand": command.demand[:3] if command.demand[0] == REKEY else command.demand,
+        "demand": _shown(command.demand),
         "words": demand_words(command.demand),
         "author": command.author,
         "made_ms": command.made_ms,

@@ -13,6 +13,7 @@ from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
 from protocol.report import emit
 
 REASON_CHARACTERS_MAX = 200
+WITHHELD = "it waits: what the device runs is not known here, and no keys go to it before that is; see outstation office devices"
 
 
 @click.group()
@@ -110,9 +111,69 @@ def rekey(name: str, lasts: str, author: str | None, config: Path, as_json: bool
             f"command {given.number}: {name} ({identity.hex()}) is to take other keys; outstation office devices says when it did"
         )
         if is_held:
-            click.echo(
-                "it waits: what the device runs is not known here, and no keys go to it before that is; see outstation office devices"
+            click.echo(WITHHELD)
+    return OK
+
+
+@device.command()
+@needs(REKEY_DEVICES)
+@click.argument("name", metavar="DEVICE")
+@click.option(
+    "--for", "lasts", default="7d", show_default=True, help="How long it may be carried out: 2h, 7d."
+)
+@said_by("Who gives it")
+@SETTINGS_AND_JSON
+def relink(name: str, lasts: str, author: str | None, config: Path, as_json: bool) -> int:
+    """Give DEVICE another link to its gateways: another secret under another sender ID.
+
+    One command; gateways of its site serve both links until the device is heard to use the other one, and the link of before ends then.
+    outstation office devices says how it stands. Make a new copy of the keystore afterwards: one of before knows only the link of before.
+    """
+    from office_ingest.errors import KeyUnknown, in_words
+    from office_ingest.govern.attestation import is_withheld
+    from office_ingest.govern.command_cli import lasts_milliseconds
+    from office_ingest.govern.commands import CommandRefused
+    from office_ingest.govern.gateway_cli import opened
+    from office_ingest.govern.relink import give_relink, uncertified_gateways
+    from office_ingest.govern.shelf import Shelf
+
+    lasts_ms, at_ms = lasts_milliseconds(lasts), now_ms()
+    with (
+        open_store(config) as store,
+        open_keystore(config, read_only=False) as keystore,
+        opened(config) as office,
+        in_words(),
+    ):
+        identity = device_called(Shelf(store), name)
+        uncertified = uncertified_gateways(store, office.store, identity, at_ms)
+        try:
+            given = give_relink(
+                store,
+                keystore,
+                identity,
+                uncertified,
+                author=author or user_name(),
+                now_ms=at_ms,
+                lasts_ms=lasts_ms,
             )
+        except (CommandRefused, KeyUnknown) as error:
+            fix = "nothing was given; see outstation office devices"
+            raise DiagnosticError(Diagnostic("command-refused", str(error), fix=fix)) from None
+        is_held = is_withheld(store, identity)
+    if as_json:
+        said = {
+            "device": identity.hex(),
+            "command": given.number,
+            "until_ms": given.until_ms,
+            "withheld": is_held,
+        }
+        emit("outstation.office-device-relinked", 1, said)
+    else:
+        click.echo(
+            f"command {given.number}: {name} ({identity.hex()}) is to take another link; outstation office devices says when it did"
+        )
+        if is_held:
+            click.echo(WITHHELD)
     return OK
 
 

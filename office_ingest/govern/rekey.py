@@ -10,6 +10,7 @@ from typing import Any
 from office_ingest.govern.commands import CommandRefused, give_command
 from office_ingest.govern.views import newest_period
 from office_ingest.receive.keystore import Keystore
+from office_ingest.receive.relinks import Relinks
 from office_ingest.storage.downward import CommandRow, Downward
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.command import DONE, REKEY
@@ -31,10 +32,18 @@ REFUSED = "refused"
 def give_rekey(
     store: SqliteStore, keystore: Keystore, device: bytes, *, author: str, now_ms: int, lasts_ms: int
 ) -> CommandRow:
-    """Give a device other keys for all that is sealed end to end. Raises as give_command; CommandRefused while one waits already."""
+    """Give a device other keys for all that is sealed end to end. Raises as give_command.
+
+    CommandRefused while one waits already, or a relink is not settled: its link follows from the downlink key of now.
+    """
     waits = [one for one in _rekeys(store, device) if one.verdict is None and now_ms < one.until_ms]
     if waits:
         raise CommandRefused(f"command {waits[0].number} to take other keys waits already")
+    relink = Relinks(keystore).pending(device)
+    if relink is not None:
+        raise CommandRefused(
+            f"command {relink.number} to take another link is not settled: one after the other"
+        )
     demand = [REKEY, *_begins(store.connection, keystore, device), *_halves()]
     return give_command(
         store,

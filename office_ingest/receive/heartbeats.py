@@ -15,6 +15,7 @@ from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lane import Lane
 from office_ingest.receive.lanes import Lanes
 from office_ingest.receive.rekeys import Rekeys
+from office_ingest.receive.relinks import Relinks
 from office_ingest.receive.takings import Takings
 from office_ingest.storage.interface import Arrival, Head, Store
 from office_ingest.watch.levels import judge_levels
@@ -37,6 +38,7 @@ class Heartbeats:
         keystore: Keystore,
         lanes: Lanes,
         rekeys: Rekeys,
+        relinks: Relinks,
         *,
         clock_error_ms: int,
         heard: Callable[[bytes], None],
@@ -47,6 +49,7 @@ class Heartbeats:
         self._keystore = keystore
         self._lanes = lanes
         self._rekeys = rekeys
+        self._relinks = relinks
         self._clock_error_ms = clock_error_ms
         self._heard = heard
         self._paced = paced
@@ -92,6 +95,7 @@ class Heartbeats:
             raise ProtocolError(REPLAY, f"heartbeat (epoch, boot, counter) {at} is not above {tuple(newest)}")
         self._store.add_heartbeat(heartbeat, message.raw, arrival)
         self._heard(heartbeat.device)
+        self._relinks.heard(heartbeat.device, heartbeat.health)
         judge_levels(self._store, heartbeat.device, heartbeat.health, arrival.received_ms)
         if APART_MS in heartbeat.health:
             self._paced(heartbeat.device, heartbeat.health[APART_MS])

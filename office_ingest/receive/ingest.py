@@ -32,8 +32,10 @@ from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lane import Lane, intersect
 from office_ingest.receive.lanes import EPOCHS_RECEIPTED, Lanes
 from office_ingest.receive.rekeys import Rekeys
+from office_ingest.receive.relinks import Relinks
 from office_ingest.receive.takings import Takings
 from office_ingest.storage.interface import Arrival, Held, Place, Store, Tally
+from protocol.command import DONE, REKEY
 from protocol.errors import (
     BODY,
     FAR_GENERATION,
@@ -87,11 +89,13 @@ class Ingest:
         self._rekeys = Rekeys(
             store, keystore, self._lanes, _reseal_nothing if takings is None else takings.reseal
         )
+        self._relinks = Relinks(keystore)
         self._heartbeats = Heartbeats(
             store,
             keystore,
             self._lanes,
             self._rekeys,
+            self._relinks,
             clock_error_ms=clock_error_ms,
             heard=heard,
             paced=paced,
@@ -288,8 +292,10 @@ class Ingest:
             self._end_lanes(header.device, events, arrival)
         if self._takings is not None:
             at = (header.device, header.epoch, boot, events, arrival.received_ms)
-            for number in self._takings.events(*at):
-                self._rekeys.refused(header.device, number)
+            for number, demand, verdict in self._takings.events(*at):
+                if demand[0] == REKEY and verdict != DONE:
+                    self._rekeys.refused(header.device, number)
+                self._relinks.answered(header.device, number, demand, verdict)
         decisions = sum(1 for event in events if event[2] == DECISION)
         return Tally(segments=1, events=header.count, decisions=decisions)
 

@@ -12,6 +12,7 @@ A rekey that was given lies here as pending: what is random in it, and where its
 the moment, for its command is sealed anew whenever that changes. Settled, it becomes one more kept key of each lane,
 and the ratchets that go on; so what was sealed before is verified by the chain of before, without anybody choosing. The downlink keys
 of before stay, for what was sealed under them lies in the database. A settled row stays until the database followed (`receive.rekeys`).
+A relink that was given is a second link, and a row that says which command it is of, until it is known what came of it (`receive.relinks`).
 """
 
 import os
@@ -54,6 +55,7 @@ CREATE TABLE ratchets (device BLOB NOT NULL, class INTEGER NOT NULL, period INTE
 _LINKS_SCHEMA = """
 CREATE TABLE IF NOT EXISTS links (device BLOB NOT NULL, kid BLOB NOT NULL, secret BLOB NOT NULL, added_ms INTEGER NOT NULL,
     PRIMARY KEY (device, kid)) STRICT;
+CREATE TABLE IF NOT EXISTS relinks (device BLOB PRIMARY KEY, number INTEGER NOT NULL, random BLOB NOT NULL, kid BLOB NOT NULL) STRICT;
 """
 
 # (device, kid, secret): identity, OSCORE sender ID of 1..7 bytes, OSCORE master secret of 16.
@@ -159,7 +161,7 @@ class Keystore:
         """Delete the keys of a device that was never registered: its provisioning was cut off. Nothing happens if there are none."""
         with self.writing():
             self._connection.execute("DELETE FROM devices WHERE id = ?", (device,))
-            for table in ("seal_keys", "view_keys", "ratchets", "links", "rekeys", "downlinks"):
+            for table in ("seal_keys", "view_keys", "ratchets", "links", "relinks", "rekeys", "downlinks"):
                 self._connection.execute(f"DELETE FROM {table} WHERE device = ?", (device,))  # noqa: S608 - names are ours
 
     def devices(self) -> list[bytes]:

@@ -15,7 +15,7 @@ from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.budget import keep_budget
 from office_ingest.watch.releases import ReleaseWatch
 from office_ingest.watch.roots import RootWatch
-from protocol.command import DONE, REKEY, parse_command
+from protocol.command import REKEY, RELINK, parse_command
 from protocol.event import ADOPTION, ATTESTATION, COMMAND
 from protocol.limits import uplink_commands_max, uplink_releases_max
 from protocol.messages import Heartbeat
@@ -29,6 +29,8 @@ _WRONG_ANSWER = {
     OTHER: f", which this office gave with another demand{_SOMEBODY}",
     TWICE: " twice, and a device carries out each number once: its answer of the lower order is kept",
 }
+# (number, demand, verdict) of a command event
+Answered = tuple[int, list[int], int]
 
 
 class Takings:
@@ -48,9 +50,9 @@ class Takings:
 
     def events(
         self, device: bytes, epoch: int, boot: int, events: list[tuple[Any, ...]], received_ms: int
-    ) -> list[int]:
-        """Keep the adoption and command events of one verified body; return the numbers of rekeys that it says were not taken."""
-        refused = []
+    ) -> list[Answered]:
+        """Keep the adoption and command events of one verified body; return what it answers of commands."""
+        answered: list[Answered] = []
         for order, tick_ms, kind, fields in events:
             if kind == ADOPTION:
                 step, number, digest, detail = fields
@@ -60,13 +62,12 @@ class Takings:
             elif kind == COMMAND:
                 self._take_command(device, order, fields, received_ms)
                 self._roots.answered(device, fields, received_ms)
-                if fields[1][0] == REKEY and fields[2] != DONE:
-                    refused.append(fields[0])
+                answered.append((fields[0], list(fields[1]), fields[2]))
             elif kind == ATTESTATION:
                 said = Attested(epoch, order, boot, tick_ms, fields[0], received_ms)
                 self._attestations.take(device, said)
                 self._attestations.look(device, received_ms)
-        return refused
+        return answered
 
     def _take_command(self, device: bytes, order: int, fields: tuple[Any, ...], received_ms: int) -> None:
         number, demand, verdict, outcome = fields
@@ -105,4 +106,4 @@ class Takings:
 
 
 def _gives_keys(raw: bytes) -> bool:
-    return parse_command(raw).fields.demand[0] == REKEY
+    return parse_command(raw).fields.demand[0] in (REKEY, RELINK)

@@ -449,6 +449,11 @@ class SqliteStore:
         ]
         return [row[0] for row in rows if row is not None]
 
+    def has_holes_since(self, device: bytes, since_ms: int) -> bool:
+        """Return whether numbers of a device's lanes are missing that were not missing before a wall time."""
+        sql = "SELECT 1 FROM gaps WHERE device = ? AND state <> 'filled' AND changed_ms >= ?"
+        return self._one(sql, device, since_ms) is not None
+
     def put_gaps(
         self,
         place: Place,

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from office_ingest.certificates import milliseconds
 from office_ingest.govern.authority import Authority
+from office_ingest.govern.relink import IN_FORCE, relink_status
 from office_ingest.receive.registry import GATEWAY_REVOKED, NOBODY, Registry
 from office_ingest.storage.authority import GONE, AuthorityStore
 from office_ingest.storage.sqlite import SqliteStore
@@ -32,6 +33,7 @@ def record_certificates(
     store: SqliteStore, authorities: AuthorityStore, authority: Authority, now_ms: int
 ) -> None:
     """Bring the findings about certificates and link secrets up to date. Raises StoreUnavailable: the next call records it."""
+    _strike_replaced(store, authorities)
     revoked = {row.name for row in authorities.gateways() if row.revoked_ms is not None}
     registry = Registry(store)
     for name in sorted(revoked):
@@ -54,6 +56,14 @@ def record_certificates(
             store.add_finding(*key, found[key], now_ms)
         for key in sorted(known - set(found)):
             store.clear_finding(*key, now_ms)
+
+
+def _strike_replaced(store: SqliteStore, authorities: AuthorityStore) -> None:
+    """Take those off the list whose device uses a link that was given after a gateway was revoked: no such gateway was told that one."""
+    for device, since_ms in {(device, since_ms) for device, _, since_ms in authorities.link_secrets()}:
+        status = relink_status(store, device)
+        if status is not None and status["state"] == IN_FORCE and status["made_ms"] > since_ms:
+            authorities.link_secret_replaced(device)
 
 
 def ends_soon(starts_ms: int, ends_ms: int, now_ms: int) -> bool:

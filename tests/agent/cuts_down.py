@@ -180,7 +180,7 @@ def end_old_link(desk, number):
 
     def taking(payload):
         take(payload)
-        if desk.gateway.heartbeats[-1].health.get(20) == number:
+        if desk.gateway.heartbeats[-1].health.get(21) == number:
             newest = list(desk.gateway.links)[-1]
             desk.gateway.links = {newest: desk.gateway.links[newest]}
 

@@ -61,7 +61,7 @@ def test_device_takes_another_link_says_so_and_asks_over_it_alone():
 
     assert commands(desk) == [(1, RELINK_DEMAND, DONE, None)]
     assert gateway.kids == [KID, kid]
-    assert 1 in [beat.health.get(20) for beat in gateway.heartbeats]
+    assert 1 in [beat.health.get(21) for beat in gateway.heartbeats]
     assert _keystore(desk).link() == (1, kid, secret)
     assert _is_complete(desk)
 

@@ -363,7 +363,7 @@ def test_process_that_ends_while_its_link_changes_asks_over_the_next_one(folder,
 
 def _is_linked(model, kid):
     """Say whether a heartbeat named the command whose link is in use, and the command's event is there."""
-    is_told = any(beat.health.get(20) == 3 for beat in model.heartbeats)
+    is_told = any(beat.health.get(21) == 3 for beat in model.heartbeats)
     return is_told and model.kids[-1:] == [kid] and _answered(model)[-1:] == [3]
 
 

@@ -70,6 +70,7 @@ def attempts(folder):
         ("rotate authority", ["office", "ca", "rotate"]),
         ("revoke devices", ["office", "device", "revoke", device, "--reason", "m", *by, "--yes"]),
         ("rekey devices", ["office", "device", "rekey", device]),
+        ("rekey devices", ["office", "device", "relink", device]),
         ("grant views", ["office", "view", "grant", _GATEWAY]),
         ("grant views", ["office", "view", "withdraw", _GATEWAY]),
         ("erase periods", ["office", "view", "erase", device, "--class", "site", "--period", "0", "--yes"]),

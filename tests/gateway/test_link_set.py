@@ -221,6 +221,25 @@ def test_a_set_that_its_disk_changed_is_asked_for_again(bench, column):
     bench(body)
 
 
+def test_second_link_of_a_device_is_served_beside_the_first_until_it_is_told_alone(bench):
+    """Both count, over a restart too; of the one that ends nothing is left on disk."""
+
+    async def body(made):
+        before, after, other = link(1), Link(link(1).device, b"next", b"secret that is n"), link(2)
+        await made.take(whole(before, other))
+        await made.take(change([before, other], [before, after, other], [before, after]))
+        both = made.told
+        await made.restart()
+        assert [before, after, other] == both == made.told
+        await made.take(change([before, after, other], [after, other], [after]))
+
+        assert [after, other] == made.told
+        assert before.secret not in made.written()
+        assert after.secret in made.written()
+
+    bench(body)
+
+
 def test_a_repair_of_something_else_keeps_the_set(bench):
     """Links that are whole are carried over."""
 

@@ -234,6 +234,44 @@ def test_reloading_links_ends_sessions_of_devices_that_left(bench):
         bench.sessions.open(shown)
 
 
+OTHER = Link(device_id(), b"\x02\x03\x04\x05", bytes(range(16)))
+
+
+def check_both_links_count(bench):
+    """Serve a device under two links, let it go over, and end the one of before."""
+    before = device_context()
+    after = OscoreContext(Aes128, OTHER.secret, OTHER.kid, b"", Counter(0), id_context=b"8 bytes!")
+    bench.meet(before)
+    bench.sessions.reload([LINK, OTHER])
+    # The session that was open goes on: no Echo for who is served as before.
+    assert bench.sessions.open(bench.ask(before)[0]).device == LINK.device
+    assert bench.meet(after).device == LINK.device
+    assert bench.sessions.open(bench.ask(after)[0]).device == LINK.device
+    # A device that did not hear the answer turns back, with a fresh context.
+    again = OscoreContext(Aes128, LINK.secret, LINK.kid, b"", Counter(0), id_context=b"8 others")
+    assert bench.meet(again).device == LINK.device
+    bench.meet(OscoreContext(Aes128, OTHER.secret, OTHER.kid, b"", Counter(0), id_context=b"8 at end"))
+    bench.sessions.reload([OTHER])
+    with pytest.raises(Refused, match="unknown kid"):
+        bench.sessions.open(bench.ask(again)[0])
+
+
+def test_both_links_of_a_device_count_and_the_one_that_ends_opens_nothing(bench):
+    """A device goes from one to the other and back as often as it must; what ended is refused like a stranger's."""
+    check_both_links_count(bench)
+
+
+def test_device_that_goes_over_to_its_other_link_leaves_no_session_of_before(bench):
+    """One current context a device, under whichever link: what was recorded under the one of before is refused for good."""
+    bench.sessions.reload([LINK, OTHER])
+    before = device_context()
+    bench.meet(before)
+    bench.meet(OscoreContext(Aes128, OTHER.secret, OTHER.kid, b"", Counter(0), id_context=b"8 bytes!"))
+
+    with pytest.raises(Refused, match="newer context"):
+        bench.sessions.open(bench.ask(before)[0])
+
+
 def nonces_over_restarts(folder, *fault, restarts=RESTARTS):
     """Return every (keys, sequence number) that so many killed starts of the gateway used."""
     result = subprocess.run(

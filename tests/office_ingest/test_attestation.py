@@ -11,6 +11,7 @@ from office_ingest.govern.attestation import KNOWN, UNJUDGED, UNKNOWN, Attestati
 from office_ingest.govern.commands import give_command
 from office_ingest.govern.image_cli import read_description
 from office_ingest.govern.rekey import give_rekey
+from office_ingest.govern.relink import give_relink
 from office_ingest.govern.views import put_grant
 from office_ingest.overview import devices_overview
 from office_ingest.prove.verify import verify_database
@@ -142,6 +143,25 @@ def check_rekey_waits(office):
 def test_other_keys_wait_until_what_runs_is_known_and_other_commands_do_not(office):
     """A command that gives keys is kept back; one that only asks goes down as ever."""
     check_rekey_waits(office)
+
+
+def check_relink_waits(office):
+    """Look which commands a device with unknown claims is handed, before and after its image is registered."""
+    desk, device = office.desk, office.device.device
+    office.say(image=OTHER)
+    desk.keystore.add_link(device, b"\x01", bytes(16), 1)
+    words = {"author": "a", "now_ms": desk.now_ms, "lasts_ms": 86_400_000}
+    relink = give_relink(desk.store, desk.keystore, device, [], **words)
+    withheld = office.beat().commands
+    register_image(desk.store, office.image(OTHER))
+
+    assert [] == withheld
+    assert [relink.raw] == office.beat().commands
+
+
+def test_another_link_waits_until_what_runs_is_known(office):
+    """As other keys do: an agent that nobody knows may forget it, and nobody would serve the one of before."""
+    check_relink_waits(office)
 
 
 def test_rules_become_known_with_the_last_signature_of_their_release(office):

@@ -2,6 +2,7 @@
 
 import base64
 import datetime as dt
+import json
 
 import pytest
 from cryptography import x509
@@ -10,9 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from office_ingest.certificates import Issuer, der, issue_gateway, make_authority
 from office_ingest.govern.enrolment import Refused
+from office_ingest.govern.relink import uncertified_gateways
 from office_ingest.receive.identity import OVERLAP_MS
 from office_ingest.storage.authority import AuthorityStore
 from office_ingest.watch.certificates import record_certificates
+from protocol.command import RELINK
 from protocol.diagnostic import DiagnosticError
 from protocol.enrolment import code_hash, pin_of
 from tests.support.device_model import DeviceModel
@@ -38,6 +41,28 @@ def refused(call, *arguments):
 def caller(identity, certificate=None, token=None):
     """Return the gateway that the office recognises."""
     return identity.recogniser.caller(certificate, token).gateway
+
+
+def test_gateway_that_is_told_no_links_is_named(identity):
+    """Who shows a token, and who has no good certificate any more; not who is revoked, and not who is of another site."""
+    device = DeviceModel()
+    identity.desk.add(device)
+
+    def named():
+        at = (identity.desk.store, identity.store, device.device, identity.desk.now_ms)
+        return uncertified_gateways(*at)
+
+    found = [named()]
+    identity.enrolled("gw-2")
+    found.append(named())
+    identity.enrolment.revoke("gw-1", "A. Person", "was replaced")
+    found.append(named())
+    identity.desk.now_ms += (DAYS + 1) * 86_400_000
+    found.append(named())
+    identity.enrolment.revoke("gw-2", "A. Person", "was replaced")
+    found.append(named())
+
+    assert found == [["gw-1"], ["gw-1"], [], ["gw-2"], ["every gateway"]]
 
 
 # enrolment
@@ -247,6 +272,30 @@ def test_link_secrets_that_a_revoked_gateway_knew_are_marked(identity):
     record_certificates(identity.desk.store, identity.store, identity.authority, identity.desk.wall_ms())
 
     assert ([device.device], [("link-secret", "gw-1")], True) == (marked, said, replaced)
+    assert [] == identity.desk.findings()
+
+
+def test_link_secret_is_struck_off_the_list_once_the_device_uses_another(identity):
+    """By a relink that was given after the gateway was revoked: it was told none given before."""
+    device = DeviceModel(1)
+    identity.desk.add(device, "pump")
+    identity.enrolled("gw-1")
+    identity.enrolment.revoke("gw-1", "A. Person", "stolen")
+    since_ms = identity.store.link_secrets()[0][2]
+    left = []
+    for counter, made_ms in ((1, since_ms), (2, since_ms + 1)):
+        with identity.desk.store.transaction():
+            row = (counter, b"x", json.dumps([RELINK, 1, 2]), "A", made_ms, made_ms + 9, 0, "null", 9, 9)
+            identity.desk.store.put("commands", device.device, *row)
+        for uses in (None, counter):
+            health = {0: 5} if uses is None else {0: 5, 21: uses}
+            identity.desk.take(heartbeats=[device.heartbeat(health=health)])
+            record_certificates(
+                identity.desk.store, identity.store, identity.authority, identity.desk.wall_ms()
+            )
+            left.append(len(identity.store.link_secrets()))
+
+    assert left == [1, 1, 1, 0]
     assert [] == identity.desk.findings()
 
 

@@ -2,11 +2,14 @@
 
 import io
 import sqlite3
+from pathlib import Path
 
 import pytest
 
+from gateway.identity import new_key, request_pem
 from office_ingest.govern.admissions import Admissions
 from office_ingest.govern.attestation import FINDING as WITHHELD
+from office_ingest.govern.gateway_cli import opened
 from office_ingest.receive.claims import ADMITTED
 from protocol.admission import seal_announcement
 from protocol.diagnostic import FINDING, OK, TRY_AGAIN, USAGE
@@ -70,6 +73,37 @@ def test_rekey_says_when_it_waits_for_what_the_device_runs(field):
 
     assert code == OK and "is to take other keys" in out and "it waits" not in out
     assert held["withheld"] is True
+
+
+def test_relink_is_given_where_every_gateway_is_told_links(field):
+    """It is refused in words before that; then the device's line says how it stands, and no secret is shown."""
+    relink = ("office", "device", "relink", "first", "--author", "A")
+    field.desk.keystore.add_link(field.first.device, b"\x01", bytes(16), 1)
+    refused = field.refused(*relink)
+    assert field.run("office", "gateway", "revoke", "gw-1", "--reason", "was replaced")[0] == OK
+    enrol(field, "gate-2")
+    code, document = field.ask(*relink)
+    again = field.refused(*relink)
+    shown = field.run("office", "devices")[1]
+    links = field.desk.keystore.links()
+
+    assert (USAGE, "command-refused") == refused[:2] == again[:2]
+    assert "and gw-1 of its site has none" in refused[2]
+    assert (OK, "outstation.office-device-relinked", False) == (
+        code,
+        document["schema"],
+        document["withheld"],
+    )
+    assert "first: another link given (command 1)" in shown
+    assert 2 == len(links)
+    assert not [secret for _, _, secret in links if secret.hex() in str(document) + shown]
+
+
+def enrol(field, name):
+    """Let the office have a gateway of its only site, with a certificate."""
+    with opened(Path(field.settings)) as office:
+        code = office.enrolment.invite(name, "site-1", "A", minutes=5)
+        office.enrolment.enrol(code.secret, request_pem(new_key()))
 
 
 def test_device_moves_to_a_site_that_the_office_knows(field):
