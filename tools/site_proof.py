@@ -19,8 +19,9 @@ from tools.site import Site
 # Cell and keys before it, two slots behind it.
 _SECTORS_BESIDE_JOURNAL = 4 + 32
 _SECTOR_BYTES = 4096
-# What the office may note of a site in which processes are stopped: that it heard nothing of a device for a while, or that its ring filled.
-EXPECTED_FINDINGS = ("silence", "degraded")
+# What the office may note of a site in which processes are stopped: that it heard nothing of a device for a while, or that its ring filled;
+# and of one whose gateway was enrolled, which code that took.
+EXPECTED_FINDINGS = ("silence", "degraded", "gateway-code")
 
 
 @dataclass
