@@ -21,7 +21,8 @@ from gateway.store_links import Entries, Entry, by_device, is_set, load_links, r
 
 _log = logging.getLogger("gateway.link_set")
 
-# The office is asked at least so often: a device that is new, moved or revoked waits no longer, and an idle line carries little.
+# The office is asked at least so often: a device that is new, moved or revoked waits no longer, and an idle line carries little. After
+# a change it is asked at once: of a large site it tells more in each answer.
 ASK_INTERVAL_S = 60.0
 
 # As protocol.uplink.UplinkAnswer.links.
@@ -48,6 +49,7 @@ class LinkSet:
         self._mark: bytes | None = None
         self._told: Entries = {}
         self._is_in_doubt = False
+        self._ask: Callable[[], None] = lambda: None
 
     async def load(self) -> None:
         """Take up the set that the store kept. Raises StoreFailed."""
@@ -99,6 +101,7 @@ class LinkSet:
         self._reload(links)
         self._health.count("links_replaced")
         _log.info("the office told links of %d devices; %d links count now", len(entries), len(links))
+        self._ask()
         if has_gone:
             await self._store.read(_empty_log)
 
@@ -109,7 +112,8 @@ class LinkSet:
         self._is_in_doubt = True
 
     async def keep_asking(self, ask: Callable[[], None], clock: Any) -> None:
-        """Let the uplink ask at the start and again and again; ends by being cancelled."""
+        """Let the uplink ask at the start, after each change, and again and again; ends by being cancelled."""
+        self._ask = ask
         while True:
             ask()
             await clock.sleep(ASK_INTERVAL_S)

@@ -48,7 +48,7 @@ uplink_revoked_max = 1024
 # View keys in one uplink answer: one device a heartbeat, and a month of days of each.
 uplink_views_max = 256
 view_keys_max = 32
-# Devices of one site whose links an uplink answer names at once: a whole set is 150 KiB. Of each, the secret and the one before it.
+# Devices of one site whose links an uplink answer names at once, 150 KiB: more are told in steps. Of each, the secret and the one before it.
 uplink_links_max = 4096
 device_links_max = 2
 # Settings that commands can change; a checkpoint carries them all.

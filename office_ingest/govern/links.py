@@ -43,9 +43,9 @@ class Links:
         self._made: dict[str, tuple[object, LinkSet, bytes]] = {}
 
     def for_gateway(self, gateway: str, held: str) -> Change | None:
-        """Return what turns the set that a gateway holds into its site's; None if it has that, or is no gateway of a site.
+        """Return what turns the set that a gateway holds into its site's, or a step nearer to it where an answer has no room for all.
 
-        held: the mark, in hex, that it says; whatever is no mark stands for nothing at all.
+        None if it has that set, or is no gateway of a site. held: the mark, in hex, that it says; what is no mark stands for nothing at all.
         """
         row = self._store.gateway_row(gateway)
         if row is None:
@@ -53,17 +53,22 @@ class Links:
         wanted, mark = self._of_site(row[1])
         if held == mark.hex():
             return None
-        self._remember(mark, wanted)
         base = _mark_of(held)
         before = self._sets.get(base) if base is not None else None
-        if before is None:
-            return mark, None, _flat(wanted), []
-        changed = {device: entries for device, entries in wanted.items() if before.get(device) != entries}
-        return mark, base, _flat(changed), sorted(before.keys() - wanted.keys())
+        changed, gone = _step(before or {}, wanted)
+        left = set(gone)
+        after = {device: one for device, one in (before or {}).items() if device not in left} | changed
+        if after == wanted:
+            # The same one for all gateways that come to it.
+            after = wanted
+        else:
+            mark = links_mark(entry for entries in after.values() for entry in entries)
+        self._remember(mark, after)
+        return mark, base if before is not None else None, _flat(changed), gone
 
     def _of_site(self, site: str) -> tuple[LinkSet, bytes]:
-        """Return the links of a site's devices and their mark. Of more than uplink_links_max the first are served, by their identity."""
-        served = self._store.served_of_site(site, uplink_links_max)
+        """Return the links of a site's devices and their mark."""
+        served = self._store.served_of_site(site)
         version = self._keystore.version()
         made_of = (served, version)
         made = self._made.get(site)
@@ -86,6 +91,13 @@ class Links:
         self._sets.move_to_end(mark)
         while len(self._sets) > REMEMBERED_MAX:
             self._sets.popitem(last=False)
+
+
+def _step(before: LinkSet, wanted: LinkSet) -> tuple[LinkSet, list[bytes]]:
+    """Return (entries to put, devices that go), of each as many as an answer may name, by device."""
+    changed = sorted(device for device, entries in wanted.items() if before.get(device) != entries)
+    gone = sorted(before.keys() - wanted.keys())
+    return {device: wanted[device] for device in changed[:uplink_links_max]}, gone[:uplink_links_max]
 
 
 def _flat(links: LinkSet) -> list[Entry]:

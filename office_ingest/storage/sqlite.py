@@ -202,12 +202,12 @@ class SqliteStore:
         rows = self.connection.execute("SELECT id FROM devices WHERE site = ? ORDER BY id", (site,))
         return [row[0] for row in rows]
 
-    def served_of_site(self, site: str, most: int) -> list[bytes]:
-        """Return the devices of a site that nobody revoked, in order, at most so many."""
+    def served_of_site(self, site: str) -> list[bytes]:
+        """Return the devices of a site that nobody revoked, in order."""
         rows = self.connection.execute(
             "SELECT d.id FROM devices d LEFT JOIN revoked r ON r.device = d.id WHERE d.site = ? AND r.device IS NULL"
-            " ORDER BY d.id LIMIT ?",
-            (site, most),
+            " ORDER BY d.id",
+            (site,),
         )
         return [row[0] for row in rows]
 

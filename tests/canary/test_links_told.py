@@ -1,5 +1,6 @@
 """Each fault planted in the links that the office tells is caught by the test that promises to catch it."""
 
+from protocol.errors import ProtocolError
 from tests.canary.catch import canaries, on_desk
 from tests.gateway import test_link_set as gateway
 from tests.gateway import test_sessions
@@ -21,6 +22,14 @@ def _gateway(test, *after, listed=()):
     return lambda folder: test(gateway.runner(folder, listed), *after)
 
 
+def _large_site(told):
+    """What has no room is refused by who would send it."""
+    try:
+        office.check_large_site_in_steps(told)
+    except ProtocolError as error:
+        raise AssertionError(str(error)) from None
+
+
 _GONE = _gateway(
     gateway.test_a_device_that_the_set_no_longer_names_is_gone_whatever_the_file_says,
     listed=[gateway.link(1)],
@@ -37,6 +46,9 @@ CAUGHT_BY = {
         gateway.test_what_does_not_fit_changes_nothing_and_is_asked_for_whole, "mark"
     ),
     "reuse_the_requests_nonce": test_sessions.check_no_nonce_of_two_gateways,
+    "tell_the_first_of_a_large_site": _office(office.check_large_site_in_steps),
+    "tell_a_large_site_at_once": _office(_large_site),
+    "wait_a_minute_for_the_next_step": _gateway(gateway.check_asks_again_after_a_change),
     "forget_the_set": _gateway(gateway.test_a_set_counts_at_once_and_after_a_restart),
 }
 

@@ -287,3 +287,52 @@ def test_no_secret_is_logged(bench, caplog):
     assert not [
         n for n in (1, 2) if link(n).secret.hex() in caplog.text or str(link(n).secret) in caplog.text
     ]
+
+
+def check_asks_again_after_a_change(bench):
+    """Count what is asked while sets change, do not change, and are refused."""
+
+    async def body(made):
+        asked = []
+        asking = asyncio.create_task(made.set.keep_asking(lambda: asked.append(1), Still()))
+        await asyncio.sleep(0)
+        counts = [len(asked)]
+        for said in (whole(link(1)), change([link(1)], [link(1), link(2)], [link(2)]), None):
+            await made.take(said)
+            counts.append(len(asked))
+        await made.take((bytes(8), links_mark([link(1)]), [link(3)], []))
+        asking.cancel()
+
+        assert [1, 2, 3, 3, 3] == [*counts, len(asked)]
+
+    bench(body)
+
+
+class Still:
+    """A clock whose minute never ends."""
+
+    async def sleep(self, _seconds):
+        await asyncio.Event().wait()
+
+
+def test_a_change_is_followed_by_the_next_question_at_once(bench):
+    """Of a large site the office tells more in each answer: nobody waits a minute for the next step. Nothing new, no question."""
+    check_asks_again_after_a_change(bench)
+
+
+def test_a_set_of_many_steps_counts_whole_and_after_a_restart(bench):
+    """5,000 devices in two steps; and each has its place in the store."""
+
+    async def body(made):
+        many = [
+            Link(at.to_bytes(8, "big"), at.to_bytes(2, "big"), at.to_bytes(16, "big")) for at in range(5000)
+        ]
+        await made.take(whole(*many[:4096]))
+        await made.take(change(many[:4096], many, many[4096:]))
+        now = made.told
+        await made.restart()
+
+        assert now == made.told == many
+        assert links_mark(many).hex() == made.set.held()
+
+    bench(body)

@@ -7,9 +7,11 @@ import pytest
 
 from office_ingest.govern.links import Links, take_links
 from office_ingest.receive.keystore import Keystore
+from protocol.limits import uplink_links_max
 from protocol.uplink import UplinkAnswer, encode_uplink_answer, links_mark, parse_uplink_answer
 
 SITE, OTHER = "site-1", "site-2"
+LARGE = 5000
 
 
 def link(n, turn=0):
@@ -28,6 +30,21 @@ class Told:
             desk.keystore.add_link(*link(n), n)
         self.held = {}
         self.start()
+
+    def add_many(self, count):
+        """Add so many devices to the site, with their links; return those in order."""
+        made = [
+            (at.to_bytes(8, "big"), at.to_bytes(3, "big"), at.to_bytes(16, "big"))
+            for at in range(1000, 1000 + count)
+        ]
+        with self.desk.store.transaction():
+            for device, _, _ in made:
+                self.desk.store.put_device(device, device.hex(), SITE, 1)
+        with self.desk.keystore.writing():
+            # Not one durable transaction each.
+            sql = "INSERT INTO links VALUES (?, ?, ?, 1)"
+            self.desk.keystore._connection.executemany(sql, made)
+        return made
 
     def start(self):
         """Begin with nothing in memory, as after a restart."""
@@ -202,3 +219,32 @@ def test_a_keystore_of_before_takes_links_up(desk):
     assert ([], [link(1)]) == (none, desk.keystore.links())
     desk.keystore.forget(link(1)[0])
     assert [] == desk.keystore.links()
+
+
+def check_large_site_in_steps(told):
+    """Tell a gateway the links of more devices than an answer has room for, a change of one, and that all are gone."""
+    many = told.add_many(LARGE)
+    whole = sorted([link(1), link(2), link(3), *many])
+    first, second = told.ask(), told.ask()
+    assert (None, uplink_links_max) == (first[0], len(first[1]))
+    assert whole == told.has()
+    assert (len(whole) - uplink_links_max, None) == (len(second[1]), told.ask())
+    told.start()
+    with told.desk.store.transaction():
+        told.desk.store.revoke_device(many[0][0], "a", "stolen", 1)
+    # It does not know what the gateway holds: both steps again, and then no more than what changes.
+    assert [None, len(whole) - 1 - uplink_links_max] == [told.ask()[0], len(told.ask()[1])]
+    with told.desk.store.transaction():
+        told.desk.store.revoke_device(many[-1][0], "a", "stolen", 1)
+    _, entries, gone = told.ask()
+    assert ([], [many[-1][0]], None) == (entries, gone, told.ask())
+    with told.desk.store.transaction():
+        for device, _, _ in many:
+            told.desk.store.put_device(device, device.hex(), OTHER, 1)
+    assert [uplink_links_max, LARGE - 2 - uplink_links_max] == [len(told.ask()[2]), len(told.ask()[2])]
+    assert ([link(1), link(2), link(3)], None) == (told.has(), told.ask())
+
+
+def test_a_site_of_five_thousand_devices_is_told_in_steps(told):
+    """Whatever is told fits an answer, and each step leads to the whole."""
+    check_large_site_in_steps(told)

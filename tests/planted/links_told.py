@@ -5,15 +5,17 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 
 from gateway import link_set, sessions
 from gateway.link_set import LinkSet
+from office_ingest.govern import links
 from office_ingest.govern.links import Links
 from office_ingest.receive.identity import Recogniser
 from office_ingest.storage.sqlite import SqliteStore
+from protocol.limits import uplink_links_max
 
 
 def tell_every_site(put):
     """Tell each gateway the links of all devices."""
 
-    def served(self, site, most):
+    def served(self, site):
         sql = "SELECT id FROM devices WHERE id NOT IN (SELECT device FROM revoked) ORDER BY id"
         return [row[0] for row in self.connection.execute(sql)]
 
@@ -22,7 +24,7 @@ def tell_every_site(put):
 
 def tell_revoked_devices(put):
     """Go on telling the links of a device that was revoked."""
-    put(SqliteStore, "served_of_site", lambda self, site, most: self.devices_of_site(site))
+    put(SqliteStore, "served_of_site", lambda self, site: self.devices_of_site(site))
 
 
 def tell_all_each_time(put):
@@ -52,6 +54,28 @@ def tell_who_shows_a_token(put):
     """Tell link secrets to whoever has a gateway's token."""
     true = Recogniser._by_token
     put(Recogniser, "_by_token", lambda self, named: true(self, named)._replace(until_ms=1))
+
+
+def tell_the_first_of_a_large_site(put):
+    """Leave out what has no room in one answer."""
+    true = SqliteStore.served_of_site
+    put(SqliteStore, "served_of_site", lambda self, site: true(self, site)[:uplink_links_max])
+
+
+def tell_a_large_site_at_once(put):
+    """Put whatever differs into one answer."""
+    put(links, "uplink_links_max", 1 << 20)
+
+
+def wait_a_minute_for_the_next_step(put):
+    """Ask no sooner for having been told something."""
+
+    async def keep_asking(self, ask, clock):
+        while True:
+            ask()
+            await clock.sleep(link_set.ASK_INTERVAL_S)
+
+    put(LinkSet, "keep_asking", keep_asking)
 
 
 def believe_the_file(put):
@@ -100,5 +124,6 @@ FAULTS = {
         *(tell_every_site, tell_revoked_devices, tell_all_each_time, remember_what_was_once_so),
         *(tell_who_shows_a_token, believe_the_file, keep_the_log_of_links, take_whatever_comes_out),
         *(reuse_the_requests_nonce, forget_the_set),
+        *(tell_the_first_of_a_large_site, tell_a_large_site_at_once, wait_a_minute_for_the_next_step),
     )
 }

@@ -14,6 +14,7 @@ from contextlib import closing
 
 import pytest
 
+from office_ingest.storage.sqlite import SqliteStore
 from protocol.coap import OSCORE, decode, option
 from protocol.diagnostic import OK
 from protocol.oscore import decode_option
@@ -119,6 +120,42 @@ def check_replaced_gateway(folder):
 def test_replaced_gateway_gets_its_sites_links_and_no_journal_has_a_hole_or_a_double(tmp_path):
     """The old one is killed and its disk is gone, with what it had in custody; the new one is enrolled by a code."""
     check_replaced_gateway(tmp_path / "site")
+
+
+def check_large_site(folder):
+    """Let a site have more devices than an answer of the office has room for: those that run come behind all of them."""
+
+    async def story(place):
+        site = place.site
+        _add_devices(site, 5000)
+        await place.enrol("gate-1")
+        await site.gateway.start()
+        await asyncio.gather(*(device.start() for device in site.devices))
+        await until(lambda: place.held() >= SEGMENTS, "the devices behind the first step are not served")
+        await stop_all(site)
+        with closing(sqlite3.connect(site.gateway_folder / "gateway.db")) as store:
+            told = store.execute("SELECT count(DISTINCT device) FROM links").fetchone()[0]
+
+        assert 5002 == told
+
+    _run(folder, story)
+
+
+def _add_devices(site, count):
+    """Register devices that never run, with links, under the lowest identities."""
+    ids = [at.to_bytes(8, "big") for at in range(count)]
+    with closing(SqliteStore.open(site.office_folder / "office.db")) as store, store.transaction():
+        for one in ids:
+            store.put_device(one, one.hex(), SITE, 1)
+    with closing(sqlite3.connect(site.office_folder / "keystore.db")) as keystore, keystore:
+        links = [(one, b"link" + one[5:], b"secret 8" + one) for one in ids]
+        keystore.executemany("INSERT INTO links VALUES (?, ?, ?, 1)", links)
+
+
+@pytest.mark.timeout(240)
+def test_device_of_a_large_site_is_served_at_once(tmp_path):
+    """5,000 devices come before it; the office tells the gateway in two steps, one right after the other."""
+    check_large_site(tmp_path / "site")
 
 
 def check_links_stay_at_their_site(folder):
