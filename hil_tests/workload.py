@@ -17,7 +17,10 @@ SEED = bytes(range(32))
 SECONDS_MAX = 120.0
 # What MICROPY_HEAP_SIZE gives the production image. A development image's is 25 times that: what walks over it takes that much longer.
 HEAP_BYTES = 327680
-_FILES = ("tests/both/flash_site.py", "tests/both/vector_files.py", "protocol/vectors/manifest.json")
+_FILES = (
+    *("tests/both/flash_site.py", "tests/both/vector_files.py", "protocol/vectors/manifest.json"),
+    "tools/bench/micropython/closures.py",
+)
 # Not on /rom, where the agent looks for its settings.
 _RUNNER = """
 import gc, json, nor, os, sys, vfs

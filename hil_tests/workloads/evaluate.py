@@ -1,9 +1,10 @@
-"""Evaluate: the engine over a sample, and one rule as it was translated beside the same rule as a person would write it."""
+"""Evaluate: the engine over a sample, and one rule as it was translated, as a person would write it, and as closures, the usual way."""
 
 from hil_tests.workloads.clock import instructions
 from rules.bundle import read_bundle
 from rules.engine import Engine
 from rules.translate import kernel
+from tools.bench.micropython import closures
 
 LAPS = 200
 SAMPLE_TICKS = 360
@@ -55,17 +56,19 @@ def sample(engine):
 
 
 def measure():
-    """Return instructions by name. Asserts that both forms of the rule do the same."""
+    """Return instructions by name. Asserts that all forms of the rule do the same."""
     with open("demo_bundle.cbor", "rb") as file:
         bundle = read_bundle(file.read())
     translated = kernel(bundle.rules[0])
-    traces = [], []
-    run(translated, traces[0])
-    run(leak, traces[1])
-    assert traces[0] == traces[1]
+    closed = closures.kernel(bundle.rules[0])
+    traces = [], [], []
+    for at, rule in enumerate((translated, leak, closed)):
+        run(rule, traces[at])
+    assert traces[0] == traces[1] == traces[2]
     return {
         "evaluate": instructions(sample, Engine(bundle)) // LAPS,
         "rule": instructions(run, translated) // LAPS,
         "rule_by_hand": instructions(run, leak) // LAPS,
+        "rule_by_closures": instructions(run, closed) // LAPS,
         "rule_that_does_nothing": instructions(run, lambda i, a, r, t, g, h, o: 0) // LAPS,
     }

@@ -9,11 +9,11 @@ from protocol.errors import ProtocolError
 from tests.agent import cuts_down
 from tests.agent import test_rekey as device
 from tests.office_ingest import test_rekey as office
-from tests.office_ingest.test_rekey import lagging, pair
-from tests.planted.rekey import CUTS, DEVICE, LAGGING, OFFICE
+from tests.office_ingest.test_rekey import lagging, long_lived, pair
+from tests.planted.rekey import CUTS, DEVICE, LAGGING, LONG_LIVED, OFFICE
 
 # Fixtures of the very tests, so that they run here as they run there.
-__all__ = ["lagging", "pair"]
+__all__ = ["lagging", "long_lived", "pair"]
 
 DEVICE_CAUGHT_BY = {
     "leave_the_keys_of_before": device.test_keys_of_before_are_gone_from_the_flash_and_nothing_there_opens_the_command,
@@ -75,6 +75,15 @@ def test_fault_planted_in_how_far_a_generation_may_be_is_caught(name, lagging, m
     LAGGING[name](monkeypatch.setattr)
     with pytest.raises(AssertionError):
         office.test_lane_that_lags_far_behind_the_other_takes_other_keys_too(lagging, 1)
+
+
+@pytest.mark.canary
+@pytest.mark.parametrize("name", sorted(LONG_LIVED))
+def test_fault_planted_in_how_long_ends_are_known_is_caught(name, long_lived, monkeypatch):
+    """What a copy of the first keys sealed is taken."""
+    LONG_LIVED[name](monkeypatch.setattr)
+    with pytest.raises(AssertionError):
+        office.test_end_of_an_epoch_holds_however_many_came_since(long_lived)
 
 
 @pytest.mark.canary

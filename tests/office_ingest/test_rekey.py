@@ -3,6 +3,7 @@
 The device is the real agent over flash in memory; what it sealed is brought to the real office in whatever order.
 """
 
+import copy
 import random
 import sqlite3
 
@@ -14,10 +15,12 @@ from office_ingest.govern.commands import CommandRefused, give_command
 from office_ingest.govern.rekey import GIVEN, IN_FORCE, REFUSED, TAKEN, give_rekey, rekey_status
 from office_ingest.overview import open_read_only
 from office_ingest.prove.verify import verify_database
+from office_ingest.receive.epoch_ends import KEYS
 from office_ingest.receive.keystore import VERSION, VERSION_REKEYED, Keystore
 from office_ingest.storage.downward import Downward
 from protocol.command import DONE, OUT_OF_RANGE, REKEY, REPORT, SET_SETTING, parse_command
 from protocol.errors import FAR_GENERATION, REPLAY, SEAL, SUPERSEDED
+from protocol.event import EPOCH_START
 from protocol.keys import (
     CRITICAL,
     LANE_NAMES,
@@ -41,6 +44,8 @@ from tests.support.device_model import DeviceModel
 from tests.support.office_desk import OfficeDesk
 
 DAY_MS = 86_400_000
+# Far more than any list of a device's epochs that is cut short would hold.
+EPOCHS_SINCE = 150
 
 
 class Pair:
@@ -335,12 +340,12 @@ def _thief(pair):
     """Return a copy of the device as it was: its flash and its own way of going on."""
     image = bytes(pair.device.flash.image)
     gateway = pair.device.gateway
-    copy = agent_desk.Desk()
-    copy.flash.image[:] = image
-    copy.gateway.segments = dict(gateway.segments)
-    copy.gateway.highest = dict(gateway.highest)
-    copy.clock.now = pair.device.clock.now
-    return copy
+    thief = agent_desk.Desk()
+    thief.flash.image[:] = image
+    thief.gateway.segments = dict(gateway.segments)
+    thief.gateway.highest = dict(gateway.highest)
+    thief.clock.now = pair.device.clock.now
+    return thief
 
 
 def test_copied_flash_can_add_nothing_to_the_epoch_of_before(pair):
@@ -522,6 +527,40 @@ def test_generation_far_above_all_that_was_given_is_refused_before_any_key_is_de
     answer = office.take(device.seal(ROUTINE))
 
     assert answer.outcomes == [QUARANTINED + FAR_GENERATION]
+
+
+@pytest.fixture
+def long_lived(tmp_path):
+    """An office, a device that was given other keys and began many epochs since, and a copy of it from before that."""
+    office, device = OfficeDesk(tmp_path), Rekeyed()
+    office.add(device)
+    assert office.take(*[device.seal(lane) for lane in LANES]).outcomes == [STORED, STORED]
+    thief = copy.deepcopy(device)
+    device.take(
+        give_rekey(
+            office.store, office.keystore, device.device, author="t", now_ms=office.now_ms, lasts_ms=DAY_MS
+        )
+    )
+    ended = [[lane.number - 1, lane.previous, lane.next_sequence] for lane in device.past]
+    device.seal(CRITICAL, [device.row(EPOCH_START, KEYS, 0, *ended)])
+    for _ in range(EPOCHS_SINCE):
+        device.new_epoch()
+        device.seal(CRITICAL)
+    raws = [
+        segment.raw for lane in [*device.past, *device.lanes] for segment in lane.segments if lane.place[2]
+    ]
+    assert set(office.take(*raws).outcomes) == {STORED}
+    yield office, thief
+    office.close()
+
+
+def test_end_of_an_epoch_holds_however_many_came_since(long_lived):
+    """A copy of the first keys waits for years, and until the office has started anew: where they ended is known still."""
+    office, thief = long_lived
+    office.start()
+
+    assert office.take(*[thief.seal(lane) for lane in LANES]).outcomes == 2 * [QUARANTINED + SUPERSEDED]
+    assert office.findings() == []
 
 
 def test_forgery_settles_nothing(pair):

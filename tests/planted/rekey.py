@@ -129,6 +129,12 @@ def take_above_the_named_head(put):
     put(EpochEnds, "check", lambda self, place, number, epochs: None)
 
 
+def remember_the_newest_ends_alone(put):
+    """Read where the newest 64 epochs began, and no more."""
+    read = EpochEnds._read
+    put(EpochEnds, "_read", lambda self, device, epochs: read(self, device, sorted(epochs)[-64:]))
+
+
 def begin_epochs_under_keys_of_before(put):
     """Look only at the numbers of an epoch that ended, and at none above it."""
     put(Rekeys, "check_epoch", lambda self, device, epoch, generation: None)
@@ -179,6 +185,7 @@ DEVICE = {
         count_keys_alone,
     )
 }
+LONG_LIVED = {plant.__name__: plant for plant in (remember_the_newest_ends_alone,)}
 LAGGING = {plant.__name__: plant for plant in (know_only_what_is_verified,)}
 CUTS = {plant.__name__: plant for plant in (change_key_by_key, carry_out_what_has_no_event)}
 OFFICE = {

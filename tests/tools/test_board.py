@@ -1,13 +1,15 @@
 """Boards are found, built for and written to as the commands say; without a board they say what is missing and what is next."""
 
 import json
+import os
 import subprocess
 import sys
+import tty
 from types import SimpleNamespace
 
 import pytest
 
-from protocol.diagnostic import OK, UNREACHABLE, USAGE, DiagnosticError
+from protocol.diagnostic import FINDING, OK, UNREACHABLE, USAGE, DiagnosticError
 from tests.boards.boots import make_config
 from tools.board import find, flashing, setup, vendor
 from tools.board.frozen import FrozenList, board_manifest
@@ -188,6 +190,43 @@ def test_flash_of_an_rp2_takes_its_drive(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(flashing.shutil, "which", lambda program: None)
     assert run(["device", "flash", "rpi_pico_w", "--image", str(image)]) == UNREACHABLE
     assert "BOOTSEL" in capsys.readouterr().err
+
+
+# In place of esptool: brings the image over the port that it was told, as long as nobody says otherwise.
+_ESPTOOL = """
+import os, sys
+words = sys.argv[1:]
+port = os.open(words[words.index("--port") + 1], os.O_RDWR | os.O_NOCTTY)
+at = words.index("write_flash")
+with open(words[at + 2], "rb") as image:
+    os.write(port, words[at + 1].encode() + b" " + image.read())
+sys.exit(2 if os.environ.get("REFUSES") else 0)
+"""
+
+
+def test_flash_of_an_esp32_brings_the_image_over_its_port(tmp_path, monkeypatch, capsys):
+    """The program that writes it gets the port, the place and the image; where it fails, the command says so and ends with its own code."""
+    (tmp_path / "esptool").mkdir()
+    (tmp_path / "esptool" / "__init__.py").touch()
+    (tmp_path / "esptool" / "__main__.py").write_text(_ESPTOOL)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    image = tmp_path / "firmware.bin"
+    image.write_bytes(b"an image")
+    board, port = os.openpty()
+    tty.setraw(port)
+    words = ["device", "flash", "esp32_generic_s3", "--image", str(image), "--port", os.ttyname(port)]
+    try:
+        assert run(words) == OK
+        assert os.read(board, 100) == b"0x0 an image"
+        assert "next: outstation device provision esp32_generic_s3" in capsys.readouterr().out
+
+        monkeypatch.setenv("REFUSES", "1")
+        assert run(words) == FINDING
+        assert "board-refused" in capsys.readouterr().err
+    finally:
+        os.close(board)
+        os.close(port)
 
 
 def test_board_that_is_not_there_is_refused_with_those_that_are(capsys):
