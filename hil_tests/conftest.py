@@ -11,6 +11,7 @@ import pytest
 
 from hil_tests.provisioned import lay_out_folder
 from hil_tests.qemu import Qemu
+from hil_tests.summary import missing, summary
 from protocol.diagnostic import UNREACHABLE, DiagnosticError
 from tools.bench.machine import describe
 from tools.image.build import build_image
@@ -123,6 +124,17 @@ def pytest_sessionfinish(session):
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    figures = _measured(terminalreporter)
+    lines = list(summary(figures))
+    if lines:
+        terminalreporter.section("measured on the board")
+        for line in lines:
+            terminalreporter.write_line(line)
+        if config.getoption("figures") and (left := missing(figures)):
+            terminalreporter.write_line(f"not measured in this run: {', '.join(left)}")
 
 
 def _measured(reporter):

@@ -102,6 +102,11 @@ static void after_boot(void) {
 }
 #endif
 
+#ifndef MP_NORETURN
+// MicroPython 1.25 calls it so.
+#define MP_NORETURN NORETURN
+#endif
+
 extern MP_NORETURN void __real_m_malloc_fail(size_t n);
 
 // What is asked in vain is raised, and somebody may catch that: here it is counted all the same.
