@@ -5,7 +5,7 @@ metadata(version="0.1.0")
 
 PROTOCOL = (
     "__init__ _const admission adoption aead agent_index attestation bins blockwise cbor coap columns command envelope errors event "
-    "event_shape gatt keys limits lms mac manifest messages oscore ranges segment shape slipmux"
+    "event_shape gatt keys limits lms mac manifest messages oscore ranges segment shape slipmux window"
 )
 RULES = "__init__ adopt bundle engine grammar guard limits translate tree value widening"
 

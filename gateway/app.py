@@ -197,9 +197,12 @@ class Gateway:
             self.ble.start(self._serve_over(BLE, self.ble.send))
 
     def _serve_over(self, link: int, send: Callable[[str, bytes], None]) -> Callable[[str, bytes], None]:
-        server = CoapServer(self.site.over(link), send)
+        server = CoapServer(self.site.over(link, self._window(link)), send)
         self._servers.append(server)
         return server.feed
+
+    def _window(self, link: int) -> tuple[int, int] | None:
+        return self._configuration.settings.bulk.window(link)
 
     async def _close_links(self) -> None:
         await self.serial.close()
@@ -233,7 +236,7 @@ class Gateway:
         """Bind the socket, start the uplink and return the link. Raises DiagnosticError."""
         await self.load()
         listen = self._configuration.settings.listen
-        self.link = await udp.listen(self.site.over(UDP), listen.host, listen.port)
+        self.link = await udp.listen(self.site.over(UDP, self._window(UDP)), listen.host, listen.port)
         self._start_links()
         self.begin()
         self._be_found(self.link)

@@ -60,8 +60,8 @@ class Collector:
         self.arrived: Callable[[], None] = _nobody
         self.kept: Callable[[Segment], None] = _nobody_reads
 
-    async def segment(self, device: bytes, payload: bytes) -> Reply:
-        """Return the reply to POST /s of an authenticated device: custody once the segment is durable."""
+    async def segment(self, device: bytes, payload: bytes, bulk_in_s: int = 0) -> Reply:
+        """Return the reply to POST /s of an authenticated device: custody once the segment is durable. bulk_in_s: 0 for at any time."""
         try:
             segment = parse_quickly(payload)
         except ProtocolError as error:
@@ -93,9 +93,9 @@ class Collector:
         if kind == STORED:
             self.kept(segment)
         self.arrived()
-        return self._answer(device, header.epoch, {}, again=False)
+        return self._answer(device, header.epoch, {}, bulk_in_s, again=False)
 
-    async def heartbeat(self, device: bytes, payload: bytes) -> Reply:
+    async def heartbeat(self, device: bytes, payload: bytes, bulk_in_s: int = 0) -> Reply:
         """Return the reply to POST /h of an authenticated device: custody, wants, receipts, time token, what waits below."""
         try:
             heartbeat = parse_heartbeat(payload)
@@ -129,10 +129,16 @@ class Collector:
                     fork.number,
                     lane,
                 )
-        return self._answer(device, fields.epoch, wants, again=True)
+        return self._answer(device, fields.epoch, wants, bulk_in_s, again=True)
 
     def _answer(
-        self, device: bytes, epoch: int, wants: dict[int, list[tuple[int, int]]], *, again: bool
+        self,
+        device: bytes,
+        epoch: int,
+        wants: dict[int, list[tuple[int, int]]],
+        bulk_in_s: int,
+        *,
+        again: bool,
     ) -> Reply:
         boot, device_epoch = self._said.get(device, (None, epoch))
         asked = []
@@ -148,6 +154,7 @@ class Collector:
             self._downlink.take_time_token(device, boot),
             self._shelf.deliverable(device),
             self._shelf.newest_command(device),
+            bulk_in_s or None,
         )
         self._point("before_custody")
         return Reply(CHANGED, encode_answer(answer))

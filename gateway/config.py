@@ -15,6 +15,8 @@ from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
 from protocol.limits import uplink_segments_max
 from protocol.links_file import LinksFile
 from protocol.settings import read_settings
+from protocol.usage import LINK_NAMES
+from protocol.window import parse_window
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -65,6 +67,34 @@ class DiscoverySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dns_sd: bool = False
 
 
+Window = Annotated[
+    str,
+    Meta(
+        pattern="^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description="a window of the day, UTC, as 01:00-04:00",
+    ),
+]
+
+
+class BulkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which kinds of links are dear, and in which window of the day, UTC, what can wait goes over them. Without: at any time."""
+
+    udp: Window | None = None
+    serial: Window | None = None
+    ble: Window | None = None
+
+    def __post_init__(self) -> None:
+        for kind in LINK_NAMES:
+            text = getattr(self, kind)
+            if text is not None and text[:5] == text[6:]:
+                raise ValueError(f'{kind} = "{text}" ends where it begins; leave it out for any time')
+
+    def window(self, link: int) -> tuple[int, int] | None:
+        """Return the two minutes of the window of a kind of link, None where it is not dear."""
+        text: str | None = getattr(self, LINK_NAMES[link])
+        return None if text is None else parse_window(text)
+
+
 class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the gateway reaches the office. usage_s: between two times that it is told what devices moved."""
 
@@ -99,6 +129,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serial: Annotated[list[SerialSection], Meta(max_length=64)] = []
     ble: BleSection | None = None
     discovery: DiscoverySection | None = None
+    bulk: BulkSection = BulkSection()
 
 
 class Link(NamedTuple):

@@ -52,6 +52,7 @@ COUNTERS = {
         for link, shown in (("udp", "UDP"), ("serial", "serial lines"), ("ble", "BLE"))
         for way, words in (("received", "sent"), ("sent", "were sent"))
     },
+    "bulk_held": "answers over a dear link that said that what can wait has to",
     "usage_told": "rows of what devices moved that the office was told",
     "usage_failures": "times that what devices moved could not be kept or told",
     "scrubs": "times the whole store was read through while the gateway ran",

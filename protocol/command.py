@@ -25,11 +25,13 @@ HEARTBEAT_MS = 0
 SAMPLE_MS = 1
 ROUTINE_SEAL_MS = 2
 LINK_DAY_BYTES = 3
+BULK_UNTIL_S = 4
 SETTINGS = (
     ("heartbeat_ms", 1000, 3600000),
     ("sample_ms", 100, 86400000),
     ("routine_seal_ms", 1000, 86400000),
     ("link_day_bytes", 0, uint32_max),
+    ("bulk_until_s", 0, uint32_max),
 )
 
 # Verdicts of a command event.

@@ -212,18 +212,22 @@ class Answer:
     """What goes down in the answer of one exchange. Source: SPEC.md section 6.
 
     custody: list of (lane, epoch, watermark); wants: list of (lane, epoch, start, stop), half-open; receipts: list of
-    sealed receipts; time_token: sealed, or None; release, command: newest number, or None.
+    sealed receipts; time_token: sealed, or None; release, command: newest number, or None. bulk_s: seconds until what can wait may go
+    over this link, None: it may.
     """
 
-    __slots__ = ("custody", "wants", "receipts", "time_token", "release", "command")
+    __slots__ = ("custody", "wants", "receipts", "time_token", "release", "command", "bulk_s")
 
-    def __init__(self, custody=(), wants=(), receipts=(), time_token=None, release=None, command=None):
+    def __init__(
+        self, custody=(), wants=(), receipts=(), time_token=None, release=None, command=None, bulk_s=None
+    ):
         self.custody = list(custody)
         self.wants = list(wants)
         self.receipts = list(receipts)
         self.time_token = time_token
         self.release = release
         self.command = command
+        self.bulk_s = bulk_s
 
 
 def encode_answer(answer: Answer) -> bytes:
@@ -255,7 +259,7 @@ def _answer_items(answer: Answer, wants: int, receipts: int) -> dict:
         items[1] = [list(entry) for entry in answer.wants[:wants]]
     if receipts:
         items[2] = list(answer.receipts[:receipts])
-    for key, value in ((3, answer.time_token), (4, answer.release), (5, answer.command)):
+    for key, value in ((3, answer.time_token), (4, answer.release), (5, answer.command), (6, answer.bulk_s)):
         if value is not None:
             items[key] = value
     return items
@@ -297,6 +301,7 @@ def parse_answer(raw: bytes) -> Answer:
         answer.time_token = _sealed(items[3])
     answer.release = _number(items, 4)
     answer.command = _number(items, 5)
+    answer.bulk_s = _number(items, 6)
     return answer
 
 

@@ -213,8 +213,23 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resources: ResourcesSection = ResourcesSection()
     flash_keep: Annotated[int, Meta(ge=1, le=1000)] = 4
     link_day_bytes: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)] = 0
+    bulk_window: (
+        Annotated[
+            str,
+            Meta(
+                pattern="^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$",
+                description="a window of the day, UTC, as 01:00-04:00",
+            ),
+        ]
+        | None
+    ) = None
     inputs_ms: Annotated[int, Meta(ge=1000, le=86_400_000)] = 3_600_000
     battery: Path | None = None
+
+    def __post_init__(self) -> None:
+        window = self.bulk_window
+        if window is not None and window[:5] == window[6:]:
+            raise ValueError(f'bulk_window = "{window}" ends where it begins; leave it out for any time')
 
 
 class LinkSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -202,7 +202,7 @@ def _verify() -> list[dict]:
 
 
 def _answer_map(**parts: Any) -> dict:
-    names = ("custody", "wants", "receipts", "time_token", "release", "command")
+    names = ("custody", "wants", "receipts", "time_token", "release", "command", "bulk_s")
     return {names.index(name): value for name, value in parts.items()}
 
 
@@ -219,6 +219,7 @@ def _answers() -> list[dict]:
         "a time token": {"time_token": token},
         "a release": {"release": 12},
         "a command": {"command": 0},
+        "bulk waits": {"bulk_s": 86400},
         "everything": {
             "custody": [[0, 0, 42], [1, 0, 9]],
             "wants": [[0, 0, 3, 5]],
@@ -226,6 +227,7 @@ def _answers() -> list[dict]:
             "time_token": token,
             "release": 1,
             "command": 2,
+            "bulk_s": 61,
         },
     }
     return [
@@ -254,6 +256,8 @@ def _answer_reject() -> list[dict]:
         ("time token: null", {3: None}),
         ("release: below zero", {4: -1}),
         ("command: text", {5: "2"}),
+        ("bulk: below zero", {6: -1}),
+        ("bulk: null", {6: None}),
         ("not a map", []),
     ]
     found = [_bad("answer", name, reference.cbor(value)) for name, value in cases]

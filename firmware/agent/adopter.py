@@ -75,6 +75,9 @@ class Adopter:
     install(incumbent), which restarts if another agent comes with it, point(name). rooms: where agents lie, None on a board without.
     """
 
+    # As agent.bulk has it.
+    is_bulk = True
+
     def __init__(self, cell, store, slots, owner, settings, rooms=None):
         self._cell = cell
         self._store = store

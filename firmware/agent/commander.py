@@ -56,6 +56,9 @@ class Commander:
     refused: how many did not verify.
     """
 
+    # Neither commands nor what they name wait for a window: agent.bulk.
+    is_bulk = False
+
     def __init__(self, device: bytes, downlink: bytes, cell, store, owner, rekeyer, roots, relinker):
         self._device = device
         self._rekeyer = rekeyer

@@ -8,6 +8,7 @@ from binascii import unhexlify
 from agent.adopter import AdoptSettings
 from agent.trial import TrialSettings
 from protocol.keys import OFFICE, SITE
+from protocol.window import parse_window
 
 _CLASSES = {"site": SITE, "office": OFFICE}
 
@@ -17,13 +18,14 @@ class Config:
 
     device: identity, 8 bytes. kid, secret: of the link. classes: view class of (critical, routine).
     sample_ms, routine_seal_ms, period_s: device clock. heartbeat_ms, exchange_idle_ms, ack_timeout_ms, drain_ms: real.
-    inputs_ms: real, between two counts of one channel's readings. link_day_bytes: allowance of the link, 0 none. thresholds: resource ->
+    inputs_ms: real, between two counts of one channel's readings. link_day_bytes: allowance of the link, 0 none. bulk_window: as agent.bulk has it. thresholds: resource ->
     (low, scarce), thousandths left, over those of agent.resources. flash_keep: one sample of so many is recorded where flash is scarce, or None. cohort, kind, hardware: whom a release can mean. roots: public keys of 60 bytes that sign releases. adopt: AdoptSettings.
     """
 
     __slots__ = (
         "ack_timeout_ms",
         "adopt",
+        "bulk_window",
         "classes",
         "clock_scale",
         "cohort",
@@ -61,6 +63,8 @@ class Config:
         self.drain_ms = items.get("drain_ms", 10000)
         self.inputs_ms = items.get("inputs_ms", 3600000)
         self.link_day_bytes = items.get("link_day_bytes", 0)
+        text = items.get("bulk_window")
+        self.bulk_window = parse_window(text) if text else None
         self.thresholds = items.get("resources") or {}
         self.flash_keep = items.get("flash_keep")
         self.cohort = items.get("cohort", "")

@@ -51,11 +51,11 @@ class Exchange:
     request: async (code, path, payload, options) -> Response, raising LinkError. journal: Journal. device: identity. downlink: key.
     clock: Clock. random_bytes(n). report() -> (bundle, health) for the heartbeat. owner: is told time_marked(wall_ms,
     error_ms), restored(receipts), link_doubted(), hinted(release, command, is_to_heartbeat) and heard(digest of the bundle) when a
-    heartbeat that named it was answered. point(name): kill points of tests. errands: may be set; the first comes first.
+    heartbeat that named it was answered. point(name): kill points of tests. errands: may be set; the first comes first. bulk: Bulk.
     """
 
     def __init__(
-        self, request, journal, device, downlink, clock, random_bytes, settings, report, owner, point
+        self, request, journal, device, downlink, clock, random_bytes, settings, report, owner, point, bulk
     ):
         self._request = request
         self._journal = journal
@@ -67,6 +67,7 @@ class Exchange:
         self._report = report
         self._owner = owner
         self._point = point
+        self.bulk = bulk
         self.backlog = Backlog()
         self.errands = unset() or ()
         # As the levels say (agent.steward): only the critical lane is sent; heartbeats are so many times further apart.
@@ -158,6 +159,8 @@ class Exchange:
     async def _run_errand(self) -> None:
         self._sent_since = 0
         for errand in self.errands:
+            if errand.is_bulk and self.bulk.holds_releases():
+                continue
             wanted = errand.next_request()
             if wanted is not None:
                 asked_ms = self._clock.real_ms()
@@ -168,7 +171,7 @@ class Exchange:
     def _choose(self):
         """Return (lane, epoch, number) to send next: this epoch's by the backlog, then what is left of earlier ones."""
         heads = self._journal.offer()
-        if self.holds_routine:
+        if self.holds_routine or self.bulk.holds_routine(self.backlog.waiting(ROUTINE, heads[ROUTINE])):
             heads = [heads[CRITICAL], None]
         chosen = self.backlog.choose(heads, self._clock.real_ms())
         if chosen is not None:
@@ -176,7 +179,7 @@ class Exchange:
         for lane, epoch, first, last in self._journal.older():
             # Each once in a boot: no heartbeat offers them, so only the office's receipt tells that they arrived.
             number = max(first, self._older.get((lane, epoch), 0))
-            if lane == ROUTINE and self.holds_routine:
+            if lane == ROUTINE and (self.holds_routine or self.bulk.holds_older()):
                 continue
             if number <= last and self.backlog.is_open(lane, self._clock.real_ms()):
                 return lane, epoch, number
@@ -284,6 +287,7 @@ class Exchange:
         except ProtocolError:
             self._fail()
             return
+        self.bulk.told(answer.bulk_s)
         if self._take_receipts(answer.receipts):
             return
         if answer.time_token is not None:

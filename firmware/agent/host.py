@@ -15,6 +15,7 @@ from agent.epoch import RESTORED
 from agent.incumbent import NO_SLOT, Incumbent, keeps_links, read_slot
 from agent.parts import Parts
 from protocol.command import (
+    BULK_UNTIL_S,
     HEARTBEAT_MS,
     LINK_DAY_BYTES,
     OUT_OF_RANGE,
@@ -220,6 +221,8 @@ class Host(Parts):
             return self._sampler.sample_ms
         if setting == LINK_DAY_BYTES:
             return self._steward.day_bytes
+        if setting == BULK_UNTIL_S:
+            return self._exchange.bulk.open_until_s
         assert setting == ROUTINE_SEAL_MS
         return self._config.routine_seal_ms
 
@@ -231,6 +234,8 @@ class Host(Parts):
             self._sampler.set_pace(value, self._clock.tick_ms())
         elif setting == LINK_DAY_BYTES:
             self._steward.allow(value)
+        elif setting == BULK_UNTIL_S:
+            self._exchange.bulk.open_until_s = value
         else:
             assert setting == ROUTINE_SEAL_MS
             self._config.routine_seal_ms = value

@@ -43,6 +43,7 @@ _SETTINGS = (
     "period_s",
     "inputs_ms",
     "link_day_bytes",
+    "bulk_window",
     "clock_scale",
 )
 

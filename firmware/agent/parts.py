@@ -11,6 +11,7 @@ import hashlib
 
 from agent.actuators import Actuators
 from agent.adopter import Adopter
+from agent.bulk import Bulk
 from agent.cell import Cell
 from agent.checkpointer import Checkpointer
 from agent.clock import Clock
@@ -135,6 +136,7 @@ class Parts:
             self._report,
             self,
             board.point,
+            Bulk(self._clock, config.bulk_window),
         )
 
     def _build_sampling(self) -> None:

@@ -26,13 +26,14 @@ HOLD_ROUTINE = const(2)
 SPACE_HEARTBEATS = const(4)
 SEAL_EARLY = const(8)
 NO_REPORTS = const(16)
+OPEN_WINDOW = const(32)
 
 # resource, level, at or below so many thousandths left, gone when so many more are left, measures, one sample recorded of so many
 TABLE = (
     (HEAP, LOW, 100, 50, HOLD_RELEASES | SEAL_EARLY, 1),
     (HEAP, SCARCE, 50, 30, HOLD_RELEASES | SEAL_EARLY | NO_REPORTS, 2),
-    (FLASH, LOW, 150, 100, NO_REPORTS, 1),
-    (FLASH, SCARCE, 30, 70, NO_REPORTS, 4),
+    (FLASH, LOW, 150, 100, NO_REPORTS | OPEN_WINDOW, 1),
+    (FLASH, SCARCE, 30, 70, NO_REPORTS | OPEN_WINDOW, 4),
     (BATTERY, LOW, 300, 50, HOLD_RELEASES | SPACE_HEARTBEATS, 1),
     (BATTERY, SCARCE, 100, 50, HOLD_RELEASES | HOLD_ROUTINE | SPACE_HEARTBEATS | NO_REPORTS, 4),
     (LINK, LOW, 250, 100, HOLD_RELEASES | SPACE_HEARTBEATS, 2),

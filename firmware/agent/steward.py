@@ -13,6 +13,7 @@ from agent.resources import (
     HOLD_ROUTINE,
     LINK,
     NO_REPORTS,
+    OPEN_WINDOW,
     RESOURCES,
     SEAL_EARLY,
     SPACE_HEARTBEATS,
@@ -130,6 +131,7 @@ class Steward:
         self._recorder.keep = keep
         self._exchange.holds_routine = bool(measures & HOLD_ROUTINE)
         self._exchange.spacing = SPACING if measures & SPACE_HEARTBEATS else 1
+        self._exchange.bulk.yields = bool(measures & OPEN_WINDOW)
         self._telemetry.has_events = not measures & NO_REPORTS
         is_held = bool(measures & HOLD_RELEASES)
         if is_held != (self._held_since is not None):

@@ -42,6 +42,7 @@ from protocol.coap import (
 )
 from protocol.limits import segment_bytes_max
 from protocol.usage import UDP
+from protocol.window import wait_s
 
 _log = logging.getLogger("gateway.links.site")
 
@@ -60,9 +61,9 @@ Moved = Callable[[int, bytes, int, int], None]
 class Exchanges(Protocol):
     """What a link hands requests to: `collector.Collector`."""
 
-    async def segment(self, device: bytes, payload: bytes) -> Reply: ...
+    async def segment(self, device: bytes, payload: bytes, bulk_in_s: int = 0) -> Reply: ...
 
-    async def heartbeat(self, device: bytes, payload: bytes) -> Reply: ...
+    async def heartbeat(self, device: bytes, payload: bytes, bulk_in_s: int = 0) -> Reply: ...
 
 
 class Deliveries(Protocol):
@@ -96,6 +97,8 @@ class Site:
         self._newcomers = newcomers
         self._moved = moved
         self._link = UDP
+        self._window: tuple[int, int] | None = None
+        self._clock = clock
         self._public = Public(clock)
         self._sessions = sessions
         self._delivery = delivery
@@ -134,11 +137,17 @@ class Site:
             # How many of them there are is limited, and a repeated request must be given the same one.
             return Verdict(answer=challenge.message, is_kept=True, device=challenge.device)
 
-    def over(self, link: int) -> Self:
-        """Return this very site as it stands behind one kind of link (protocol.usage)."""
+    def over(self, link: int, window: tuple[int, int] | None = None) -> Self:
+        """Return this very site as it stands behind one kind of link (protocol.usage). window: of a dear one (protocol.window)."""
         there = copy.copy(self)
-        there._link = link
+        there._link, there._window = link, window
         return there
+
+    def _bulk_in_s(self) -> int:
+        """Return for how long what can wait has to, over this link; 0: not at all."""
+        seconds = 0 if self._window is None else wait_s(self._window, self._clock.wall_ms())
+        self._health.count("bulk_held", seconds > 0)
+        return seconds
 
     def moved(self, device: bytes, received: int, sent: int) -> None:
         """Take note of a datagram of a device whose request verified."""
@@ -184,7 +193,7 @@ class Site:
         if len(request.payload) > segment_bytes_max:
             self._health.count("oversized")
             return Reply(TOO_LARGE_ENTITY)
-        return await resource(opened.device, request.payload)
+        return await resource(opened.device, request.payload, self._bulk_in_s())
 
 
 def _is_for_another(request: Message) -> bool:

@@ -16,7 +16,7 @@ from office_ingest.govern.opening import (
 )
 from office_ingest.options import SETTINGS_AND_JSON, said_by, together
 from office_ingest.permissions import GIVE_COMMANDS, READ_COMMANDS, needs
-from protocol.command import DONE, REPORT, SET_ACTUATOR, SET_SETTING, SETTINGS
+from protocol.command import BULK_UNTIL_S, DONE, REPORT, SET_ACTUATOR, SET_SETTING, SETTINGS
 from protocol.diagnostic import FINDING, OK, TRY_AGAIN, Diagnostic, DiagnosticError
 from protocol.report import emit
 
@@ -92,8 +92,22 @@ def set_actuator(action: int, value: int, **asked: Any) -> int:
 @click.argument("value", type=int)
 @_ORDER
 def setting(name: str, value: int, **asked: Any) -> int:
-    """Change setting NAME of DEVICE to VALUE, in milliseconds or bytes; it stays so over restarts."""
+    """Change setting NAME of DEVICE to VALUE, in milliseconds, bytes, or seconds since 1970; it stays so over restarts."""
     return _give([SET_SETTING, [known for known, _, _ in SETTINGS].index(name), value], **asked)
+
+
+@command.command()
+@needs(GIVE_COMMANDS)
+@_DEVICE
+@click.argument("duration")
+@_ORDER
+def bulk(duration: str, **asked: Any) -> int:
+    """Let DEVICE send and fetch for DURATION from now on what else waits for a window: 30m, 4h, 2d.
+
+    For an urgent release, or readings that are wanted today. It is the setting bulk_until_s, by this office's clock.
+    """
+    until_s = (now_ms() + lasts_milliseconds(duration, "DURATION")) // 1000
+    return _give([SET_SETTING, BULK_UNTIL_S, until_s], **asked)
 
 
 @command.command()
@@ -185,12 +199,12 @@ def _answer(store: Any, device: bytes, number: int, wait_s: float, as_json: bool
     return OK if held.verdict == DONE else FINDING
 
 
-def lasts_milliseconds(text: str) -> int:
-    """Return what --for says, in milliseconds. Raises DiagnosticError."""
+def lasts_milliseconds(text: str, what: str = "--for") -> int:
+    """Return what --for says, in milliseconds. what: the word that says it. Raises DiagnosticError."""
     number, unit = text[:-1], text[-1:]
     wrong = unit not in _UNITS or not number.isascii() or not number.isdigit() or not int(number)
     if wrong or int(number) * _UNITS[unit] > _LASTS_DAYS_MAX * _UNITS["d"]:
-        message = f"--for {text} is no time of 1s to {_LASTS_DAYS_MAX}d"
+        message = f"{what} {text} is no time of 1s to {_LASTS_DAYS_MAX}d"
         raise DiagnosticError(Diagnostic("usage-wrong", message, fix="write it as 90s, 10m, 2h or 1d"))
     return int(number) * _UNITS[unit]
 

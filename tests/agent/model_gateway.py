@@ -82,6 +82,8 @@ class ModelGateway:
         self._numbers = 0
         self.queue = deque()
         self.gives_time = True
+        # Seconds that answers say that what can wait has to; None: it may go.
+        self.bulk_s = None
         self.time_error_ms = 5
         self.releases = {}
         # number -> files of the agent that the release brings, as they travel; files_sent: which were asked for, block by block.
@@ -222,6 +224,7 @@ class ModelGateway:
     def name_what_waits(self, answer):
         """Name the wanted release and the newest command in an answer."""
         answer.release = self.wanted
+        answer.bulk_s = self.bulk_s
         answer.command = self.newest or max(self.commands, default=None)
 
     def _take_heartbeat(self, payload):

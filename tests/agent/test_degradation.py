@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from agent import app, steward
-from agent.resources import BATTERY, FLASH, HEAP, LINK, NO_REPORTS, SCARCE
+from agent.resources import BATTERY, FLASH, HEAP, LINK, NO_REPORTS, OPEN_WINDOW, SCARCE
 from office_ingest.prove.replay import DeviceReplay
 from protocol.cbor import dumps
 from protocol.command import DONE, LINK_DAY_BYTES, SET_ACTUATOR, SET_SETTING
@@ -178,7 +178,7 @@ def test_full_flash_thins_readings_and_says_so_and_comes_back_by_itself():
     desk.run(80)
     flash = [event[3] for event in events(desk, LEVEL) if event[3][0] == FLASH]
 
-    assert flash[0] == (FLASH, SCARCE, 0, NO_REPORTS, 4)
+    assert flash[0] == (FLASH, SCARCE, 0, NO_REPORTS | OPEN_WINDOW, 4)
     assert flash[-1][:2] == (FLASH, 0)
     assert {event[3][2] for event in events(desk, THINNING)} == {1}
     assert desk.agent._recorder.keep == 1

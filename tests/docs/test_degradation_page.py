@@ -1,6 +1,7 @@
 """The page on degradation says what the table in the agent does."""
 
 from agent import resources
+from agent.bulk import RECENT_MAX
 from agent.steward import LOOK_MS, SPACING
 from tools.device_types import ROOT
 
@@ -36,6 +37,15 @@ def test_page_names_every_measure_of_the_table():
 
     assert sealing == {resources.HEAP}
     assert "While the heap is low, routine events are sealed as soon as sixteen wait" in PAGE
+
+
+def test_page_says_where_the_window_yields_and_how_few_segments_are_no_backlog():
+    """The flash alone opens it, low or scarce; and four is the agent's own number."""
+    opening = {row[:2] for row in resources.TABLE if row[4] & resources.OPEN_WINDOW}
+
+    assert opening == {(resources.FLASH, resources.LOW), (resources.FLASH, resources.SCARCE)}
+    assert "While the flash is low or scarce, routine segments wait for no window" in PAGE
+    assert RECENT_MAX == 4 and "where more than four wait" in PAGE
 
 
 def test_page_says_how_often_is_looked_and_how_far_heartbeats_are_spaced():

@@ -63,10 +63,10 @@ class _Clock:
 class _Collector:
     """Parses as the real one does, and stores nothing."""
 
-    async def segment(self, _device, payload):
+    async def segment(self, _device, payload, _bulk_in_s=0):
         return self._reply(parse_segment, payload)
 
-    async def heartbeat(self, _device, payload):
+    async def heartbeat(self, _device, payload, _bulk_in_s=0):
         return self._reply(parse_heartbeat, payload)
 
     def _reply(self, read, payload):

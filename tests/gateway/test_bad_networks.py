@@ -35,7 +35,7 @@ class Taking:
     def __init__(self):
         self.taken = []
 
-    async def segment(self, device, payload):
+    async def segment(self, device, payload, bulk_in_s=0):
         self.taken.append((device, bytes(payload)))
         return Reply(coap.CHANGED, b"custody of " + payload)
 

@@ -147,8 +147,8 @@ class _Liar:
         self._hostile = hostile
         self._honest = honest
 
-    async def segment(self, device, payload):
+    async def segment(self, device, payload, bulk_in_s=0):
         return self._hostile.lie(await self._honest.segment(device, payload))
 
-    async def heartbeat(self, device, payload):
+    async def heartbeat(self, device, payload, bulk_in_s=0):
         return self._hostile.lie(await self._honest.heartbeat(device, payload))

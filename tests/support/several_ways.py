@@ -230,12 +230,12 @@ class World:
         self.numbers.append((opened.session.name, opened.exchange.sequence()))
         return opened
 
-    async def segment(self, device, payload):
+    async def segment(self, device, payload, bulk_in_s=0):
         """Take a question as the collector takes a segment."""
         self.taken.append(int(payload))
         return Reply(CHANGED, b"answer to " + payload)
 
-    async def heartbeat(self, device, payload):
+    async def heartbeat(self, device, payload, bulk_in_s=0):
         raise AssertionError("nobody sends one")
 
     async def ask(self, question):

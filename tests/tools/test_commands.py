@@ -80,6 +80,7 @@ SETTINGS = {
     "release root retire": "office",
     "command set": "office",
     "command setting": "office",
+    "command bulk": "office",
     "command report": "office",
     "command list": "office",
 }
@@ -130,6 +131,7 @@ WORDS = {
     "release root retire": ["site"],
     "command set": ["pump", "1", "1"],
     "command setting": ["pump", "heartbeat_ms", "5000"],
+    "command bulk": ["pump", "4h"],
     "command report": ["pump"],
     "command list": ["pump"],
 }
