@@ -36,7 +36,7 @@ def test_every_row_is_read_and_has_a_name_of_its_own():
     """No row is passed over because it is written in another way."""
     names = [row[0] for row in THREATS]
 
-    assert names == sorted(set(names))
+    assert sorted(names) == sorted(set(names))
     assert len(names) == len(re.findall(r"^\| T\d", PAGE, re.MULTILINE)) > 40
 
 
