@@ -11,7 +11,6 @@ Source: SPEC.md section 6 (Bulk).
 """
 
 from protocol._const import const
-from protocol.window import wait_s
 
 # So many routine segments that wait are no backlog: what was recorded lately goes at once.
 RECENT_MAX = const(4)
@@ -41,7 +40,12 @@ class Bulk:
             return False
         if self._clock.real_ms() < self._until_ms:
             return True
-        return self._window is not None and (wall is None or wait_s(self._window, wall[0]) > 0)
+        return self._window is not None and (wall is None or self._is_shut(wall[0]))
+
+    def _is_shut(self, wall_ms: int) -> bool:
+        from protocol.window import wait_s
+
+        return wait_s(self._window, wall_ms) > 0
 
     def holds_routine(self, waiting: int) -> bool:
         """Say whether routine segments have to wait now, so many of which are not in custody."""

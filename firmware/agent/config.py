@@ -8,7 +8,6 @@ from binascii import unhexlify
 from agent.adopter import AdoptSettings
 from agent.trial import TrialSettings
 from protocol.keys import OFFICE, SITE
-from protocol.window import parse_window
 
 _CLASSES = {"site": SITE, "office": OFFICE}
 
@@ -63,8 +62,7 @@ class Config:
         self.drain_ms = items.get("drain_ms", 10000)
         self.inputs_ms = items.get("inputs_ms", 3600000)
         self.link_day_bytes = items.get("link_day_bytes", 0)
-        text = items.get("bulk_window")
-        self.bulk_window = parse_window(text) if text else None
+        self.bulk_window = _window(items.get("bulk_window"))
         self.thresholds = items.get("resources") or {}
         self.flash_keep = items.get("flash_keep")
         self.cohort = items.get("cohort", "")
@@ -72,3 +70,12 @@ class Config:
         self.hardware = items.get("hardware", "unix")
         self.roots = [unhexlify(root) for root in items.get("roots", ())]
         self.adopt = AdoptSettings(TrialSettings(**items.get("trial", {})), **items.get("fetch", {}))
+
+
+def _window(text):
+    """Return the minutes of a window, or None. Most devices have none, and no use for what reads one: it is loaded where it is needed."""
+    if not text:
+        return None
+    from protocol.window import parse_window
+
+    return parse_window(text)
