@@ -7,7 +7,7 @@ from office_ingest.config import Settings
 from office_ingest.govern.links import Links
 from office_ingest.govern.rollout import Rollouts
 from office_ingest.govern.views import Views
-from office_ingest.health import heartbeat_apart_ms
+from office_ingest.health import heartbeat_seen_ms, pace_of
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
@@ -53,7 +53,8 @@ class Core:
             grace_s=settings.heartbeat.grace_s,
             monotonic=clock.monotonic,
             silent=store.devices_with_open_finding("silence"),
-            kept_apart_ms=lambda device: heartbeat_apart_ms(store.connection, device),
+            kept_pace=lambda device: pace_of(store.connection, device),
+            seen_apart_ms=lambda device: heartbeat_seen_ms(store.connection, device),
         )
         self.ingest = Ingest(
             store,

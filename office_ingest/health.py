@@ -7,7 +7,8 @@ Source: SPEC.md section 5.1.
 """
 
 import sqlite3
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from office_ingest.storage.sqlite import NEWEST_HEARTBEAT
 from protocol.errors import ProtocolError
@@ -26,6 +27,9 @@ NOT_MEASURED = "not measured"
 CAUSES = ("power", "watchdog", "software", "unknown")
 # Two bits a resource.
 _MASK = 3
+APART_MS = COUNTERS.index("heartbeat_ms")
+# Heartbeats whose distances say something: one or two that were hurried do not.
+_IN_A_ROW = 5
 
 
 def health_of(connection: sqlite3.Connection, device: bytes) -> dict[str, Any] | None:
@@ -41,13 +45,62 @@ def health_of(connection: sqlite3.Connection, device: bytes) -> dict[str, Any] |
     return None
 
 
-def heartbeat_apart_ms(connection: sqlite3.Connection, device: bytes) -> int | None:
-    """Return how far apart a device says that its heartbeats are, None if it says nothing of it, or its disk changed what is kept."""
+class Pace(NamedTuple):
+    """How far apart a device says that its heartbeats are. life: (epoch, boot) in which it said so; apart_ms: 0 where it has not."""
+
+    life: tuple[int, int]
+    apart_ms: int
+
+
+def pace_of(connection: sqlite3.Connection, device: bytes) -> Pace | None:
+    """Return what a device's newest boot says of its pace; None before its first heartbeat, or where the disk changed what is kept.
+
+    A device says it in each heartbeat of a boot until it is answered: where none is there, this office lost it, and what an earlier boot
+    said holds no longer.
+    """
+    rows = connection.execute(
+        f"SELECT raw FROM heartbeats WHERE device = ? ORDER BY {NEWEST_HEARTBEAT}",  # noqa: S608 - the order is ours
+        (device,),
+    )
+    pace = None
     try:
-        health = health_of(connection, device)
+        for (raw,) in rows:
+            beat = parse_heartbeat(raw).fields
+            life = (beat.epoch, beat.boot)
+            if pace is not None and life != pace.life:
+                return pace
+            pace = Pace(life, beat.health.get(APART_MS, 0))
+            if pace.apart_ms:
+                return pace
     except ProtocolError:
         return None
-    return None if health is None else health.get("heartbeat_ms")
+    return pace
+
+
+def heartbeat_seen_ms(connection: sqlite3.Connection, device: bytes) -> int | None:
+    """Return the longest distance between its newest five heartbeats, None unless they are of one boot, none is missing, and only the first says how far apart.
+
+    By the device's own ticks: what it says may be older. A gateway holds so many heartbeats and no more, a database may be put back from
+    a copy, and a device that was answered does not say it again.
+    """
+    rows = connection.execute(
+        f"SELECT raw FROM heartbeats WHERE device = ? ORDER BY {NEWEST_HEARTBEAT} LIMIT ?",  # noqa: S608 - the order is ours
+        (device, _IN_A_ROW),
+    ).fetchall()
+    try:
+        beats = [parse_heartbeat(raw).fields for (raw,) in rows]
+    except ProtocolError:
+        return None
+    if len(beats) < _IN_A_ROW or any(APART_MS in beat.health for beat in beats[:-1]):
+        return None
+    pairs = list(pairwise(beats))
+    if any(_place(newer) != (*_place(older)[:2], older.counter + 1) for newer, older in pairs):
+        return None
+    return max(newer.tick_ms - older.tick_ms for newer, older in pairs)
+
+
+def _place(beat: Any) -> tuple[int, int, int]:
+    return beat.epoch, beat.boot, beat.counter
 
 
 def _by_name(counters: dict[int, int]) -> dict[str, Any]:

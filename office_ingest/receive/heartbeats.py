@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable
 
 from office_ingest.errors import KeyUnknown
+from office_ingest.health import APART_MS, Pace
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.lane import Lane
 from office_ingest.receive.lanes import Lanes
@@ -24,9 +25,6 @@ from protocol.keys import CRITICAL, LANE_NAMES, LANES, downlink_key, heartbeat_k
 from protocol.limits import generation_ahead_max
 from protocol.messages import Heartbeat, Message, TimeToken, parse_heartbeat, seal_time_token
 from protocol.uplink import HEARTBEAT_SEEN, HEARTBEAT_TAKEN, QUARANTINED
-
-# Counter of a heartbeat's health: how far apart they are.
-APART_MS = 13
 
 
 class Heartbeats:
@@ -42,7 +40,7 @@ class Heartbeats:
         *,
         clock_error_ms: int,
         heard: Callable[[bytes], None],
-        paced: Callable[[bytes, int], None] = lambda device, apart_ms: None,
+        paced: Callable[[bytes, Pace], None] = lambda device, pace: None,
         takings: Takings | None = None,
     ):
         self._store = store
@@ -97,8 +95,8 @@ class Heartbeats:
         self._heard(heartbeat.device)
         self._relinks.heard(heartbeat.device, heartbeat.health)
         judge_levels(self._store, heartbeat.device, heartbeat.health, arrival.received_ms)
-        if APART_MS in heartbeat.health:
-            self._paced(heartbeat.device, heartbeat.health[APART_MS])
+        life = (heartbeat.epoch, heartbeat.boot)
+        self._paced(heartbeat.device, Pace(life, heartbeat.health.get(APART_MS, 0)))
         if self._takings is not None:
             self._takings.heartbeat(heartbeat, arrival.received_ms)
         for lane in LANES:

@@ -23,6 +23,7 @@ from typing import Any
 
 from office_ingest.errors import KeyUnknown
 from office_ingest.govern.views import Views
+from office_ingest.health import Pace
 from office_ingest.points import Reach, pass_by
 from office_ingest.receive.acceptance import Gap, acceptable_of
 from office_ingest.receive.body import open_events
@@ -73,7 +74,7 @@ class Ingest:
         wall_ms: Callable[[], int],
         clock_error_ms: int = 100,
         heard: Callable[[bytes], None] = lambda device: None,
-        paced: Callable[[bytes, int], None] = lambda device, apart_ms: None,
+        paced: Callable[[bytes, Pace], None] = lambda device, pace: None,
         takings: Takings | None = None,
         views: Views | None = None,
         reach: Reach = pass_by,

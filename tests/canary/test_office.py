@@ -84,9 +84,14 @@ def _in_levels(test):
     return run
 
 
-def _restarted(desk, device):
-    with test_app.make_site(desk.folder / "office") as site:
-        test_app.check_pace(site)
+def _on_a_site(check):
+    """Run a check of an office and its device in a folder of its own."""
+
+    def run(desk, device):
+        with test_app.make_site(desk.folder / "office") as site:
+            check(site)
+
+    return run
 
 
 def _scraped(test):
@@ -109,7 +114,9 @@ CAUGHT_BY = {
     "forget_that_levels_end": _in_levels(
         test_levels.test_finding_opens_when_a_level_rises_and_closes_when_it_is_back
     ),
-    "forget_the_pace_at_a_restart": _restarted,
+    "forget_the_pace_at_a_restart": _on_a_site(test_app.check_pace),
+    "believe_an_earlier_boot": _on_a_site(test_app.check_pace_of_an_earlier_boot),
+    "believe_the_pace_for_ever": _on_a_site(test_app.check_seen_pace),
     "take_silence_for_enough": _in_levels(test_levels.test_heartbeat_without_health_ends_and_begins_nothing),
     "receipt_before_commit": test_ingest.test_what_is_receipted_is_committed,
     "accept_unverified_duplicate": test_ingest.test_refused_bytes_are_never_a_duplicate,

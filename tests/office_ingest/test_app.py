@@ -102,6 +102,60 @@ def test_restarted_office_remembers_how_far_apart_heartbeats_are(site):
     check_pace(site)
 
 
+def check_seen_pace(site, change=lambda device, number: None, limit_s=25):
+    """A spaced device is back at the usual distance, and what said so never came: five heartbeats, changed by some number, say it."""
+    office, device = site(), site.device
+    office.core.ingest.take("gw-1", [], [device.heartbeat(health={13: 60_000})])
+    for number in range(5):
+        device.tick_ms += 10_000
+        change(device, number)
+        office.core.ingest.take("gw-1", [], [device.heartbeat(health={0: 1})])
+    office.core.check_silence()
+    site.clock.now += limit_s
+    office.core.check_silence()
+    within = _silence(office)
+    site.clock.now += 1
+    office.core.check_silence()
+
+    assert ([], [("open", 1)]) == (within, _silence(office))
+
+
+def test_device_that_is_heard_as_often_as_ever_is_given_no_longer(site):
+    """A gateway dropped what it said, or the database was put back: its own ticks speak against the word of before."""
+    check_seen_pace(site)
+
+
+def _hurried(device, number):
+    device.tick_ms += 50_000 if number == 2 else 0
+
+
+def _missed(device, number):
+    device.counter += number == 2
+
+
+@pytest.mark.parametrize("change", [_hurried, _missed], ids=["one is late", "one is missing"])
+def test_device_whose_distance_nobody_can_tell_is_given_what_it_said(site, change):
+    """Retries on a bad link raise its counter, and one that was late says nothing of the others."""
+    check_seen_pace(site, change, limit_s=125)
+
+
+def check_pace_of_an_earlier_boot(site):
+    """The device booted since it said so: the new boot said something too, and this office lost it; asked in memory, and after a restart."""
+    office, device = site(), site.device
+    device.boot = 1
+    office.core.ingest.take("gw-1", [], [device.heartbeat(health={13: 60_000})])
+    device.boot, device.counter = 2, 7
+    office.core.ingest.take("gw-1", [], [device.heartbeat(health={})])
+    limits = [office.core.watch.limit_of(device.device), site().core.watch.limit_of(device.device)]
+
+    assert limits == [office.core.watch.limit_s] * 2
+
+
+def test_word_of_an_earlier_boot_holds_no_longer(site):
+    """A device says its pace in each heartbeat of a boot until it is answered."""
+    check_pace_of_an_earlier_boot(site)
+
+
 def test_silence_found_before_a_restart_still_ends(site):
     """A finding that another run of the office opened is ended by the device's next heartbeat, and by nothing else."""
     office = site()

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from office_ingest.errors import StoreUnavailable
+from office_ingest.health import Pace
 from office_ingest.watch.silence import SilenceWatch, record_silence
 from tests.support.device_model import DeviceModel
 from tests.support.office_desk import OfficeDesk
@@ -31,29 +32,33 @@ def test_device_that_spaces_its_heartbeats_is_given_that_much_longer():
     """Scarce of battery it says so, sealed; when it says otherwise, the usual limit holds. Nobody is believed without bound."""
     watch, clock = _watch()
     watch.heard(DEVICES[0])
-    watch.paced(DEVICES[0], 60_000)
+    watch.paced(DEVICES[0], Pace((0, 1), 60_000))
+    watch.paced(DEVICES[0], Pace((0, 1), 0))
     clock.now += 125
     assert ([DEVICES[1]], []) == watch.check(DEVICES)
     clock.now += 0.1
 
     assert ([DEVICES[0]], []) == watch.check(DEVICES)
-    watch.paced(DEVICES[0], 10_000)
+    watch.paced(DEVICES[0], Pace((0, 1), 10_000))
     assert watch.limit_of(DEVICES[0]) == watch.limit_s
-    watch.paced(DEVICES[0], 1 << 60)
-    assert watch.limit_of(DEVICES[0]) < 13 * 3600
+    watch.paced(DEVICES[0], Pace((0, 1), 1 << 60))
+    assert watch.limit_s < watch.limit_of(DEVICES[0]) < 13 * 3600
+    watch.paced(DEVICES[0], Pace((0, 2), 0))
+    assert watch.limit_of(DEVICES[0]) == watch.limit_s
 
 
 def test_office_takes_the_distance_from_sealed_heartbeats_alone(tmp_path):
-    """A heartbeat with that counter tells the watch; one with an empty map, or of an older device, changes nothing."""
+    """Each tells the watch in which boot it was said and what; one with an empty map, or of an older device, says nothing."""
     said = []
     desk, device = OfficeDesk(tmp_path), DeviceModel()
     desk.add(device)
-    desk.ingest._heartbeats._paced = lambda of, apart_ms: said.append((of, apart_ms))
+    desk.ingest._heartbeats._paced = lambda of, pace: said.append((of, pace))
     desk.take(
         heartbeats=[device.heartbeat(), device.heartbeat(health={}), device.heartbeat(health={13: 60_000})]
     )
 
-    assert said == [(device.device, 60_000)]
+    life = (device.epoch, device.boot)
+    assert said == [(device.device, Pace(life, apart_ms)) for apart_ms in (0, 0, 60_000)]
 
 
 def test_device_is_silent_after_two_intervals_and_the_grace():

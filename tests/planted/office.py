@@ -23,6 +23,7 @@ from office_ingest.storage.damage import COUNTED_ANEW
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch import damage as watch_damage
 from office_ingest.watch import levels
+from office_ingest.watch.silence import SilenceWatch
 from protocol import sqlite_file
 from protocol.adoption import TRIAL
 from protocol.keys import CRITICAL
@@ -405,7 +406,19 @@ def take_silence_for_enough(put):
 
 def forget_the_pace_at_a_restart(put):
     """Give every device the usual time until it says again that it needs more."""
-    put(core, "heartbeat_apart_ms", lambda connection, device: None)
+    put(core, "pace_of", lambda connection, device: None)
+
+
+def believe_the_pace_for_ever(put):
+    """Go by what a device said once of its distance, however often it is heard."""
+    put(core, "heartbeat_seen_ms", lambda connection, device: None)
+
+
+def believe_an_earlier_boot(put):
+    """Go by what a device said last, in whichever boot."""
+    put(
+        SilenceWatch, "paced", lambda self, device, pace: pace.apart_ms and self._paces.update({device: pace})
+    )
 
 
 def count_every_site(put):
@@ -476,6 +489,7 @@ FAULTS = {
         forget_that_levels_end,
         take_silence_for_enough,
         forget_the_pace_at_a_restart,
+        *(believe_the_pace_for_ever, believe_an_earlier_boot),
         count_every_site,
         count_what_is_over,
     )

@@ -10,6 +10,7 @@ from contextlib import closing
 from office_ingest.receive.acceptance import acceptable
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.lanes import Lanes
+from protocol.messages import parse_heartbeat
 from protocol.segment import parse_segment
 from tests.sim.plan import DAY_S, KINDS, Step
 
@@ -20,6 +21,8 @@ _SHARE = 0.15
 # Of their devices, how many have a flash that soon reuses what was receipted, and how small it is.
 _SMALL = 0.7
 _RING_SECTORS = 4
+# Counter of a heartbeat's health: how far apart they are.
+_APART = 13
 # So long after it was put back somebody sees what the devices have no longer.
 _LOOKED_AFTER_S = 3600
 
@@ -44,22 +47,28 @@ class Backup:
     def __init__(self, world):
         self._world = world
         self.gone = {}
+        # Devices whose heartbeats were further apart when the copy was made.
+        self._spaced = set()
 
     def take(self, seconds):
         """Copy the databases now, and put the copy back after a while."""
         office, world = self._world.office, self._world
         copy = world.new_folder("backup of the office")
+        spaced = {one.identity.device for one in world.devices if one.supplies.may_be_quiet()}
         office.crash("for a backup")
         office.disk.copy_to(copy)
-        world.after(min(seconds, world.days * DAY_S - world.time.now - 1), lambda: self._put_back(copy))
+        world.after(
+            min(seconds, world.days * DAY_S - world.time.now - 1), lambda: self._put_back(copy, spaced)
+        )
 
-    def _put_back(self, copy):
+    def _put_back(self, copy, spaced):
         office, world = self._world.office, self._world
         office.crash("restored")
         before, after = _held(office.disk.folder), _held(copy)
         for place, numbers in before.items():
             self.gone.setdefault(place, set()).update(numbers - after.get(place, set()))
         office.disk.restore(copy)
+        self._spaced = spaced
         world.after(_LOOKED_AFTER_S, self.accept)
 
     def accept(self):
@@ -72,6 +81,25 @@ class Backup:
         beside = Ingest(office.store, office.keystore, wall_ms=office.clock.wall_ms)
         for gap in beside.accept(acceptable(Lanes(office.store), device), "sim"):
             self._world.history.note(office.name, "accepted", device.hex()[:4], *gap[1:])
+
+    def may_mislead(self, device):
+        """Say whether the office may believe a distance that its copy knew, having heard since no five heartbeats in a row that speak against it."""
+        if device not in self._spaced:
+            return False
+        rows = self._world.office.store.connection.execute(
+            "SELECT epoch, boot, counter, raw FROM heartbeats WHERE device = ? ORDER BY epoch DESC, boot DESC, counter DESC",
+            (device,),
+        ).fetchall()
+        epoch, boot, counter, _ = rows[0]
+        said = [
+            parse_heartbeat(raw).fields.health.get(_APART) for *life, _, raw in rows if life == [epoch, boot]
+        ]
+        newest = next((at for at, word in enumerate(said) if word), None)
+        if newest is None:
+            # What an earlier boot said holds no longer.
+            return False
+        in_a_row = [(epoch, boot, counter - at) for at in range(5)]
+        return newest < 4 or [row[:3] for row in rows[:5]] != in_a_row
 
     def excuses(self, place, numbers):
         """Return those of missing numbers that went with the older copy, and that the office knows as a gap.

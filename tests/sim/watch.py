@@ -120,7 +120,9 @@ class Watch:
         for device in self._world.devices:
             heard = office.heard_s.get(device.identity.device, office.started_s)
             quiet_s = now - heard
-            may_be_quiet = device.supplies.may_be_quiet()
+            may_be_quiet = device.supplies.may_be_quiet() or self._world.backup.may_mislead(
+                device.identity.device
+            )
             apart_s = 2 * (SPACING - 1) * pace.heartbeat_s if may_be_quiet else 0
             if quiet_s > limit + apart_s + 2 and device.identity.device not in open_:
                 self._breaks("silence", f"{device.name} is quiet for {quiet_s:.0f} s and nobody says so")
