@@ -34,6 +34,8 @@ class Recorder:
         self._clock = clock
         self._note = note
         self._dropped = {}
+        # Of each lane, whether its run was full when something was appended and nothing sealed.
+        self._is_full = [False] * len(LANES)
         self.thinned = 0
         # One sample of so many is recorded: as the levels say (agent.resources).
         self.keep = 1
@@ -51,7 +53,15 @@ class Recorder:
 
     def append(self, lane: int, tick_ms: int, kind: int, fields, order: int) -> bool:
         """Append one event and seal nothing, so that no checkpoint can come before what belongs to it; return whether it was kept."""
-        return self._add(lane, tick_ms, kind, fields, order) is not None
+        is_full = self._add(lane, tick_ms, kind, fields, order)
+        self._is_full[lane] = self._is_full[lane] or bool(is_full)
+        return is_full is not None
+
+    def seal_full(self, lane: int) -> None:
+        """Seal what `append` has filled, and leave the rest open; where there is no room for it, thin the lane."""
+        if self._is_full[lane]:
+            self._is_full[lane] = False
+            self._seal(lane, self._journal.seal_full)
 
     def _add(self, lane: int, tick_ms: int, kind: int, fields, order: int):
         """Return whether the run is full now, or None: nothing could be sealed for long, the event is dropped and counted."""
@@ -142,7 +152,9 @@ class Decider:
         sample_order = self._journal.next_order()
         is_kept = self._recorder.is_kept()
         if is_kept:
-            self._recorder.record(ROUTINE, tick_ms, SAMPLE, (values, qualities), sample_order)
+            # Sealed at the end: a checkpoint that makes room for it would hold the registers of before it. Where there is no room all the
+            # same the sample is dropped, and nobody could tell that it came after the checkpoint.
+            self._recorder.append(ROUTINE, tick_ms, SAMPLE, (values, qualities), sample_order)
         decisions = self._decide(tick_ms, values, qualities)
         if not is_kept:
             self._record_late(
@@ -159,6 +171,7 @@ class Decider:
                 if order is not None:
                     self._act(order, decision, is_durable)
         self._recorder.seal(CRITICAL)
+        self._recorder.seal_full(ROUTINE)
         return decisions
 
     def _record_late(self, tick_ms: int, values: list, qualities: list, order: int, has_cause: bool) -> None:

@@ -102,6 +102,24 @@ def test_count_of_dropped_events_waits_until_there_is_room_for_it():
     assert journal.kept == [(ROUTINE, THINNING, (CRITICAL, 2, 0))]
 
 
+def test_run_that_a_sample_fills_is_sealed_after_the_rules_saw_it():
+    """A checkpoint that makes room holds the registers then; and where there is no room all the same, the sample is dropped behind it."""
+    journal, recorder = _recorder()
+    engine, seen = _Engine(), []
+    journal.append = lambda lane, event: lane == ROUTINE
+    journal.seal_full = lambda lane: seen.append((lane, samples[:]))
+    samples = []
+    engine.sample = lambda now, *_values, **_flags: samples.append(now) or []
+    incumbent = _Incumbent()
+    incumbent.engine = engine
+    always = [lambda: True] * 2
+    decider = Decider(recorder, journal, _Clock(), incumbent, _Actuators(), *always, lambda name: None)
+    decider.take(5, [1], [0])
+    decider.take(6, [1], [0])
+
+    assert seen == [(ROUTINE, [5]), (ROUTINE, [5, 6])]
+
+
 def test_decision_that_was_dropped_moves_nothing():
     """Also when all that was kept is durable by then: an act that nobody can explain must not happen."""
     journal, recorder = _recorder()

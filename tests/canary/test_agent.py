@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.agent import test_app, test_journal
+from tests.agent import test_app, test_journal, test_recorder
 from tests.both import test_run
 from tests.planted.agent import AGENT_FAULTS, BOOT_FAULTS, RUN_FAULTS
 
@@ -12,7 +12,7 @@ from tests.planted.agent import AGENT_FAULTS, BOOT_FAULTS, RUN_FAULTS
 def test_fault_planted_in_the_agent_is_caught(name, monkeypatch):
     """The named test passes on the agent as it is, and fails once the fault is in."""
     plant, check = AGENT_FAULTS[name]
-    catcher = getattr(test_app, check)
+    catcher = getattr(test_app, check, None) or getattr(test_recorder, check)
     catcher()
     plant(monkeypatch.setattr)
 

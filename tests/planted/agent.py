@@ -86,6 +86,17 @@ def _seal_each_decision_by_itself(patch):
     patch(Recorder, "append", hasty)
 
 
+def _seal_before_the_rules_see_it(patch):
+    append = Recorder.append
+
+    def hasty(self, lane, tick_ms, kind, fields, order):
+        kept = append(self, lane, tick_ms, kind, fields, order)
+        self.seal_full(lane)
+        return kept
+
+    patch(Recorder, "append", hasty)
+
+
 def _take_any_receipt(patch):
     from protocol.messages import parse_receipt
 
@@ -251,6 +262,10 @@ AGENT_FAULTS = {
     "seal_each_decision_by_itself": (
         _seal_each_decision_by_itself,
         "test_decisions_of_one_sample_are_never_parted_by_a_checkpoint",
+    ),
+    "seal_before_the_rules_see_it": (
+        _seal_before_the_rules_see_it,
+        "test_run_that_a_sample_fills_is_sealed_after_the_rules_saw_it",
     ),
     "take_any_receipt": (_take_any_receipt, "test_forged_receipts_make_nobody_forget_or_start_over"),
     "take_any_time_token": (_take_any_time_token, "test_forged_receipts_make_nobody_forget_or_start_over"),
