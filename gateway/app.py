@@ -84,6 +84,7 @@ class Gateway:
             rng=rng,
             point=point,
             connect=connection,
+            passphrase=settings.store.passphrase(),
         )
         asks = _is_certified(configuration)
         self.sessions = Sessions(self.store, links, secret=rng.randbytes(32), clock=clock)

@@ -13,6 +13,7 @@ import click
 
 from gateway.enrol_cli import enrol
 from gateway.options import CONFIG, JSON
+from gateway.store_cli import store
 from protocol.core_dumps import forbid_core_dumps
 from protocol.diagnostic import FINDING, INTERRUPTED, OK, USAGE, Diagnostic, DiagnosticError, show
 from protocol.report import emit
@@ -34,6 +35,7 @@ def gateway() -> None:
 
 
 gateway.add_command(enrol)
+gateway.add_command(store)
 
 
 @gateway.command()

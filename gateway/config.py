@@ -14,6 +14,7 @@ from gateway.identity import require_identity
 from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
 from protocol.limits import uplink_segments_max
 from protocol.links_file import LinksFile
+from protocol.passphrase import EntryName, Source, refuse_both, source_of
 from protocol.settings import read_settings
 from protocol.usage import LINK_NAMES
 from protocol.window import parse_window
@@ -114,9 +115,18 @@ class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoreSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much the store may hold; above it custody is refused."""
+    """How much the store may hold; above it custody is refused. passphrase_file or keyring: it is encrypted, with what is there."""
 
     bytes_max: Annotated[int, Meta(ge=1 << 20)] = 1 << 30
+    passphrase_file: Path | None = None
+    keyring: EntryName | None = None
+
+    def __post_init__(self) -> None:
+        refuse_both(self.passphrase_file, self.keyring)
+
+    def passphrase(self) -> Source | None:
+        """Return where the passphrase of the store is; None: the settings name none."""
+        return source_of(self.passphrase_file, self.keyring)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,7 +29,9 @@ from gateway.store_sessions import SessionRow
 from protocol.diagnostic import DiagnosticError
 from protocol.keys import CRITICAL
 from protocol.messages import Message
+from protocol.passphrase import Source
 from protocol.segment import Segment
+from protocol.sqlite_settle import settle
 from protocol.uplink import FORK
 
 # Above this share of bytes_max the routine lane is refused: what is left is for the critical one.
@@ -89,6 +91,7 @@ class Store:
         rng: random.Random,
         point: Callable[[str], None],
         connect: Connect,
+        passphrase: Source | None,
     ):
         self._path = path
         self._bytes_max = bytes_max
@@ -107,6 +110,7 @@ class Store:
         self.repaired = 0
         self.down_bytes = 0
         try:
+            settle(path, passphrase)
             self._open()
         except BaseException:
             # Whoever tries again, in this process too, must find the file free.
@@ -531,12 +535,24 @@ def open_store(
     rng: random.Random,
     point: Callable[[str], None],
     connect: Connect = connect,
+    passphrase: Source | None = None,
 ) -> Store:
-    """Return the store at path, made if it is missing. Raises DiagnosticError: in use, newer, or not a database of ours."""
+    """Return the store at path, made if it is missing. passphrase: where that of an encrypted one is.
+
+    Raises DiagnosticError: in use, newer, not a database of ours, not encrypted or not with this passphrase.
+    """
     # The store holds journals of people's sites: nobody but the owner reads it.
     old = os.umask(0o077)
     try:
-        return Store(path, bytes_max=bytes_max, clock=clock, rng=rng, point=point, connect=connect)
+        return Store(
+            path,
+            bytes_max=bytes_max,
+            clock=clock,
+            rng=rng,
+            point=point,
+            connect=connect,
+            passphrase=passphrase,
+        )
     except (sqlite3.Error, OSError) as error:
         raise DiagnosticError(unusable(path, error)) from error
     finally:

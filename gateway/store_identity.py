@@ -10,6 +10,7 @@ from pathlib import Path
 
 from protocol.sqlite_door import READ, open_database
 from protocol.sqlite_file import READ_ERRORS
+from protocol.sqlite_key import begins_as_ours
 
 # "OUTG", as schema/0004_identity.sql sets it.
 APPLICATION_ID = 0x4F555447
@@ -19,10 +20,6 @@ _TABLES = frozenset(
     ("migrations", "segments", "lanes", "lost", "forks", "devices", "heartbeat_queue", "sessions", "health")
 )
 _STEPS_COLUMNS = ["name", "applied_ms"]
-
-# How every SQLite file begins, and how many of these bytes may be wrong in a damaged one.
-_MAGIC = b"SQLite format 3\0"
-DAMAGED_MAGIC_MAX = 2
 
 
 class NotAStore(sqlite3.DatabaseError):
@@ -68,9 +65,6 @@ def refuse_strangers_file(path: Path) -> None:
 
 
 def refuse_other_beginning(path: Path) -> None:
-    """Raise NotAStore for a file that SQLite cannot read and that does not begin as a damaged database would."""
-    with path.open("rb") as file:
-        head = file.read(len(_MAGIC))
-    alike = sum(ours == theirs for ours, theirs in zip(_MAGIC, head, strict=False))
-    if alike < len(_MAGIC) - DAMAGED_MAGIC_MAX:
+    """Raise NotAStore for a file that SQLite cannot read and that does not begin as a damaged database would, plain or encrypted."""
+    if not begins_as_ours(path):
         raise NotAStore("file is not a database")

@@ -44,6 +44,7 @@ from protocol.errors import ProtocolError
 from protocol.keys import LANES
 from protocol.messages import parse_heartbeat
 from protocol.segment import parse_segment
+from protocol.sqlite_door import Damaged
 from protocol.sqlite_file import (
     READ_ERRORS,
     Step,
@@ -153,13 +154,9 @@ def repair_store(path: Path, connect: Connect, now_ms: int, step: Step = lambda 
     with contextlib.closing(connect(str(made))) as target:
         prepare(target)
         migrate(sqlite_utils.Database(target), now_ms)
-        with contextlib.closing(connect(str(path))) as source:
-            source.text_factory = sqlite_file.as_text
-            # One table whose text is damaged must not hide all others. Nothing is written through this connection.
-            source.execute("PRAGMA writable_schema = ON")
-            source.execute("PRAGMA query_only = ON")
+        with contextlib.closing(Damaged(lambda: _to_read(path, connect))) as source:
             target.execute("BEGIN IMMEDIATE")
-            _carry_over(source, target)
+            _carry_over(source.as_connection(), target)
             target.execute("COMMIT")
         # One file, without a log: it takes a name in one step.
         target.execute("PRAGMA journal_mode = DELETE")
@@ -167,6 +164,15 @@ def repair_store(path: Path, connect: Connect, now_ms: int, step: Step = lambda 
 
 
 # ---- reading what can still be read
+
+
+def _to_read(path: Path, connect: Connect) -> sqlite3.Connection:
+    source = connect(str(path))
+    source.text_factory = sqlite_file.as_text
+    # One table whose text is damaged must not hide all others. Nothing is written through this connection.
+    source.execute("PRAGMA writable_schema = ON")
+    source.execute("PRAGMA query_only = ON")
+    return source
 
 
 def read_rows(source: sqlite3.Connection, table: str, columns: str, key: str) -> Iterator[tuple[Any, ...]]:

@@ -39,6 +39,7 @@ from office_ingest.storage.sqlite import SqliteStore, check_database, is_half_re
 from office_ingest.watch import certificates, damage
 from protocol import sqlite_file
 from protocol.diagnostic import TRY_AGAIN, UNREACHABLE, Diagnostic, DiagnosticError
+from protocol.sqlite_settle import settle
 
 # Silence is looked for this often within the expected interval.
 _CHECKS_PER_INTERVAL = 2
@@ -56,6 +57,9 @@ class Office:
         self._clock = clock
         self.worker: Executor = ThreadPoolExecutor(1, "office")
         self._ending = threading.Event()
+        with in_words():
+            for path in files.stores():
+                settle(path, settings.store.passphrase())
         self._lock = lock_database(files.database)
         with in_words():
             # Before anything is written: what this run keeps must be in the file that stays.

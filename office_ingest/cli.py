@@ -14,6 +14,7 @@ from office_ingest.govern.device_cli import device
 from office_ingest.govern.gaps_cli import gaps
 from office_ingest.govern.gateway_cli import ca, gateway
 from office_ingest.govern.image_cli import image
+from office_ingest.govern.store_cli import store
 from office_ingest.govern.token_cli import acts, token
 from office_ingest.govern.view_cli import view
 from office_ingest.options import CONFIG, FILE, JSON, SETTINGS_AND_JSON
@@ -48,6 +49,7 @@ office.add_command(image)
 office.add_command(acts)
 office.add_command(gateway)
 office.add_command(ca)
+office.add_command(store)
 
 
 @office.command()
@@ -217,8 +219,17 @@ def explain(device: str, order: int | None, config: Path, as_json: bool) -> int:
 @click.argument("database", type=click.Path(path_type=Path))
 @click.option("--keystore", type=click.Path(path_type=Path), help="Also check seals, bodies and decisions.")
 @click.option("--authority", type=FILE, help="Also check the office's authority.db.")
+@click.option("--passphrase-file", type=FILE, help="Holds the passphrase, if they are encrypted copies.")
+@click.option("--keyring", help="Entry of the keyring that holds it instead.")
 @JSON
-def verify(database: Path, keystore: Path | None, authority: Path | None, as_json: bool) -> int:
+def verify(
+    database: Path,
+    keystore: Path | None,
+    authority: Path | None,
+    passphrase_file: Path | None,
+    keyring: str | None,
+    as_json: bool,
+) -> int:
     """Check an office DATABASE without the service, changing nothing. Exit code 1 if anything does not agree."""
     from office_ingest.errors import in_words
     from office_ingest.overview import open_read_only
@@ -228,6 +239,7 @@ def verify(database: Path, keystore: Path | None, authority: Path | None, as_jso
     from office_ingest.receive.keystore import Keystore
 
     with in_words():
+        _show_passphrase((database, keystore, authority), passphrase_file, keyring)
         connection = open_read_only(database)
         keys = Keystore.open(keystore, read_only=True) if keystore else None
     with shown_progress(quiet=as_json) as progress:
@@ -240,6 +252,22 @@ def verify(database: Path, keystore: Path | None, authority: Path | None, as_jso
     else:
         click.echo("\n".join(report.lines()))
     return FINDING if report.findings else OK
+
+
+def _show_passphrase(
+    databases: tuple[Path | None, ...], passphrase_file: Path | None, keyring: str | None
+) -> None:
+    from protocol.passphrase import refuse_both, source_of
+    from protocol.sqlite_settle import show_passphrase
+
+    try:
+        refuse_both(passphrase_file, keyring)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    source = source_of(passphrase_file, keyring)
+    for path in databases:
+        if path is not None and source is not None:
+            show_passphrase(path, source)
 
 
 def _database(config: Path) -> "sqlite3.Connection":

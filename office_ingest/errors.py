@@ -64,7 +64,10 @@ def in_words() -> Iterator[None]:
         fix = "restore its backup; what came after it is asked for again"
         raise DiagnosticError(Diagnostic("office-damaged", str(error), fix=fix)) from None
     except NotAnOfficeDatabase as error:
-        fix = "name the office.db (or keystore.db, authority.db) of an office; a file from a newer version needs that version"
+        fix = (
+            "name the office.db (or keystore.db, authority.db) of an office; a file from a newer version needs that version, "
+            "and a copy of an encrypted one its passphrase: verify --passphrase-file"
+        )
         raise DiagnosticError(Diagnostic("office-not-a-database", str(error), fix=fix)) from None
     except (StoreUnavailable, OSError) as error:
         fix = "see that its disk has room, that this user may write there and that nothing else holds it; then try again"

@@ -7,6 +7,7 @@ docs/errors/README.md is written from this table (`python -m tools.docs`), and a
 from typing import NamedTuple
 
 from protocol.codes_identity import IDENTITY_CODES
+from protocol.codes_store import STORE_CODES
 
 
 class Explanation(NamedTuple):
@@ -18,7 +19,7 @@ class Explanation(NamedTuple):
 
 
 CODES = {
-    **{code: Explanation(*row) for code, row in IDENTITY_CODES.items()},
+    **{code: Explanation(*row) for code, row in {**IDENTITY_CODES, **STORE_CODES}.items()},
     "agent-archive": Explanation(
         "The archive of an agent is damaged, or something else",
         "A release takes an agent from a file that holds an index and the compiled files that it names; this one does not, or a file is not the one of the index.",
@@ -566,16 +567,6 @@ CODES = {
         "A process of a site on this machine failed",
         "An office, gateway or device that the command started ended early or did not become ready in time.",
         "The message ends with the last lines of its log, and names the file that holds the rest.",
-    ),
-    "store-in-use": Explanation(
-        "Another process runs on this store",
-        "Two gateways on one store would each give custody without knowing of the other.",
-        "Stop the other one, or give this one a database of its own.",
-    ),
-    "store-newer": Explanation(
-        "A store was written by a newer version",
-        "Its schema has migrations that this version does not know. They only go forward.",
-        "Install that version again, or restore the backup that was made before it.",
     ),
     "usage-missing": Explanation(
         "A command lacks an argument or option",

@@ -12,7 +12,7 @@ from office_ingest.errors import BeyondRepair
 from office_ingest.storage.rows import COLUMNS
 from office_ingest.storage.sqlite import SqliteStore, migrate
 from protocol import sqlite_file
-from protocol.sqlite_door import READ, open_database
+from protocol.sqlite_door import READ, Damaged, open_database
 from protocol.sqlite_file import Step, columns_of, has_index, insert, lacking, quoted, readable
 
 # Ids between rows that are tried one by one.
@@ -27,8 +27,8 @@ def replace_damaged(path: Path, now_ms: int, step: Step = lambda name: None) -> 
     No connection may be open. step: named points, for tests. Raises sqlite3.Error, OSError or BeyondRepair: nothing was changed then.
     """
     made = sqlite_file.begin(path)
-    with contextlib.closing(open_database(path, READ)) as source:
-        source.text_factory = sqlite_file.as_text
+    with contextlib.closing(Damaged(lambda: _to_read(path))) as damaged:
+        source = damaged.as_connection()
         # As its own version wrote them: a schema step cannot read what lies on a bad page.
         target = SqliteStore.create(made, source.execute("PRAGMA user_version").fetchone()[0])
         _copy_all(source, target.connection)
@@ -37,6 +37,12 @@ def replace_damaged(path: Path, now_ms: int, step: Step = lambda name: None) -> 
     target.connection.execute("PRAGMA journal_mode = DELETE")
     target.close()
     sqlite_file.replace(path, now_ms, step=step)
+
+
+def _to_read(path: Path) -> sqlite3.Connection:
+    source = open_database(path, READ)
+    source.text_factory = sqlite_file.as_text
+    return source
 
 
 def _copy_all(source: sqlite3.Connection, target: sqlite3.Connection) -> None:

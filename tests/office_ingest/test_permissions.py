@@ -38,6 +38,7 @@ MAY = {
     "replace signing keys": "admin",
     "found office": "admin",
     "repair office": "admin",
+    "encrypt stores": "admin",
     "provision gateways": "admin",
     "provision devices": "admin",
     "revoke gateways": "operator admin",
