@@ -13,6 +13,7 @@ from office_ingest.prove.report import Report
 from office_ingest.prove.verify import verify_database
 from office_ingest.receive.keystore import Keystore
 from protocol.keys import LANE_NAMES
+from protocol.sqlite_door import READ, open_database
 from tools.flashimage import LaneImage, read_image
 from tools.site import Site
 
@@ -59,7 +60,7 @@ def prove_site(site: Site, *, expected: tuple[str, ...] = EXPECTED_FINDINGS) -> 
     """
     proof = Proof()
     database = site.office_folder / "office.db"
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, isolation_level=None)
+    connection = open_database(database, READ)
     keystore = Keystore.open(site.office_folder / "keystore.db", read_only=True)
     try:
         report = verify_database(connection, keystore)

@@ -48,11 +48,18 @@ def files(folder):
 
 def refused(code, call, *arguments):
     """Return what a call refuses; fail if it is not this code."""
-    with pytest.raises(DiagnosticError) as error:
+    try:
         call(*arguments)
-    assert [code] == [one.code for one in error.value.diagnostics], str(error.value)
-    assert error.value.exit_code == NOT_ALLOWED
-    return error.value.diagnostics[0]
+    except DiagnosticError as error:
+        assert [code] == [one.code for one in error.diagnostics], str(error)
+        assert error.exit_code == NOT_ALLOWED
+        return error.diagnostics[0]
+    raise AssertionError(f"nothing was refused where {code} should be")
+
+
+def opened_and_closed(folder):
+    """Do with the gateway's store what a start of the gateway does with it."""
+    asyncio.run(new_store(folder).close())
 
 
 def check_wrong_passphrase(store):
@@ -61,8 +68,10 @@ def check_wrong_passphrase(store):
     passphrase_file(folder / "passphrase", OTHER)
     before = files(folder)
 
-    said = refused("store-key-wrong", new_store, folder)
-    assert before == files(folder), "a wrong passphrase was taken for damage"
+    try:
+        said = refused("store-key-wrong", opened_and_closed, folder)
+    finally:
+        assert before == files(folder), "a wrong passphrase was taken for damage"
     assert str(store) == said.file
     assert OTHER not in said.text()
     assert "store rekey" in said.fix
@@ -260,7 +269,9 @@ def check_spill(store, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SQLITE_TMPDIR", str(folder))
         with contextlib.closing(open_database(store, MAKE)) as connection:
-            connection.execute("PRAGMA cache_size = 10")
+            # Temporary tables have a page cache of their own.
+            for name in ("main", "temp"):
+                connection.execute(f"PRAGMA {name}.cache_size = 10")
             connection.execute("CREATE TEMP TABLE spilt (x)")
             rows = [(f"marked reading {7919 * n % 100_000:06d}",) for n in range(20_000)]
             connection.executemany("INSERT INTO spilt VALUES (?)", rows)
@@ -268,7 +279,8 @@ def check_spill(store, folder):
             opened = [
                 os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_link(fd)
             ]
-    spilt = [one for one in opened if str(folder) in one]
+    # SQLite asks the environment once in the life of a process: they may lie elsewhere, under the name that it gives them.
+    spilt = [one for one in opened if str(folder) in one or "etilqs" in one]
     assert spilt == [], f"temporary files on the disk: {spilt}"
 
 

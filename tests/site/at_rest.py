@@ -65,7 +65,7 @@ class Life:
             patch.setattr(provision, "DEMO_CHANNELS", CHANNELS)
             self.site = await lay_out(self.folder, devices=2)
         for recording in self.folder.glob("device-*/recording.csv"):
-            recording.write_text(_marked(recording.read_text()))
+            recording.write_text(marked(recording.read_text()))
         self.place = Place(self.site)
         plant(self.site)
         self._allow_dumps()
@@ -206,7 +206,7 @@ class Life:
         return [one for one in search(self.marks, {**files, **self.words, **said}) if not _is_allowed(one)]
 
 
-def _marked(recording):
+def marked(recording):
     """Return a recording in which five temperatures of ten are marks."""
     rows = recording.splitlines()
     for at, row in enumerate(rows):
