@@ -251,8 +251,8 @@ class Rogue:
     def _answering(self, honest):
         rogue = self
 
-        async def answer(collector, device, payload):
-            return rogue.lie(device, await honest(collector, device, payload))
+        async def answer(collector, device, payload, *more):
+            return rogue.lie(device, await honest(collector, device, payload, *more))
 
         return answer
 
