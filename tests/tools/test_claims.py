@@ -111,6 +111,8 @@ def board(claims, tmp_path, monkeypatch, capsys):
     (file,) = (tmp_path / "claims").glob("*/claim.json")
 
     started = []
+    # It would go on holding Ctrl-C back in this process.
+    monkeypatch.setattr("tools.device.hold_interrupts", lambda: None)
     monkeypatch.setattr("tools.device.os.execve", lambda path, words, environment: started.append(words[-1]))
 
     def announce():

@@ -34,7 +34,7 @@ _SEED_BYTES = 32
 _SECTORS = re.compile(rb'"flash_sectors": (\d{1,5})\b')
 # Of a device on a desk alone: paths of this machine, faults and points of its process.
 _DESK_ITEMS = ("flash", "schema", "bundle", "recording", "record_log", "fault", "points", "stop_after_ms")
-_DESK_LINK_ITEMS = ("serial", "baud", "order")
+_DESK_LINK_ITEMS = ("serial", "baud", "radio", "order")
 
 
 def control_page(seed: bytes) -> bytes:
