@@ -461,6 +461,22 @@ def never_heard_again(put):
     put(SilenceWatch, "check", lambda self, devices: (made(self, devices)[0], []))
 
 
+def answer_twice(put):
+    """Commands: carry a command out, and say so twice."""
+    made = Agent.append_command
+
+    def append(self, tick_ms, fields):
+        made(self, tick_ms, fields)
+        return made(self, tick_ms, fields)
+
+    put(Agent, "append_command", append)
+
+
+def never_end(put):
+    """Life: go on when told to end."""
+    put(Agent, "stop", lambda self: None)
+
+
 FAULTS = {
     "prune_without_tombstone": Fault(prune_without_tombstone, "all is at rest", (), _cut_off, 2.0),
     "forget_the_last_segment": Fault(
@@ -501,6 +517,8 @@ FAULTS = {
     "come_by_when_idle": Fault(come_by_when_idle, "watchdog", (), _slow_and_behind),
     "never_heard_again": Fault(never_heard_again, "silence", ("part device",)),
     "stay_ahead": Fault(stay_ahead, "adoption: old or new", (), _year_ahead),
+    "answer_twice": Fault(answer_twice, "commands once", ("command",)),
+    "never_end": Fault(never_end, "liveness"),
     "thin_critical_too": Fault(
         thin_critical_too, "what is given up is said", (), _short_of("low battery", 80)
     ),

@@ -69,6 +69,7 @@ class Backup:
             self.gone.setdefault(place, set()).update(numbers - after.get(place, set()))
         office.disk.restore(copy)
         self._spaced = spaced
+        world.history.happened["office put back from a backup"] += 1
         world.after(_LOOKED_AFTER_S, self.accept)
 
     def accept(self):

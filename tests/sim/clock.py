@@ -2,11 +2,13 @@
 
 import asyncio
 import selectors
+from collections import Counter
 from heapq import heappop, heappush
 from itertools import count
 
 # A commit is on the disk when it ran, and its caller learns so a little later: between the two a process may be killed.
 DISK_S = 0.004
+_YEAR_MS = 365 * 86_400_000
 
 
 class Time:
@@ -129,13 +131,14 @@ def _finish(future, value, error):
 class HostClock:
     """The clock of a gateway or of the office: monotonic seconds of this boot, and wall time, which may jump.
 
-    It runs `drift` too fast. Nothing may depend on wall_ms but what people read.
+    It runs `drift` too fast. Nothing may depend on wall_ms but what people read. happened: counts who reads a clock that jumped.
     """
 
-    def __init__(self, time, start_ms, drift=0.0):
+    def __init__(self, time, start_ms, drift=0.0, happened=None):
         self._time = time
         self._start_ms = start_ms
         self._rate = 1.0 + drift
+        self._happened = Counter() if happened is None else happened
         self._booted = 0.0
         self.jumped_ms = 0
 
@@ -147,7 +150,11 @@ class HostClock:
         return (self._time.now - self._booted) * self._rate + 1000.0
 
     def wall_ms(self):
-        return max(0, self._start_ms + round(self._time.now * 1000) + self.jumped_ms)
+        now_ms = max(0, self._start_ms + round(self._time.now * 1000) + self.jumped_ms)
+        if self.jumped_ms:
+            off = "in 1970" if not now_ms else "a year off" if self.jumped_ms >= _YEAR_MS else "hours off"
+            self._happened[f"wall clock read {off}"] += 1
+        return now_ms
 
     async def sleep(self, seconds):
         await asyncio.sleep(max(seconds, 0))
@@ -162,6 +169,10 @@ class DeviceTicks:
         self._time = time
         self._rate = 1.0 + drift
         self._start_ms = start_ms
+
+    def turns(self):
+        """Return how often it has wrapped."""
+        return (self._start_ms + int(self._time.now * 1000 * self._rate)) // self.wrap
 
     def ticks_ms(self):
         return (self._start_ms + int(self._time.now * 1000 * self._rate)) % self.wrap

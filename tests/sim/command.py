@@ -15,12 +15,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tests.sim.backup import RESTORE
+from tests.sim.happened import HAPPENED, never_happened
 from tests.sim.plan import KINDS
 from tests.sim.world import Result, run
 from tests.sim.year import run_year
 
 # The figures of a year stand beside those of many worlds, in one file.
 _OF_A_YEAR = "storage"
+# So many worlds of the usual length must together have met every fault.
+_ENOUGH_WORLDS = 200
 
 
 def main(arguments):
@@ -62,6 +65,7 @@ def _many(options):
     console = Console(stderr=True)
     began = time.monotonic()
     figures = {"broken": {}, "lines": 0, "cpu_s": 0.0, "faults": collections.Counter()}
+    figures["happened"] = collections.Counter(dict.fromkeys(HAPPENED, 0))
     with (
         Progress(console=console, transient=True) as progress,
         multiprocessing.Pool(options.jobs, _collect_seldom) as pool,
@@ -72,7 +76,7 @@ def _many(options):
             progress.advance(task)
     figures["seconds"] = round(time.monotonic() - began, 1)
     _tell(figures, options, len(work))
-    return 1 if figures["broken"] else 0
+    return 1 if figures["broken"] or _untried(figures, len(work)) else 0
 
 
 def _collect_seldom():
@@ -87,7 +91,8 @@ def _timed(work):
     try:
         result = run(*work)
     except Exception:  # noqa: BLE001 - what no part of ours expects is a finding of that seed, and the others go on
-        result = Result(work[0], "", 0, [("nothing fails unexpectedly", traceback.format_exc())], {}, [], [])
+        broken = [("nothing fails unexpectedly", traceback.format_exc())]
+        result = Result(work[0], "", 0, broken, {}, {}, [], [])
     return result, time.process_time() - began
 
 
@@ -96,6 +101,7 @@ def _take(figures, result, cpu_s):
     figures["cpu_s"] += cpu_s
     drawn = (*KINDS, RESTORE)
     figures["faults"].update({name: times for name, times in result.counts.items() if name in drawn})
+    figures["happened"].update(result.happened)
     for promise, text in result.broken:
         figures["broken"].setdefault(result.seed, []).append(f"{promise}: {text}")
         print(f"seed {result.seed}: {promise}: {text}", flush=True)
@@ -118,6 +124,14 @@ def _tell(figures, options, worlds):
     )
     broken = len(figures["broken"])
     print(f"{broken} failed: run one by its seed" if broken else f"{worlds} passed")
+
+
+def _untried(figures, worlds):
+    """Say which faults no world met, where there were enough worlds to meet each; return them."""
+    never = never_happened(figures["happened"]) if worlds >= _ENOUGH_WORLDS else []
+    for name in never:
+        print(f"never happened in {worlds} worlds: {name}")
+    return never
 
 
 def _held(path, *names):
@@ -161,6 +175,7 @@ def _one(options):
     for step in result.plan:
         print(f"{step.at_s:>10.0f} s  {step.what} {step.arguments}")
     print(collections.Counter(result.counts).most_common())
+    print(collections.Counter(result.happened).most_common())
     for promise, text in result.broken:
         print(f"BROKEN {promise}: {text}")
     cpu_s = time.process_time() - began

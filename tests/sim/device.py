@@ -67,6 +67,18 @@ def state_of(agent):
     }
 
 
+class _Flash(RamFlash):
+    """Flash that tells when a cut struck."""
+
+    def tell(self, device):
+        self._device = device
+        return self
+
+    def _die(self):
+        self._device.cut_struck(self._mode)
+        super()._die()
+
+
 class SimDevice:
     """identity: its keys. agent: of this boot, None while it has no power. moves: what its actuators did."""
 
@@ -91,6 +103,9 @@ class SimDevice:
         self.flash = None
         self._root = root
         self._task = None
+        self._ticks = None
+        # It was cut, and has not come through a boot since.
+        self._was_cut = False
         self.is_done = False
         self.last_state = self.last_heads = self.last_epoch = None
 
@@ -101,7 +116,7 @@ class SimDevice:
         Keystore(self._flash(), KEY_SECTOR).provision(*keys)
 
     def _flash(self):
-        return RamFlash(len(self.image) // RamFlash.sector_bytes, self.image)
+        return _Flash(len(self.image) // RamFlash.sector_bytes, self.image).tell(self)
 
     def link_secret(self, gateway):
         """Return the secret that this device has with a gateway: what keys come from."""
@@ -125,6 +140,7 @@ class SimDevice:
                 self.world.history.note(self.name, "down", type(end).__name__)
             except asyncio.CancelledError:
                 self.world.history.note(self.name, "down", "power")
+                self.world.history.happened["device lost power"] += 1
             self._die()
             await asyncio.sleep(self.off_s or self.random.uniform(1, 5))
             self.off_s = 0
@@ -139,6 +155,7 @@ class SimDevice:
             self.flash.cut_after(operations, mode, seed=self.random.randrange(1, 1 << 30))
         self.link = self.world.network.open_link(self, self.gateway)
         self.agent = Agent(Config(self._settings()), self._board())
+        self._was_cut = False
         self.world.watch.booted(self)
         await self.agent.run()
         self.last_state = state_of(self.agent)
@@ -161,6 +178,7 @@ class SimDevice:
 
     def _board(self):
         ticks = DeviceTicks(self.world.time, self.random.choice((0, _NEAR_WRAP_MS)), self.drift)
+        self._ticks = ticks, ticks.turns()
         board = Board(
             self.flash,
             self.link,
@@ -186,11 +204,15 @@ class SimDevice:
             if self.crash_at <= 0:
                 self.crash_at = None
                 self.flash.is_dead = True
+                self.world.history.happened["device ended at an await"] += 1
                 raise Crash(name)
 
     def _die(self):
         if self.flash is not None:
             self.flash.is_dead = True
+        if self._ticks is not None:
+            ticks, turns = self._ticks
+            self.world.history.happened["ticks of a device wrapped"] += ticks.turns() > turns
         if self.link is not None:
             self.link.is_dead = True
         self.agent = None
@@ -215,6 +237,16 @@ class SimDevice:
             self.flash.cut_after(operations, mode, seed=self.random.randrange(1, 1 << 30))
         if self.random.random() < 0.5:
             self.cut = (self.random.randrange(12), self.random.choice(MODES))
+
+    def cut_struck(self, mode):
+        """Its power failed in a flash operation: count where."""
+        happened = self.world.history.happened
+        happened[f"power cut in a flash operation, {mode}"] += 1
+        # Its parts are made once recovery is through.
+        if self.agent is None:
+            happened["power cut in a recovery"] += 1
+            happened["power cut in the recovery after a power cut"] += self._was_cut
+        self._was_cut = True
 
     def restore(self, image):
         """Put back what its flash once held: a cloned or restored device."""

@@ -15,11 +15,12 @@ _WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "COMMIT")
 
 
 class Disk:
-    """The folder of one host. fault: None, "full" or "failing" (a commit fails, and perhaps took place)."""
+    """The folder of one host. fault: None, "full" or "failing" (a commit fails, and perhaps took place). happened: counts what it did."""
 
-    def __init__(self, folder, random):
+    def __init__(self, folder, random, happened):
         self.folder = folder
         self._random = random
+        self._happened = happened
         self._fault = None
         self.failed = 0
         self._open = []
@@ -62,9 +63,12 @@ class Disk:
         if self.fault is None or not sql.lstrip().upper().startswith(_WRITES):
             return
         if self.fault == _FULL:
+            self._happened["write met a full disk"] += 1
             self._fail("database or disk is full", sqlite3.SQLITE_FULL)
         if sql == "COMMIT" and self._random.random() < 0.5:
-            if self._random.random() < 0.5:
+            is_kept = self._random.random() < 0.5
+            self._happened["sync failed, all kept" if is_kept else "sync failed, nothing kept"] += 1
+            if is_kept:
                 connection.commit_anyway()
             self._fail("disk I/O error", sqlite3.SQLITE_IOERR_FSYNC)
 

@@ -33,6 +33,8 @@ ASKED_MAX = 1000
 class SimGateway(Host):
     """site_name: which gateway of the site it is; a replacement has the same. hostile: who has taken it over, or None."""
 
+    kind = "gateway"
+
     def __init__(self, world, site_name, folder, bytes_max=BYTES_MAX):
         drift = random.Random(f"{world.seed} drift of {site_name}").uniform(-1e-4, 1e-4)
         super().__init__(world, site_name, folder, drift)

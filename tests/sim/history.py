@@ -1,7 +1,7 @@
 """What happened, in order: hashed, so that two runs of one seed can be compared, and the truth that checks are made against."""
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 
 _KEPT_LINES = 400
 
@@ -11,7 +11,8 @@ class Crash(BaseException):
 
 
 class History:
-    """note(): a line. digest(): of all lines. sealed: what each device sealed, and only that is true of it."""
+    """note(): a line. digest(): of all lines. sealed: what each device sealed, and only that is true of it. happened: what faults did, by
+    the names of happened.py."""
 
     def __init__(self, time):
         self._time = time
@@ -19,6 +20,7 @@ class History:
         self.lines = 0
         self.newest = deque(maxlen=_KEPT_LINES)
         self.counts = {}
+        self.happened = Counter()
         # device -> (lane, epoch, number) -> digests, in the order of sealing; more than one after a cut or a restored flash.
         self.sealed = {}
         self.broken = []

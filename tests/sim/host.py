@@ -19,15 +19,15 @@ _AGAIN_S = 240
 class Host:
     """name: for the network and the history. crash_at: at how many more points the process ends; None: at none.
 
-    A subclass begins in _begin(), which may raise what its disk does to it, and lets go of its files in _fall().
+    kind: what it is, for counts. A subclass begins in _begin(), which may raise what its disk does to it, and lets go of its files in _fall().
     """
 
     def __init__(self, world, name, folder, drift=0.0):
         self.world = world
         self.name = name
         self.random = random.Random(f"{world.seed} {name}")
-        self.disk = Disk(folder, self.random)
-        self.clock = HostClock(world.time, START_MS, drift)
+        self.disk = Disk(folder, self.random, world.history.happened)
+        self.clock = HostClock(world.time, START_MS, drift, world.history.happened)
         self.crash_at = None
         self.is_up = False
         self.starts = 0
@@ -42,6 +42,7 @@ class Host:
         except _CANNOT_START as error:
             # Not its text, which names a temporary folder.
             self.world.history.note(self.name, "cannot start", type(error).__name__)
+            self.world.history.happened["process could not start on its disk"] += 1
             self._fall()
             self._start_later(_AGAIN_S)
         else:
@@ -52,6 +53,7 @@ class Host:
         if not self.is_up:
             return
         self.world.history.note(self.name, "crash", why)
+        self.world.history.happened["process killed"] += why == "killed"
         self.is_up = False
         self._fall()
         self._start_later(self.random.uniform(1, 30))
@@ -71,4 +73,5 @@ class Host:
             if self.crash_at <= 0:
                 self.crash_at = None
                 self.crash(name)
+                self.world.history.happened[f"{self.kind} ended at an await"] += 1
                 raise Crash(name)

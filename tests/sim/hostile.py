@@ -48,19 +48,33 @@ class Hostile:
         """Send another request than the gateway's own, and give the gateway an answer that fits its own."""
         assert token == token_of(self._gateway.site_name)
         segments, heartbeats = parse_request(body)
-        sent = [(at, raw) for at, raw in enumerate(segments) if not self._does("withhold")]
-        if "truncate" in self._kinds and sent:
-            sent = sent[: self._random.randrange(len(sent) + 1)]
-        sent = [(at, self._forged(raw)) if self._does("forge") else (at, raw) for at, raw in sent]
-        if "replay" in self._kinds and self._old_segments:
-            sent += [(None, self._random.choice(self._old_segments)) for _ in range(2)]
-        if "reorder" in self._kinds:
-            self._random.shuffle(sent)
+        sent = self._bent(segments)
         self._old_segments = (self._old_segments + segments)[-40:]
         kind, raw = self._gateway.world.office.uplink(
             token, encode_request([raw for _, raw in sent], heartbeats)
         )
         return (kind, self._patched(raw, sent, len(segments))) if kind == "ok" else (kind, raw)
+
+    def _bent(self, segments):
+        """Return (place among the segments or None, bytes) of what it sends in their place."""
+        sent = [(at, raw) for at, raw in enumerate(segments) if not self._does("withhold")]
+        self._lied("withhold", len(segments) - len(sent))
+        if "truncate" in self._kinds and sent:
+            kept = self._random.randrange(len(sent) + 1)
+            self._lied("truncate", len(sent) - kept)
+            sent = sent[:kept]
+        sent = [(at, self._forged(raw)) if self._does("forge") else (at, raw) for at, raw in sent]
+        if "replay" in self._kinds and self._old_segments:
+            sent += [(None, self._random.choice(self._old_segments)) for _ in range(2)]
+            self._lied("replay", 2)
+        if "reorder" in self._kinds:
+            before = list(sent)
+            self._random.shuffle(sent)
+            self._lied("reorder", sent != before)
+        return sent
+
+    def _lied(self, kind, times=1):
+        self._gateway.world.history.happened[f"gateway lied: {kind}"] += times
 
     def _patched(self, raw, sent, count):
         answer = parse_uplink_answer(raw)
@@ -76,6 +90,7 @@ class Hostile:
         return kind in self._kinds and self._random.random() < 0.3
 
     def _forged(self, raw):
+        self._lied("forge")
         at = self._random.randrange(len(raw))
         return raw[:at] + bytes([raw[at] ^ 1 << self._random.randrange(8)]) + raw[at + 1 :]
 
@@ -91,10 +106,13 @@ class Hostile:
             return reply
         answer = parse_answer(reply.payload)
         if "false custody" in self._kinds:
+            true_custody = answer.custody
             answer.custody = [
-                (lane, epoch, mark + self._random.randrange(40)) for lane, epoch, mark in answer.custody
+                (lane, epoch, mark + self._random.randrange(40)) for lane, epoch, mark in true_custody
             ]
+            self._lied("false custody", answer.custody != true_custody)
         if "withhold receipts" in self._kinds:
+            self._lied("withhold receipts", len(answer.receipts))
             answer.receipts = []
         if "forge" in self._kinds and answer.receipts:
             answer.receipts = [self._forged(raw) for raw in answer.receipts]
@@ -104,6 +122,7 @@ class Hostile:
         if "old answers" in self._kinds:
             self._old_answers = [*self._old_answers, reply.payload][-20:]
             encoded = self._random.choice(self._old_answers)
+            self._lied("old answers", encoded != reply.payload)
         try:
             parse_answer(encoded)
         except ProtocolError:
@@ -120,14 +139,20 @@ class Hostile:
         """Return a part of a release in which another threshold stands; its signature is over the true one."""
         if "other rules" not in self._kinds:
             return reply
-        return reply._replace(payload=reply.payload.replace(_THRESHOLD, _OTHER_THRESHOLD))
+        payload = reply.payload.replace(_THRESHOLD, _OTHER_THRESHOLD)
+        self._lied("other rules", payload != reply.payload)
+        return reply._replace(payload=payload)
 
     def command(self, device, reply):
         """Return a command that the device was given before, where there is one."""
         if reply.payload:
             self._gateway.world.overheard_commands.setdefault(device, []).append(reply)
         old = self._gateway.world.overheard_commands.get(device)
-        return self._random.choice(old) if old and "old commands" in self._kinds else reply
+        if not old or "old commands" not in self._kinds:
+            return reply
+        given = self._random.choice(old)
+        self._lied("old commands", given.payload != reply.payload)
+        return given
 
 
 class _Deceiver:

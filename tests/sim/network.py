@@ -12,6 +12,7 @@ from protocol.errors import ProtocolError
 from protocol.oscore import decode_option
 
 _OVERHEARD_MAX = 64
+_INJECTED = tuple(f"stranger {did} a datagram" for did in ("repeated", "changed", "made up"))
 
 
 class Weather:
@@ -75,8 +76,10 @@ class Network:
         self.weather = Weather()
         self.parted = set()
         self._overheard = deque(maxlen=_OVERHEARD_MAX)
-        self._nonces = {}
         self._repeatable = set()
+        self._carried = 0
+        # (sender, receiver) -> number of the newest datagram that arrived.
+        self._arrived = {}
 
     def open_link(self, device, gateway):
         """Return what one boot of a device sends and hears through."""
@@ -97,7 +100,11 @@ class Network:
         self._carry(device, gateway, datagram, lambda: gateway.hear(device, datagram))
         for other in self._world.gateways:
             if other is not gateway and other.hears_strays and self._random.random() < 0.3:
-                self._carry(device, other, datagram, lambda other=other: other.hear(device, datagram))
+                self._carry(device, other, datagram, lambda other=other: self._stray(other, device, datagram))
+
+    def _stray(self, gateway, device, datagram):
+        self._world.history.happened["second gateway heard a device"] += gateway.is_up
+        gateway.hear(device, datagram)
 
     def down(self, gateway, device, datagram, request):
         """A gateway answers."""
@@ -107,17 +114,36 @@ class Network:
     def _carry(self, sender, receiver, datagram, deliver):
         weather = self.weather
         self._world.history.note(sender.name, "send", receiver.name, _short(datagram))
-        if self._is_cut(sender, receiver) or self._random.random() < weather.loss:
+        happened = self._world.history.happened
+        if self._is_cut(sender, receiver):
+            happened["datagram met a cut line"] += 1
             return
-        for _ in range(1 + (self._random.random() < weather.again)):
+        if self._random.random() < weather.loss:
+            happened["datagram lost"] += 1
+            return
+        is_repeated = self._random.random() < weather.again
+        happened["datagram repeated"] += is_repeated
+        self._carried += 1
+        for _ in range(1 + is_repeated):
             late_s = 0.005 + self._random.random() ** 3 * weather.late_s
-            asyncio.get_running_loop().call_later(late_s, self._arrive, sender, receiver, deliver)
+            happened["datagram late by seconds"] += late_s > 1
+            asyncio.get_running_loop().call_later(
+                late_s, self._arrive, sender, receiver, deliver, self._carried
+            )
         if self._random.random() < weather.attack:
             self._attack(receiver)
 
-    def _arrive(self, sender, receiver, deliver):
-        if not self._is_cut(sender, receiver):
-            deliver()
+    def _arrive(self, sender, receiver, deliver, number):
+        happened = self._world.history.happened
+        if self._is_cut(sender, receiver):
+            happened["datagram met a cut line"] += 1
+            return
+        # A later one arrived before this one: they overtook it.
+        way = sender.name, receiver.name
+        newest = self._arrived.get(way, 0)
+        happened["datagram overtook another"] += number < newest
+        self._arrived[way] = max(number, newest)
+        deliver()
 
     def _is_cut(self, sender, receiver):
         return sender.name in self.parted or receiver.name in self.parted
@@ -136,6 +162,7 @@ class Network:
         elif choice == 2:
             datagram = self._random.randbytes(self._random.randrange(1, 60))
         self._world.history.note("attacker", "inject", choice, _short(datagram))
+        self._world.history.happened[_INJECTED[choice]] += 1
         if receiver is device:
             device.hear(datagram)
         else:
@@ -147,7 +174,7 @@ class Network:
         message = coap.decode(datagram)
         piv, kid, context = decode_option(coap.option(message.options, coap.OSCORE))
         body = hashlib.sha256(message.payload).digest()
-        self._once(("request", device.link_secret(gateway), kid, context, piv), body, device)
+        self._world.watch.sent(device, ("request", device.link_secret(gateway), kid, context, piv), body)
 
     def _check_answer(self, gateway, device, datagram, request):
         try:
@@ -165,33 +192,36 @@ class Network:
             # A repeated answer: who changes the message ID of a request gets what was answered to another one.
             return
         self._repeatable.add(body)
-        self._once(("answer", device.link_secret(gateway), kid, context, *nonce), body, device)
-
-    def _once(self, nonce, body, device):
-        if self._nonces.setdefault(nonce, body) != body:
-            self._world.history.breaks(
-                "counters", f"{device.name}: a nonce was used twice: {nonce[0]} {nonce[4:]}"
-            )
+        self._world.watch.sent(device, ("answer", device.link_secret(gateway), kid, context, *nonce), body)
 
     # ---- the uplink
 
     async def ask(self, gateway, call):
         """Let a gateway ask the office: call() is made when the request arrives; raises ConnectionError where nothing comes back."""
         await asyncio.sleep(0.02 + self._random.random() * self.weather.late_s)
-        if self._is_up_cut(gateway) or self._random.random() < self.weather.loss / 2:
+        happened = self._world.history.happened
+        if self._is_up_lost(gateway, "request"):
             await asyncio.sleep(self._random.choice((0, 10)))
             raise ConnectionError("the request did not arrive")
         answer = call()
         if self._random.random() < self.weather.again / 2:
             # A proxy that sends a request twice.
             answer = call()
+            happened["uplink request repeated"] += 1
         await asyncio.sleep(0.02)
-        if self._is_up_cut(gateway) or self._random.random() < self.weather.loss / 2:
+        if self._is_up_lost(gateway, "answer"):
             raise ConnectionError("the answer was lost")
         return answer
 
-    def _is_up_cut(self, gateway):
-        return "office" in self.parted or f"uplink of {gateway.name}" in self.parted
+    def _is_up_lost(self, gateway, what):
+        """Say whether a request or its answer is lost now."""
+        happened = self._world.history.happened
+        if "office" in self.parted or f"uplink of {gateway.name}" in self.parted:
+            happened["uplink met a cut line"] += 1
+            return True
+        is_lost = self._random.random() < self.weather.loss / 2
+        happened[f"uplink {what} lost"] += is_lost
+        return is_lost
 
 
 def _short(datagram):

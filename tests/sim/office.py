@@ -23,6 +23,8 @@ GRACE_S = 600
 class SimOffice(Host):
     """heard_s: device -> when its last heartbeat was taken since this start; issued: (device, number) -> demands of commands; several after a restore."""
 
+    kind = "office"
+
     def __init__(self, world, folder):
         super().__init__(world, "office", folder)
         self.issued = {}

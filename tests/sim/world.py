@@ -35,13 +35,15 @@ LAST_WORDS_S = 3600
 
 
 class Result(NamedTuple):
-    """seed, digest of the history, its lines, (promise, text) of what broke, counts of what happened, the plan, newest lines."""
+    """seed, digest of the history, its lines, (promise, text) of what broke, counts of its lines, what faults did (happened.py), the plan,
+    newest lines."""
 
     seed: int
     digest: str
     lines: int
     broken: list[tuple[str, str]]
     counts: dict[str, int]
+    happened: dict[str, int]
     plan: list[Any]
     newest: list[Any]
 
@@ -234,6 +236,7 @@ class World:
 
         def put_back():
             self.history.note(one.name, "restored")
+            self.history.happened["flash of a device put back"] += 1
             self.watch.restored(one)
             self.restored.add(one.identity.device)
             one.restore(image)
@@ -243,6 +246,7 @@ class World:
     def _replace_gateway(self, gateway):
         one = self.gateways[gateway]
         one.crash("replaced")
+        self.history.happened["gateway replaced"] += 1
         one.disk.folder = self.new_folder(one.name)
 
     def _roll_gateway_back(self, gateway, seconds):
@@ -260,6 +264,7 @@ class World:
                 return
             one.crash("rolled back")
             one.disk.restore(copy)
+            self.history.happened["gateway's store put back"] += 1
             self.rolled_back.add(one.name)
 
         self.after(min(seconds, self.days * DAY_S - self.time.now - 1), put_back)
@@ -272,6 +277,7 @@ class World:
         one = self.devices[device]
         one.gateway = self.gateways[1 - self.gateways.index(one.gateway)]
         one.power_off(30)
+        self.history.happened["device moved to the other gateway"] += 1
 
     def _strays(self, seconds):
         for gateway in self.gateways:
@@ -347,6 +353,7 @@ def run(seed, days=2.0, devices=5, kinds=KINDS, within=None, pace=Pace(), networ
         history.lines,
         history.broken,
         history.counts,
+        dict(history.happened),
         world.plan,
         list(history.newest),
     )

@@ -34,6 +34,7 @@ DOCUMENTS = {
         "device_days": 2000,
         "device_days_per_cpu_s": 9.5,
         "faults": {"cut flash": 4711},
+        "happened": {"power cut in a recovery": 815},
         "machine": {"system": "Linux", "python": "3.11.7"},
         "command": ["python", "-m", "tests.sim", "--seeds", "0..200"],
         "storage": {
@@ -160,6 +161,7 @@ def test_page_keeps_its_prose_and_takes_the_figures(build, page):
         "13 rows, 5 promises broken.",
         "| journal | 2,340 | 0 |",
         "| cut flash | 4,711 |",
+        "| power cut in a recovery | 815 |",
         "littlefs",
     ):
         assert said in text

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.proof.picture import Curve, bars, curves
-from tools.proof.rows import Tried, faults, tried, tried_long
+from tools.proof.rows import Tried, faults, happened, tried, tried_long
 from tools.proof.sources import Figures
 
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
@@ -138,9 +138,13 @@ def _long(figures: Figures) -> Iterator[str]:
 
 
 def _faults(figures: Figures) -> Iterator[str]:
-    lines = [f"| {row.what} | {row.times:,} |" for row in faults(figures.held)]
-    if lines:
-        yield "\n".join(["### Faults of the simulation", "", "| fault | times |", "|---|--:|", *lines])
+    for head, column, rows in (
+        ("Faults of the simulation, as planned", "fault", faults(figures.held)),
+        ("What the faults of the simulation did", "met", happened(figures.held)),
+    ):
+        lines = [f"| {row.what} | {row.times:,} |" for row in rows]
+        if lines:
+            yield "\n".join([f"### {head}", "", f"| {column} | times |", "|---|--:|", *lines])
 
 
 def _weaker(figures: Figures) -> Iterator[str]:

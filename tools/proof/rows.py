@@ -65,6 +65,12 @@ def faults(held: dict[str, Any]) -> list[Tried]:
     return [Tried("Faults of the simulation", kind, times, None) for kind, times in sorted(kinds.items())]
 
 
+def happened(held: dict[str, Any]) -> list[Tried]:
+    """Return how often what the faults of the simulation do was met: a datagram lost, a write refused, a power cut in a recovery."""
+    met = held.get("sim", {}).get("happened", {})
+    return [Tried("What the faults did", what, times, None) for what, times in met.items()]
+
+
 def _sim(document: dict[str, Any]) -> Iterator[Tried]:
     broken = sum(len(found) for found in document["broken"].values())
     days = f"{document['device_days']:,.0f} device-days, {document['device_days_per_cpu_s']} in a CPU second"

@@ -1,17 +1,22 @@
-"""One file for each promise: check(world) -> [what breaks it], asked when a world has come to rest."""
+"""One file for each promise. Most are asked when a world has come to rest: check(world) -> [what breaks it]. Those of WATCHED are asked
+while it lives, by watch.py."""
 
 from tests.sim.checks import (
     adoption,
     bounded,
     chains,
     commands,
+    counters,
+    critical,
     degraded,
     forged,
+    gaps,
     lost,
     once,
     order,
     replay,
     rest,
+    silence,
     state,
 )
 
@@ -28,6 +33,12 @@ PROMISES = {
     "commands once": commands,
     "what is given up is said": degraded,
     "all is at rest": rest,
+}
+WATCHED = {
+    "critical first": critical,
+    "counters": counters,
+    "gaps are found": gaps,
+    "silence": silence,
 }
 
 
