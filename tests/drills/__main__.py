@@ -11,8 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools.drills.command import part_command
-from tools.drills.plan import CI, NAMES, SIZES
+from tools.drills.plan import CI, NAMES, SIZES, part_command
 
 
 def main(arguments: list[str]) -> int:

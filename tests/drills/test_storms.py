@@ -1,5 +1,6 @@
 """What the drills are built from keeps its word: loss by a seed, rows that survive their file, forgeries that are well-formed."""
 
+import json
 import random
 import sqlite3
 
@@ -15,9 +16,11 @@ from tests.drills.rogue_gateway import Lies, renumbered
 from tests.drills.strangers import Traffic, again, junk, plain_requests, spoofed
 from tests.gateway.site import segment
 from tools.drills import command as drills
+from tools.drills.plan import part_command
 from tools.drills.row import Row, Sign, from_json
 from tools.drills.screen import fault_lines, sign_text
 
+_KILLS = (("kills", "kills", "soak", 2), ("kills", "kills", "soak", 3))
 SEGMENTS = [(number, segment(number)) for number in range(6)]
 
 
@@ -109,6 +112,35 @@ def test_command_names_its_parts():
 
     assert refused.exit_code == 2
     assert "kills" in refused.output
+
+
+def _run_one(monkeypatch, file, size, only, rows):
+    async def no_processes(*_):
+        return rows, []
+
+    monkeypatch.setattr(drills, "_run", no_processes)
+    return CliRunner().invoke(drills.command, ["--size", size, "--only", only, "--json", str(file)])
+
+
+def test_run_of_one_part_keeps_what_others_found(monkeypatch, tmp_path):
+    """Hours of one drill are not lost by running another; what it found itself before is; so is what was of another size."""
+    file = tmp_path / "build" / "drills-soak.json"
+    file.parent.mkdir()
+
+    def row(name, part, size, seconds):
+        return Row(name, "b", 1, size, seconds=seconds, command=part_command(part, size, 1))
+
+    def held():
+        return [(one["name"], one["size"], one["seconds"]) for one in json.loads(file.read_text())["rows"]]
+
+    outage, old, new = (row(*one) for one in (("outage", "outage", "soak", 1), *_KILLS))
+    _run_one(monkeypatch, file, "soak", "outage", [outage])
+    _run_one(monkeypatch, file, "soak", "kills", [old])
+    _run_one(monkeypatch, file, "soak", "kills", [new])
+    assert held() == [("kills", "soak", 3), ("outage", "soak", 1)]
+
+    _run_one(monkeypatch, file, "ci", "kills", [row("kills", "kills", "ci", 4)])
+    assert held() == [("kills", "ci", 4)]
 
 
 def _books(folder):

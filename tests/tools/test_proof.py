@@ -9,8 +9,9 @@ from click.testing import CliRunner
 
 from protocol.diagnostic import FINDING, OK
 from tools.device_types import ROOT
+from tools.drills.plan import NAMES
 from tools.proof.__main__ import command
-from tools.proof.page import BEGIN, DRAIN, END, STORAGE, SURVIVAL, markdown, write_page
+from tools.proof.page import BEGIN, DRAIN, END, STORAGE, SURVIVAL, draw, markdown, write_page
 from tools.proof.picture import Curve, bars, curve, curves
 from tools.proof.rows import Tried, tried
 from tools.proof.sources import LONG, SOURCES, read_figures
@@ -82,15 +83,27 @@ DOCUMENTS = {
         "seed": 5,
         "broken": [],
         "rows": [
-            {**DRILL, "name": "kills", "done": {"gateway kills": 24, "office kills": 15, "devices": 50}},
+            {
+                **DRILL,
+                "name": "kills",
+                "command": "python -m tests.drills kills --size ci",
+                "done": {"gateway kills": 24, "office kills": 15, "devices": 50},
+            },
             {
                 **DRILL,
                 "name": "rogue alter",
+                "command": "python -m tests.drills rogue --size ci",
                 "done": {"lies": 18},
                 "signs": [SIGN],
                 "faults": ["signs: none", "lost: 2"],
             },
-            {**DRILL, "name": "outage", "done": {"power cuts": 2}, "figures": {"drain_s": 0.8}},
+            {
+                **DRILL,
+                "name": "outage",
+                "command": "python -m tests.drills outage --size ci",
+                "done": {"power cuts": 2},
+                "figures": {"drain_s": 0.8},
+            },
         ],
     },
 }
@@ -293,6 +306,22 @@ def test_long_runs_that_were_made_are_shown_and_the_others_named(build, page):
     assert {source.command for source in LONG if source.command in named} == {
         source.command for source in LONG if source.name not in ("board", "long drills")
     }
+    assert set(re.findall(r"--only (\w+)", named)) == set(NAMES) - {"kills", "rogue", "outage"}
+
+
+def test_longest_outage_is_the_one_that_is_drawn(build):
+    """What drains for longer tells more; both are told in words."""
+    long = json.loads(json.dumps(DOCUMENTS["drills.json"]))
+    long["rows"][2] |= {
+        "about": "days",
+        "figures": {"drain_s": 77, "drain_curve": [[0, 9, None], [77, 0, 1]]},
+    }
+    (build / "drills-soak.json").write_text(json.dumps(long))
+    figures = read_figures(build)
+
+    drawn = draw(figures)
+    assert "days: drain s 77.\n\nan outage: drain s 0.8." in markdown(figures, drawn)
+    assert ">77<" in drawn[DRAIN]
 
 
 def test_drill_that_broke_off_counts_as_broken(build):

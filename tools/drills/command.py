@@ -17,7 +17,7 @@ import click
 from protocol.diagnostic import FINDING, INTERNAL, OK
 from tools.bench.machine import describe
 from tools.device_types import ROOT
-from tools.drills.plan import CI, LANES, NAMES, SIZES
+from tools.drills.plan import CI, GROUPS, NAMES, SIZES, part_command, part_of
 from tools.drills.row import Row, from_json
 from tools.drills.screen import fault_lines, figure_lines, table
 
@@ -42,7 +42,7 @@ _LOG_COLUMNS = 160
     "--only",
     type=click.Choice(NAMES),
     multiple=True,
-    help="Run this part; repeat it for more. All of them without it.",
+    help="Run this part; repeat it for more. All of them without it. The file keeps what others of this size found.",
 )
 @click.option(
     "--seed",
@@ -62,11 +62,12 @@ def command(json_file: Path, size: str, only: tuple[str, ...], seed: int) -> Non
         )
     signal.signal(signal.SIGTERM, _end_in_order)
     started = time.monotonic()
-    lanes = [[name for name in lane if not only or name in only] for lane in LANES]
+    groups = [[[name for name in lane if not only or name in only] for lane in group] for group in GROUPS]
     folder = json_file.parent / "drills"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    rows, broken = asyncio.run(_run([lane for lane in lanes if lane], size, seed, folder))
+    kept = _kept(json_file, size, only)
+    rows, broken = asyncio.run(_run(groups, size, seed, folder))
     seconds = round(time.monotonic() - started, 1)
     document = {
         "schema": SCHEMA,
@@ -75,12 +76,27 @@ def command(json_file: Path, size: str, only: tuple[str, ...], seed: int) -> Non
         "seed": seed,
         "machine": describe(folder),
         "seconds": seconds,
-        "broken": broken,
-        "rows": [row.as_json() for row in rows],
+        "broken": [*kept["broken"], *broken],
+        "rows": _in_order([*kept["rows"], *(row.as_json() for row in rows)]),
     }
     json_file.write_text(json.dumps(document, indent=1) + "\n")
     _show(rows, broken, seconds, json_file)
     sys.exit(FINDING if any(not row.is_good for row in rows) else INTERNAL if broken else OK)
+
+
+def _kept(json_file: Path, size: str, only: tuple[str, ...]) -> dict[str, list[Any]]:
+    """Return rows and broken of other parts that the file holds of this size: a run of one part takes nothing of theirs away."""
+    document = json.loads(json_file.read_text()) if only and json_file.is_file() else {}
+    if (document.get("version"), document.get("size")) != (SCHEMA_VERSION, size):
+        return {"rows": [], "broken": []}
+    return {
+        "rows": [row for row in document["rows"] if part_of(row) not in only],
+        "broken": [text for text in document["broken"] if text.split()[0] not in only],
+    }
+
+
+def _in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: NAMES.index(part_of(row)))
 
 
 def _end_in_order(_number: int, _frame: Any) -> NoReturn:
@@ -102,7 +118,7 @@ def _show(rows: list[Row], broken: list[str], seconds: float, json_file: Path) -
     )
 
 
-async def _run(lanes: list[list[str]], size: str, seed: int, folder: Path) -> tuple[list[Row], list[str]]:
+async def _run(groups: list[list[list[str]]], size: str, seed: int, folder: Path) -> tuple[list[Row], list[str]]:
     rows: dict[str, list[Row]] = {}
     broken: list[str] = []
 
@@ -116,13 +132,9 @@ async def _run(lanes: list[list[str]], size: str, seed: int, folder: Path) -> tu
                     f"{name} broke off with exit code {code}; repeat it: {part_command(name, size, seed)}"
                 )
 
-    await asyncio.gather(*map(lane, lanes))
+    for group in groups:
+        await asyncio.gather(*map(lane, group))
     return [row for name in NAMES for row in rows.get(name, [])], broken
-
-
-def part_command(name: str, size: str, seed: int) -> str:
-    """Return the command that repeats one part."""
-    return f"python -m tests.drills {name} --size {size} --seed {seed}"
 
 
 async def _part(name: str, size: str, seed: int, folder: Path) -> int | None:

@@ -1,9 +1,10 @@
 """Which drills there are, and which run side by side."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 CI, SOAK = "ci", "soak"
 SIZES = (CI, SOAK)
+_PART = "python -m tests.drills "
 
 
 class Part(NamedTuple):
@@ -32,9 +33,20 @@ PARTS = (
     Part("network", "strangers flood, replay, forge addresses and talk nonsense"),
 )
 NAMES = tuple(part.name for part in PARTS)
-# The first two are about as long as each other. A machine with two processors carries two, and a third that mostly waits.
-LANES = (
-    ("kills", "outage"),
-    ("rogue", "network", "rollback", "thefts", "people"),
-    ("restored", "ways"),
+# What runs side by side, one such group after the other. The fifty devices of kills need two processors to themselves; of the others a
+# machine with two carries two at a time, of about the same length, and a third that mostly waits.
+GROUPS = (
+    (("kills",),),
+    (("outage", "rollback", "thefts", "people"), ("rogue", "network"), ("restored", "ways")),
 )
+
+
+def part_command(name: str, size: str, seed: int) -> str:
+    """Return the command that repeats one part."""
+    return f"{_PART}{name} --size {size} --seed {seed}"
+
+
+def part_of(row: dict[str, Any]) -> str:
+    """Return the part that made a row of build/drills.json: the one that its command repeats."""
+    command: str = row["command"]
+    return command.removeprefix(_PART).split()[0]

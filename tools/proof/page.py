@@ -5,6 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from tools.drills.plan import NAMES, part_of
 from tools.proof.picture import Curve, bars, curves
 from tools.proof.rows import Tried, faults, happened, tried, tried_long
 from tools.proof.sources import Figures
@@ -13,6 +14,8 @@ BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 SURVIVAL, DRAIN, STORAGE = "proof-survival.svg", "proof-drain.svg", "proof-storage.svg"
 # Where the drill of an outage left its curve: a list of [seconds, segments that wait, milliseconds or None].
 _DRAIN_KEY = "drain_curve"
+_LONG_DRILLS = "long drills"
+_LONG_DRILL = "python -m tools.drills --size soak --only {} --json build/drills-soak.json"
 
 
 def write_page(page: Path, pictures: Path, figures: Figures) -> None:
@@ -38,7 +41,7 @@ def draw(figures: Figures) -> dict[str, str]:
     if rows:
         drawn[SURVIVAL] = bars(rows + faults(figures.held))
     drain = next(
-        (row["figures"][_DRAIN_KEY] for row in _drills(figures) if _DRAIN_KEY in row["figures"]), None
+        (row["figures"][_DRAIN_KEY] for row in _outages(figures) if _DRAIN_KEY in row["figures"]), None
     )
     if drain:
         drawn[DRAIN] = _drain(drain)
@@ -71,8 +74,15 @@ def _pairs(days: Iterable[float], values: Iterable[float]) -> list[tuple[float, 
     return list(zip(days, values, strict=True))
 
 
-def _drills(figures: Figures) -> list[dict[str, Any]]:
-    return figures.held.get("drills", {}).get("rows", [])
+def _drills(figures: Figures, source: str = "drills") -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = figures.held.get(source, {}).get("rows", [])
+    return rows
+
+
+def _outages(figures: Figures) -> list[dict[str, Any]]:
+    """Return the rows of outages, the longest first."""
+    both = [*_drills(figures, _LONG_DRILLS), *_drills(figures)]
+    return [row for row in both if row["name"] == "outage"]
 
 
 def markdown(figures: Figures, drawn: dict[str, str]) -> str:
@@ -132,9 +142,18 @@ def _long(figures: Figures) -> Iterator[str]:
     rows = tried_long(figures.held)
     if rows:
         yield _table("Long runs", rows)
-    if rows and figures.not_run:
-        lines = [f"- {source.what}: `{source.command}`" for source in figures.not_run]
+    lines = [f"- {source.what}: `{source.command}`" for source in figures.not_run]
+    lines += [
+        f"- the long drill `{name}`: `{_LONG_DRILL.format(name)}`" for name in _long_drills_not_run(figures)
+    ]
+    if rows and lines:
         yield "Not run for this page:\n\n" + "\n".join(lines)
+
+
+def _long_drills_not_run(figures: Figures) -> list[str]:
+    """Return the parts of the long drills that were not held, where others were."""
+    held = {part_of(row) for row in _drills(figures, _LONG_DRILLS)}
+    return [name for name in NAMES if name not in held] if held else []
 
 
 def _faults(figures: Figures) -> Iterator[str]:
@@ -174,14 +193,18 @@ def _peers(figures: Figures) -> Iterator[str]:
 
 
 def _curves(figures: Figures, drawn: dict[str, str]) -> Iterator[str]:
-    for row in _drills(figures):
-        if row["name"] == "outage":
-            said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in _plain(row["figures"]))
-            yield f"### After the outage\n\n{row['about']}: {said}."
+    outages = [_outage_said(row) for row in _outages(figures)]
+    if outages:
+        yield "\n\n".join(["### After the outage", *outages])
     if DRAIN in drawn:
         yield f"![A backlog drains](pictures/{DRAIN})"
     if STORAGE in drawn:
         yield f"### Storage over time\n\n{_stored(figures.held['storage'])}\n\n![Storage over time](pictures/{STORAGE})"
+
+
+def _outage_said(row: dict[str, Any]) -> str:
+    said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in _plain(row["figures"]))
+    return f"{row['about']}: {said}."
 
 
 def _stored(held: dict[str, Any]) -> str:
