@@ -28,8 +28,8 @@ KINDS = (
     "other rules",
 )
 
-# Of the first release's rules, in their bytes.
-_THRESHOLD, _OTHER_THRESHOLD = dumps(8800), dumps(8801)
+# Of the rules of each release, in their bytes.
+_THRESHOLDS = {dumps(low): dumps(low + 1) for low in (8800, 9000, 9200)}
 
 
 class Hostile:
@@ -139,7 +139,9 @@ class Hostile:
         """Return a part of a release in which another threshold stands; its signature is over the true one."""
         if "other rules" not in self._kinds:
             return reply
-        payload = reply.payload.replace(_THRESHOLD, _OTHER_THRESHOLD)
+        payload = reply.payload
+        for true, other in _THRESHOLDS.items():
+            payload = payload.replace(true, other)
         self._lied("other rules", payload != reply.payload)
         return reply._replace(payload=payload)
 

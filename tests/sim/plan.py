@@ -11,6 +11,7 @@ from tests.sim.hostile import KINDS as HOSTILE
 from tests.sim.shortage import ALLOWANCE, BATTERY, HEAP
 
 DAY_S = 86_400
+_OFFERED_AFTER_S = 600
 
 
 class Step(NamedTuple):
@@ -63,7 +64,21 @@ def draw(seed, days, devices, kinds=KINDS):
         for _ in range(times):
             at_s = chance.uniform(1800, days * DAY_S)
             steps.append(Step(round(at_s, 3), what, _arguments(what, chance, devices)))
-    return sorted(steps)
+    return sorted(steps + _offers(seed, steps, days))
+
+
+def _offers(seed, steps, days):
+    """A gateway that gives other rules than the signed ones lies about nothing unless a release comes its way: one is rolled out each time."""
+    chance = random.Random(f"offers {seed}")
+    return [
+        Step(
+            min(round(step.at_s + _OFFERED_AFTER_S, 3), days * DAY_S - 1),
+            "roll out",
+            (chance.randrange(1, 4),),
+        )
+        for step in steps
+        if step.what == "hostile" and "other rules" in step.arguments[1]
+    ]
 
 
 def _hours(chance, low, high):

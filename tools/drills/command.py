@@ -118,7 +118,9 @@ def _show(rows: list[Row], broken: list[str], seconds: float, json_file: Path) -
     )
 
 
-async def _run(groups: list[list[list[str]]], size: str, seed: int, folder: Path) -> tuple[list[Row], list[str]]:
+async def _run(
+    groups: list[list[list[str]]], size: str, seed: int, folder: Path
+) -> tuple[list[Row], list[str]]:
     rows: dict[str, list[Row]] = {}
     broken: list[str] = []
 
