@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.compat.archive import files_of, write_tree
 from tools.device_types import ROOT
 from tools.site_proof import prove_site
+from tools.unix_image import unix_image
 from tools.upy import micropython_command
 
 FOLDER = Path(__file__).resolve().parent
@@ -58,6 +59,14 @@ def command_words(tree):
     return ["env", f"PYTHONPATH={tree}", sys.executable, "-P", *run]
 
 
+def _images(words):
+    """Return in hex what the agents that these words start call their images: an office gives no release to one that it does not know."""
+    mains = [word.removesuffix("/unix_main.py") for word in words if word.endswith("/firmware/unix_main.py")]
+    trees = [word.removeprefix("PYTHONPATH=") for word in words if word.startswith("PYTHONPATH=")]
+    folders = [Path(main) for main in mains] + [Path(tree) / "firmware" for tree in trees]
+    return [unix_image(folder).hex() for folder in folders]
+
+
 class Lived:
     """A site whose processes have ended, as the proof wants it."""
 
@@ -86,6 +95,7 @@ def live(folder, hosts, words, later=(), seconds=STEP_SECONDS):
         str(STORY),
         str(folder),
         str(seconds),
+        ",".join(_images([*words, *later])),
         *words,
         *(["--", *later] if later else []),
     ]

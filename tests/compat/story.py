@@ -1,8 +1,8 @@
 """One short life of a site whose hosts and devices come from different commits; a program, run under the hosts' tree.
 
-    python -P story.py FOLDER SECONDS DEVICE-WORD... [-- DEVICE-WORD...]
+    python -P story.py FOLDER SECONDS IMAGE,IMAGE... DEVICE-WORD... [-- DEVICE-WORD...]
 
-The words start a device; "{folder}" in them is that device's folder. Words after "--" start another agent over the same flash, half-way.
+The images are what the devices' agents call themselves. The words start a device; "{folder}" in them is that device's folder. Words after "--" start another agent over the same flash, half-way.
 What is imported here lies in the tree that PYTHONPATH names, so
 this file uses only what the oldest kept hosts have. The last line printed is JSON: the devices' identities, and what was lived through.
 """
@@ -148,11 +148,28 @@ def equip(site, words):
         device.command = [word.replace("{folder}", str(place)) for word in words]
 
 
-async def live(folder, seconds, words, later):
+def know(story, images):
+    """Register the agents of the devices, as who updates a fleet does; an office from before it asked for that knows nothing of it."""
+    try:
+        from office_ingest.govern.attestation import register_image
+        from office_ingest.storage.attested import AttestedStore, Image
+    except ModuleNotFoundError:
+        return
+
+    def register(store):
+        held = {image.digest for image in AttestedStore(store).images()}
+        for digest in {bytes.fromhex(image) for image in images} - held:
+            register_image(store, Image(digest, "unix", True, "test", now_ms()))
+
+    story.ask(register)
+
+
+async def live(folder, seconds, images, words, later):
     """Live through all of it; return (identities, what was lived). Raises AssertionError, with the part that failed first."""
     site = await lay_out(folder, DEVICES, samples_per_s=SAMPLES_PER_S, sections=TRIAL, key=True)
     equip(site, words)
     story = Story(site, seconds)
+    know(story, images)
     try:
         await start_all(site)
         await story.hear()
@@ -169,10 +186,10 @@ async def live(folder, seconds, words, later):
 
 def main(arguments):
     """Print one line of JSON; return the exit code: 1 where a part of the story failed, whose sentence is printed instead."""
-    folder, seconds, *words = arguments
+    folder, seconds, images, *words = arguments
     split = words.index("--") if "--" in words else len(words)
     try:
-        story = live(Path(folder), float(seconds), words[:split], words[split + 1 :])
+        story = live(Path(folder), float(seconds), images.split(","), words[:split], words[split + 1 :])
         devices, lived = asyncio.run(story)
     except AssertionError as fault:
         print(fault)
