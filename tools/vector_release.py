@@ -58,7 +58,6 @@ def files() -> dict[str, dict[str, Any]]:
             "accept": _envelopes(),
             "reject": _envelope_reject(),
             "verify": _envelope_verify(),
-            "replace": _replacements(),
         },
         "manifest.json": {
             "source": "SPEC.md sections 12.2 and 12.3",
@@ -144,7 +143,7 @@ def _envelopes() -> list[dict]:
     ]
 
 
-def _replacements() -> list[dict]:
+def replacements() -> list[dict]:
     """Return replacements of roots: what is held, and what comes of it."""
     both = ["release", "recovery"]
     follows: list[Any] = [1, _key_id("release"), root("stranger"), _FROM]

@@ -1,9 +1,10 @@
-"""Cases for the golden vectors of a root's replacement: its command and the command's event. The replacements are in envelope.json."""
+"""Cases for the golden vectors of a root's replacement: its command, the command's event, and what comes of replacements."""
 
 from typing import Any
 
 from protocol.errors import MALFORMED, ROLLBACK
 from tools import vector_reference as reference
+from tools.vector_release import replacements
 
 _UNTIL_MS = 1_700_000_060_000
 _KEY = reference.mac(reference.DOWNLINK, b"command")
@@ -32,6 +33,7 @@ def files() -> dict[str, dict[str, Any]]:
             "accept": [_sealed(name, digest, number) for name, (digest, number, _, _) in _ORDERS.items()],
             "reject": [_refused(name, demand) for name, demand in _BAD.items()],
             "events": [_event(name, *order) for name, order in _ORDERS.items()],
+            "replace": replacements(),
         }
     }
 

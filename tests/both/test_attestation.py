@@ -7,7 +7,7 @@ from tests.both.vector_files import bytes_of, code_of, read_vectors
 
 def test_attestations_give_the_golden_bytes_and_read_them_back():
     """With the image's own agent and a released one, and with claims that nobody knows yet."""
-    for vector in read_vectors("attestation")["accept"]:
+    for vector in read_vectors("attestation")["accept"] + read_vectors("attestation_roots")["accept"]:
         listed = [(order, tick, kind, tuple(fields)) for order, tick, kind, fields in vector["events"]]
         assert event.encode_events(vector["boot"], listed) == bytes_of(vector), vector["name"]
         assert event.decode_events(bytes_of(vector), 1) == (vector["boot"], listed), vector["name"]
@@ -15,7 +15,7 @@ def test_attestations_give_the_golden_bytes_and_read_them_back():
 
 def test_attestations_refuse_every_golden_bad_plaintext():
     """Each claim, broken or missing alone, has its reject code."""
-    for vector in read_vectors("attestation")["reject"]:
+    for vector in read_vectors("attestation")["reject"] + read_vectors("attestation_roots")["reject"]:
         code = code_of(event.decode_events, bytes_of(vector), vector["count"])
         assert code == vector["code"], vector["name"]
 

@@ -6,7 +6,7 @@ from tests.both.seeded_bytes import Dice, changed
 from tests.both.vector_files import bytes_of, code_of, read_vectors
 
 ROOTS = read_vectors("root")
-REPLACEMENTS = read_vectors("envelope")["replace"]
+REPLACEMENTS = ROOTS["replace"]
 
 
 def test_root_command_gives_the_golden_bytes_and_names_its_digest():

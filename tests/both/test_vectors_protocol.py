@@ -1,6 +1,6 @@
 """The golden vectors of protocol/vectors/ against our own code, on both runtimes."""
 
-from protocol import admission, command, event, keys, messages, segment, uplink
+from protocol import admission, command, event, keys, messages, segment, uplink, usage
 from protocol.aead import AesCcm
 from protocol.aead import ctr as _ctr
 from protocol.cbor import dumps, loads
@@ -203,7 +203,7 @@ def test_message_seals_refuse_wrong_keys_and_other_purposes():
 
 def test_answers_give_the_golden_bytes_and_read_back():
     """Each key of an answer alone, and all together."""
-    for vector in read_vectors("answer")["accept"]:
+    for vector in read_vectors("answer")["accept"] + read_vectors("bulk")["accept"]:
         assert messages.encode_answer(messages.Answer(**vector["fields"])) == bytes_of(vector), vector["name"]
         answer = messages.parse_answer(bytes_of(vector))
         assert messages.encode_answer(answer) == bytes_of(vector), vector["name"]
@@ -211,7 +211,17 @@ def test_answers_give_the_golden_bytes_and_read_back():
 
 def test_answers_refuse_every_golden_bad_answer():
     """Each field of an answer, broken alone, has its reject code."""
-    _refused(messages.parse_answer, read_vectors("answer")["reject"])
+    _refused(messages.parse_answer, read_vectors("answer")["reject"] + read_vectors("bulk")["reject"])
+
+
+def test_usage_gives_the_golden_bytes_and_reads_back():
+    """What each device moved, as a gateway tells it."""
+    held = read_vectors("usage")
+    for vector in held["accept"]:
+        rows = [tuple(row) for row in vector["fields"]]
+        assert usage.encode_usage(rows) == bytes_of(vector), vector["name"]
+        assert usage.parse_usage(bytes_of(vector)) == rows, vector["name"]
+    _refused(usage.parse_usage, held["reject"])
 
 
 def test_uplink_gives_the_golden_bytes_and_reads_back():

@@ -36,6 +36,10 @@ _LISTS = {
     "rekey": ("accept", "reject", "events"),
     "admission": ("accept", "reject"),
     "attestation": ("accept", "reject"),
+    "attestation_roots": ("accept", "reject"),
+    "bulk": ("accept", "reject"),
+    "root": ("accept", "reject", "events"),
+    "relink": ("accept", "reject", "events"),
     "usage": ("accept", "reject"),
 }
 VECTORS = [
