@@ -18,6 +18,9 @@ from office_ingest.govern.leaf import LeafCounter, OsDisk
 from office_ingest.govern.signer import OpenSigner, make_key
 from protocol.agent_index import AgentIndex, encode_agent_index
 from protocol.diagnostic import DiagnosticError
+from protocol.passphrase import FILE, Source, read_passphrase
+from protocol.sqlite_key import SUFFIX, read_entries
+from protocol.window import parse_window
 from rules.authoring.cel import CelError, parse
 from rules.authoring.compile import check_text
 from tests.fuzz.device_decoders import ENTRIES as DEVICE_ENTRIES
@@ -170,6 +173,19 @@ def _kill_point(raw):
     read_kill_point(raw.decode("utf-8", "replace"))
 
 
+def _window(raw):
+    parse_window(raw.decode("utf-8", "replace"))
+
+
+def _passphrase(raw):
+    read_passphrase(Source(FILE, str(write_beside(raw, "passphrase", "passphrase"))))
+
+
+def _cipher_keys(raw):
+    path = write_beside(raw, "cipher", "office.db" + SUFFIX)
+    read_entries(path.with_name("office.db"))
+
+
 def _recording(raw):
     recording_mistakes(write_beside(raw, "recording", "recording.csv"))
 
@@ -232,6 +248,9 @@ _OFFICE = (
 )
 _DEVICE = b'device = "0011223344556677"\nsample_ms = 1000\nflash_sectors = 64\nclass = ["office", "site"]\n[link]\nhost = "127.0.0.1"\nport = 5683\n'
 _ROOTS = (bytes.fromhex("0000000100000005") + bytes.fromhex("00000004") + bytes(48)).hex().encode() + b"\n"
+_PASSPHRASE = b"a passphrase of more than thirty-two bytes, in one line\n"
+_KEY_OF_STORE = {"salt": "00" * 16, "check": "11" * 16, "passphrase": {"kind": FILE, "name": "/nowhere"}}
+_CIPHER = json.dumps({"format": 1, "keys": [_KEY_OF_STORE]}).encode()
 _CSV = b"8000,900\n8100,\n-5,901\n"
 
 _BESIDE = {
@@ -337,6 +356,33 @@ FILE_ENTRIES = [
         [b"before_commit:3", b"after_receipt:1"],
         ("gateway.points.read_kill_point",),
         40,
+        (DiagnosticError,),
+        edit_text,
+    ),
+    Entry(
+        "bulk_window",
+        _window,
+        [b"01:00-04:00", b"23:30-00:15"],
+        ("protocol.window.parse_window",),
+        100,
+        (ValueError,),
+        edit_text,
+    ),
+    Entry(
+        "passphrase",
+        _passphrase,
+        [_PASSPHRASE],
+        ("protocol.passphrase.read_passphrase",),
+        20,
+        (DiagnosticError,),
+        edit_text,
+    ),
+    Entry(
+        "cipher_keys",
+        _cipher_keys,
+        [_CIPHER],
+        ("protocol.sqlite_key.read_entries",),
+        20,
         (DiagnosticError,),
         edit_text,
     ),

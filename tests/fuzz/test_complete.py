@@ -52,6 +52,8 @@ EXEMPT = {
     "protocol.admission.open_admission": "opens what a tag proves; what is then read is admission",
     "protocol.aead.AesCcm.open": "run by protected_request and protected_answer",
     "protocol.aes_host.Ccm.open": "run by protected_request and protected_answer",
+    "protocol.sqlite_cipher.open_encrypted": _OPENS,
+    "protocol.sqlite_door.open_database": _OPENS,
     "protocol.segment.read_body": "run by segment",
     "protocol.segment.read_header": "run by segment",
     "protocol.segment.Segment.open_body": "run by office_body and flash_boot",
