@@ -79,10 +79,11 @@ def test_root_is_rotated_on_every_device_while_the_gateway_is_killed(tmp_path):
             await start_all(site)
             await asyncio.to_thread(_outstation, site, "release", "succeed", old_key / "successor")
             old = (await asyncio.to_thread(_roots, site))[0]["id"]
+            # No device can have taken it yet.
+            await site.gateway.kill()
             done = await asyncio.to_thread(_outstation, site, "release", "root", "replace", old)
             assert len(done["given"]) == 2
             await asyncio.to_thread(_outstation, site, "release", "root", "retire", old, code=USAGE)
-            await site.gateway.kill()
             await site.gateway.start()
             await until(lambda: not _lagging(site, old), "a device did not take the new root")
             new = await asyncio.to_thread(_publish, site, old_key / "successor")
