@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-# The one number of a drill's row that says how hard it was struck; the others stand in the row's words.
+# How the names of blows end. Where there are none, the one number of a drill's row that says how hard it was struck; the others stand in
+# the row's words.
+_BLOWS = ("kills", "cuts", "reboots")
 _STRUCK = ("lies", "datagrams", "replays", "malformed datagrams", "addresses", "requests", "times put back")
 # Of a sweep of cuts, and of frames: a run in which something broke leaves no figures, and the page names it as missing.
 _NONE_BROKEN = 0
@@ -123,7 +125,7 @@ def _frames(what: str, entries: list[dict[str, Any]]) -> Tried:
 def _drills(document: dict[str, Any]) -> Iterator[Tried]:
     for row in document["rows"]:
         done = row["done"]
-        kills = sum(times for name, times in done.items() if name.endswith(("kills", "cuts", "reboots")))
+        kills = sum(times for name, times in done.items() if name.endswith(_BLOWS) and "seconds" not in name)
         times = kills or next((done[name] for name in _STRUCK if name in done), 0)
         broken = max(len(row["faults"]), row["lost"] + row["doubled"] + row["forged"])
         yield Tried("Real processes", row["name"], int(times), broken, _drill_words(row))
