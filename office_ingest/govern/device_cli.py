@@ -1,6 +1,7 @@
 """The commands `outstation office device ...`: what is decided about devices."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -95,23 +96,9 @@ def rekey(name: str, lasts: str, author: str | None, config: Path, as_json: bool
                 store, keystore, identity, author=author or user_name(), now_ms=now_ms(), lasts_ms=lasts_ms
             )
         except (CommandRefused, KeyUnknown) as error:
-            fix = "nothing was given; see outstation office devices"
-            raise DiagnosticError(Diagnostic("command-refused", str(error), fix=fix)) from None
+            raise _not_given(error) from None
         is_held = is_withheld(store, identity)
-    if as_json:
-        said = {
-            "device": identity.hex(),
-            "command": given.number,
-            "until_ms": given.until_ms,
-            "withheld": is_held,
-        }
-        emit("outstation.office-device-rekeyed", 1, said)
-    else:
-        click.echo(
-            f"command {given.number}: {name} ({identity.hex()}) is to take other keys; outstation office devices says when it did"
-        )
-        if is_held:
-            click.echo(WITHHELD)
+    _tell_given("rekeyed", "other keys", name, identity, given, is_held=is_held, as_json=as_json)
     return OK
 
 
@@ -157,9 +144,21 @@ def relink(name: str, lasts: str, author: str | None, config: Path, as_json: boo
                 lasts_ms=lasts_ms,
             )
         except (CommandRefused, KeyUnknown) as error:
-            fix = "nothing was given; see outstation office devices"
-            raise DiagnosticError(Diagnostic("command-refused", str(error), fix=fix)) from None
+            raise _not_given(error) from None
         is_held = is_withheld(store, identity)
+    _tell_given("relinked", "another link", name, identity, given, is_held=is_held, as_json=as_json)
+    return OK
+
+
+def _not_given(error: Exception) -> DiagnosticError:
+    fix = "nothing was given; see outstation office devices"
+    return DiagnosticError(Diagnostic("command-refused", str(error), fix=fix))
+
+
+def _tell_given(
+    done: str, what: str, name: str, identity: bytes, given: Any, *, is_held: bool, as_json: bool
+) -> None:
+    """Say which command was given. given: what give_command returned; is_held: whether the office keeps it back."""
     if as_json:
         said = {
             "device": identity.hex(),
@@ -167,14 +166,13 @@ def relink(name: str, lasts: str, author: str | None, config: Path, as_json: boo
             "until_ms": given.until_ms,
             "withheld": is_held,
         }
-        emit("outstation.office-device-relinked", 1, said)
-    else:
-        click.echo(
-            f"command {given.number}: {name} ({identity.hex()}) is to take another link; outstation office devices says when it did"
-        )
-        if is_held:
-            click.echo(WITHHELD)
-    return OK
+        emit(f"outstation.office-device-{done}", 1, said)
+        return
+    click.echo(
+        f"command {given.number}: {name} ({identity.hex()}) is to take {what}; outstation office devices says when it did"
+    )
+    if is_held:
+        click.echo(WITHHELD)
 
 
 def _check_reason(reason: str) -> None:
