@@ -3,6 +3,7 @@
 Marks the sweeps: what tries every cut, every disk state, a million frames or whole histories of a site has a tier of its own.
 """
 
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,15 @@ settings.load_profile("outstation")
 
 _PROOFS = "proves"
 _SWEEPS = [Path(__file__).parent / name for name in ("cuts", "fuzz", "sim", "stores")]
+
+
+@pytest.fixture(autouse=True)
+def _interruptible():
+    """Each test leaves Ctrl-C free: held back here, it would be held back in whatever later tests start."""
+    yield
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    assert signal.SIGINT not in held
 
 
 def pytest_collection_modifyitems(items):

@@ -364,8 +364,10 @@ def device_command(items: Path, interrupts: int | None = None) -> list[str]:
 def _become(items: Path) -> None:
     """Run the agent in place of this process: other signals and exit codes are then the agent's own."""
     sys.stdout.flush()
+    # Nothing may fail between holding back and the end of this process: whoever goes on could not be interrupted.
+    environment, _ = micropython_environment(), micropython_command()
     command = device_command(items, hold_interrupts())
-    os.execve(command[0], command, micropython_environment())  # noqa: S606 -- no shell, on purpose
+    os.execve(command[0], command, environment)  # noqa: S606 -- no shell, on purpose
 
 
 @click.group()
