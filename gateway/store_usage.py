@@ -7,13 +7,15 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+from protocol.limits import usage_count_max
+
 COLUMNS = (
     *("device", "day", "link", "received_bytes", "sent_bytes", "received_datagrams"),
     "sent_datagrams",
 )
 _KEYS = 3
 _IDENTITY_BYTES = 8
-_MOST = 1 << 62
+_MOST = usage_count_max
 
 # (device, day, link), and what was received and sent: bytes of both, datagrams of both.
 Key = tuple[bytes, int, int]

@@ -152,10 +152,10 @@ class Office:
         """Check again and again, until cancelled."""
         while True:
             await asyncio.sleep(self.settings.heartbeat.interval_s / _CHECKS_PER_INTERVAL)
-            # A full disk is said by the uplink; the next check tries again.
-            with contextlib.suppress(StoreUnavailable):
-                await self.in_worker(self.core.check_silence)
-                await self.in_worker(self.core.check_budgets)
+            # What the disk cannot take or give is said by the uplink; the next check tries again. Neither check keeps the other from its turn.
+            for check in (self.core.check_silence, self.core.check_budgets):
+                with contextlib.suppress(sqlite3.Error, StoreUnavailable):
+                    await self.in_worker(check)
 
     async def watch_damage(self) -> None:
         """Read the whole database now and once a day, beside the service, until cancelled."""

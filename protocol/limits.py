@@ -105,3 +105,5 @@ admission_block_bytes = 64
 announcements_max = 16
 # Rows of usage in one request: a site of 170 devices with three links each; what is left goes with the next.
 usage_rows_max = 512
+# More than any link moves in a day, and so little that sums over many days and gateways fit 64 bits.
+usage_count_max = (1 << 48) - 1

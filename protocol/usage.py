@@ -7,7 +7,7 @@ Source: SPEC.md section 7.
 
 from protocol.cbor import dumps, loads
 from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
-from protocol.limits import uint32_max, usage_rows_max
+from protocol.limits import uint32_max, usage_count_max, usage_rows_max
 from protocol.shape import is_bytes, is_natural
 
 PATH = "/v1/usage"
@@ -58,4 +58,4 @@ def _is_row(item) -> bool:
         return False
     if not is_natural(item[1], uint32_max) or not is_natural(item[2], _LINK_MAX):
         return False
-    return all([is_natural(count) for count in item[3:]])
+    return all([is_natural(count, usage_count_max) for count in item[3:]])

@@ -6,7 +6,7 @@ from protocol.errors import MALFORMED, TOO_LARGE
 from tools import vector_reference as reference
 
 _ROW = [reference.DEVICE, 20_000, 0, 12_345, 6_789, 40, 41]
-_MOST = (1 << 62) - 1
+_MOST = (1 << 48) - 1
 
 
 def files() -> dict[str, dict[str, Any]]:
@@ -36,6 +36,7 @@ def _reject() -> list[dict]:
         ("a day before 1970", [_with(day=-1)], MALFORMED),
         ("a link that is no link", [_with(link=256)], MALFORMED),
         ("a count below zero", [[*_ROW[:6], -1]], MALFORMED),
+        ("a count of 2^48", [[*_ROW[:6], _MOST + 1]], MALFORMED),
         ("a count that is true", [[*_ROW[:6], True]], MALFORMED),
         ("a count less", [_ROW[:6]], MALFORMED),
         ("a count more", [[*_ROW, 0]], MALFORMED),

@@ -243,10 +243,13 @@ class Adopter:
         self._owner.point("after_stage")
 
     def _check_links(self, index) -> None:
-        """Refuse an agent that would forget a link that a command gave: the one of the settings may be served by nobody any more."""
+        """Refuse an agent that would forget a link or a root that a command gave: those of the settings may be of no use any more."""
         if self._owner.is_relinked() and not keeps_links(index):
             raise ProtocolError(
-                TARGET, "release {} has an agent that knows no other link".format(self._fetch.number)
+                TARGET,
+                "release {} has an agent that knows no other link and no other root".format(
+                    self._fetch.number
+                ),
             )
 
     def _refuse(self, code: int) -> None:

@@ -253,6 +253,9 @@ class Commander:
         if demand[0] == RELINK:
             return self._relinker.judge(), None
         if demand[0] == ROOT:
+            verdict = self._owner.can_relink()
+            if verdict:
+                return verdict, None
             code = self._roots.judge(self._body.raw)
             return (OUT_OF_RANGE, code) if code else (DONE, None)
         return (DONE, self._owner.health()) if demand[0] == REPORT else (UNKNOWN, None)

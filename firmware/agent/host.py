@@ -182,10 +182,10 @@ class Host(Parts):
         self._commander.use(self._keystore.downlink())
 
     def can_relink(self) -> int:
-        """Return 0 if every agent that could run here without another release would keep a link that a command gives.
+        """Return 0 if every agent that could run here without another release would keep a link, or a root, that a command gives.
 
-        UNKNOWN: one would not, and the device would ask over the link of its settings when nobody serves that any more. OUT_OF_RANGE:
-        not while it is open which agent it is.
+        UNKNOWN: one would not, and the device would ask over the link of its settings when nobody serves that any more, or take releases of
+        a root that was replaced. OUT_OF_RANGE: not while it is open which agent it is. Agents that know links know roots: roots came first.
         """
         board, (active, trial, _starts, _number) = self._board, self._cell.release
         if trial != NO_SLOT:
@@ -196,8 +196,8 @@ class Host(Parts):
         return 0 if is_kept and (held is None or keeps_links(held[3])) else UNKNOWN
 
     def is_relinked(self) -> bool:
-        """Whether a link was given that the settings do not name, in use or about to be."""
-        return self._relinker.is_given()
+        """Whether a link or a root was given that the settings do not name, in use or about to be."""
+        return self._relinker.is_given() or bool(self._keystore.roots())
 
     def relinked(self) -> None:
         """Another link is in use: until the office knows, gateways serve the one of before too, so it is told at once."""

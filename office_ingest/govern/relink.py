@@ -42,6 +42,7 @@ def give_relink(
     _check_gateways(uncertified)
     _check_rekey(store, device, now_ms)
     left = _settle_before(store, relinks, device, now_ms)
+    _check_number(Downward(store).next_command(device), relinks.settled(device))
     _check_links(relinks.links(device), left)
     meant: dict[str, Any] = {"author": author, "now_ms": now_ms, "lasts_ms": lasts_ms}
     if left is not None:
@@ -71,7 +72,7 @@ def _give(
     except Exception:
         # No command names it: nobody can have taken it.
         for number in kept:
-            relinks.drop(device, number)
+            relinks.forget(device, number)
         raise
 
 
@@ -120,6 +121,15 @@ def _settle_before(store: SqliteStore, relinks: Relinks, device: bytes, now_ms: 
         )
     relinks.drop(device, pending.number)
     return None
+
+
+def _check_number(number: int, settled: int) -> None:
+    """A device refuses a number that it took before, and goes on saying that its link is of that command: the other link would be believed in use."""
+    if number <= settled:
+        raise CommandRefused(
+            f"this database was put back from before command {settled}, which settled its link, and would give number {number} again: let"
+            f" {settled - number + 1} other commands use those numbers up first, outstation command report"
+        )
 
 
 def _check_links(kids: list[bytes], left: bytes | None) -> None:

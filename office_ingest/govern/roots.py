@@ -29,6 +29,7 @@ from protocol.envelope import (
     parse_envelope,
 )
 from protocol.errors import ProtocolError
+from protocol.limits import admission_roots_max
 from protocol.lms import leaf_of
 
 REPLACED, ORDERED, REFUSED, LATE, HOLDS, SILENT = (
@@ -186,7 +187,8 @@ def holders(store: SqliteStore, root: bytes, now_ms: int) -> list[Holder]:
 
 
 def _stands(root: bytes, held: list[bytes] | None, orders: list[CommandRow], now_ms: int) -> tuple[str, str]:
-    if held is not None and root not in held:
+    # A full list may leave out the eldest: what it does not name is not known.
+    if held is not None and root not in held and len(held) < admission_roots_max:
         return REPLACED, "it does not hold it"
     newest = orders[0] if orders else None
     if newest is not None and newest.verdict is None and now_ms < newest.until_ms:
@@ -195,8 +197,10 @@ def _stands(root: bytes, held: list[bytes] | None, orders: list[CommandRow], now
         return LATE, f"command {newest.number} was not answered in its time"
     if newest is not None and newest.verdict != DONE:
         return REFUSED, f"command {newest.number}: {answer_words(newest, now_ms)}"
-    if held is not None:
+    if held is not None and root in held:
         return HOLDS, "it holds it"
+    if held is not None:
+        return SILENT, "it names as many roots as it can, and not this one"
     return SILENT, "it says nothing of roots: an agent of before"
 
 

@@ -16,6 +16,8 @@ from protocol.keys import relinked
 # Counter of a heartbeat's health: number of the command whose link is in use.
 LINK = 21
 HALF_BYTES = 8
+# In the place of what is random: the command of this number is settled, and none of it or below it may ever be a relink again.
+_SETTLED = b""
 
 
 class Relink(NamedTuple):
@@ -40,9 +42,16 @@ class Relinks:
     def pending(self, device: bytes) -> Relink | None:
         """Return what was given to a device and is not settled, or None."""
         row = self._keystore.connection.execute(
-            "SELECT number, random, kid FROM relinks WHERE device = ?", (device,)
+            "SELECT number, random, kid FROM relinks WHERE device = ? AND random <> ?", (device, _SETTLED)
         ).fetchone()
         return None if row is None else Relink(*row)
+
+    def settled(self, device: bytes) -> int:
+        """Return the highest number of a relink that is settled, 0 for none. A device goes on saying it: of a later relink it would end the wrong link."""
+        row = self._keystore.connection.execute(
+            "SELECT number FROM relinks WHERE device = ? AND random = ?", (device, _SETTLED)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
 
     def links(self, device: bytes) -> list[bytes]:
         """Return the sender IDs of a device's links, the newest last."""
@@ -62,7 +71,7 @@ class Relinks:
         with self._keystore.writing():
             self._keystore.add_link(device, kid, secret, now_ms)
             self._keystore.connection.execute(
-                "INSERT INTO relinks VALUES (?, ?, ?, ?)", (device, number, random, kid)
+                "INSERT OR REPLACE INTO relinks VALUES (?, ?, ?, ?)", (device, number, random, kid)
             )
 
     def drop(self, device: bytes, number: int) -> None:
@@ -73,6 +82,12 @@ class Relinks:
         """Forget the link of before: the device uses the next one. Returns whether one of this number was pending."""
         return self._end(device, number, "kid <> ?")
 
+    def forget(self, device: bytes, number: int) -> None:
+        """Forget the next link and its number too: no command ever named it."""
+        if self._end(device, number, "kid = ?"):
+            with self._keystore.writing():
+                self._keystore.connection.execute("DELETE FROM relinks WHERE device = ?", (device,))
+
     def _end(self, device: bytes, number: int, which: str) -> bool:
         pending = self.pending(device)
         if pending is None or pending.number != number:
@@ -80,7 +95,7 @@ class Relinks:
         with self._keystore.writing():
             write = self._keystore.connection.execute
             write(f"DELETE FROM links WHERE device = ? AND {which}", (device, pending.kid))  # noqa: S608 - of the two above
-            write("DELETE FROM relinks WHERE device = ?", (device,))
+            write("UPDATE relinks SET random = ? WHERE device = ?", (_SETTLED, device))
         return True
 
     def heard(self, device: bytes, health: dict[int, int]) -> None:

@@ -15,7 +15,7 @@ from protocol.keys import CRITICAL, relinked
 from protocol.manifest import AGENT, RULES
 from tests.agent import cuts_down
 from tests.agent.desk import DEVICE, DOWNLINK, KID, MPY, SECRET, KillPoint
-from tests.agent.release_bench import make_command, make_release
+from tests.agent.release_bench import make_command, make_release, replacement, root_order
 from tests.agent.test_app import _is_complete
 from tests.agent.test_rekey import give
 from tests.agent.way_down import (
@@ -28,6 +28,7 @@ from tests.agent.way_down import (
     commands,
     make_desk,
     relinking,
+    rotating,
     steps,
 )
 
@@ -240,6 +241,37 @@ def test_relink_is_refused_where_the_active_agent_would_forget_it():
     assert commands(desk) == [(1, RELINK_DEMAND, UNKNOWN, None)]
     assert desk.gateway.kids == [KID]
     assert _keystore(desk).next_link() is None
+
+
+def check_root_refused_where_the_active_agent_would_forget_it():
+    """Order a device to take another root while an agent is active that knows no such pages."""
+    desk = _desk(agents=True)
+    _updating(desk, NUMBER, "app", "keystore")
+    desk.run(3)
+    desk.gateway.wanted = None
+    rotating(desk, replacement("release", "next"), 1)
+    desk.run(2)
+
+    assert commands(desk) == [(1, root_order(replacement("release", "next")), UNKNOWN, None)]
+    assert _keystore(desk).roots() == []
+
+
+def test_root_is_refused_where_the_active_agent_would_forget_it():
+    """It would take releases of the root that was replaced, and none of the one that replaces it: verdict 4, and nothing has changed."""
+    check_root_refused_where_the_active_agent_would_forget_it()
+
+
+def test_agent_that_would_forget_a_root_is_refused():
+    """A root page is held: no release brings an agent that knows no such pages."""
+    desk = _desk(agents=True)
+    desk.gateway.wanted = None
+    rotating(desk, replacement("release", "next"), 1)
+    desk.run(2)
+    assert len(_keystore(desk).roots()) == 1
+    _updating(desk, NUMBER, "app", "keystore")
+    desk.run(3)
+
+    assert desk.cell().version_floor < NUMBER
 
 
 def test_relink_is_refused_where_the_image_would_forget_it():

@@ -17,6 +17,7 @@ from tests.planted.relink import CUTS, DEVICE, GATEWAY, OFFICE, UNKNOWN
 __all__ = ["bench", "desk", "pair"]
 
 DEVICE_CAUGHT_BY = {
+    "forget_a_root_for_the_next_agent": device.check_root_refused_where_the_active_agent_would_forget_it,
     "go_over_for_good": device.test_gateway_that_does_not_serve_the_next_link_yet_keeps_its_device,
     "never_go_back_to_the_next": device.test_next_link_is_tried_again_while_the_link_of_before_answers,
     "go_on_in_the_same_numbers": device.test_going_back_and_forth_between_links_uses_no_nonce_twice,
@@ -27,6 +28,7 @@ DEVICE_CAUGHT_BY = {
     "never_mind_the_image": device.test_relink_is_refused_where_the_image_would_forget_it,
 }
 OFFICE_CAUGHT_BY = {
+    "give_a_settled_number_again": office.check_number_given_again,
     "end_it_with_the_answer": office.test_answer_alone_ends_no_link,
     "end_it_when_given": office.test_both_links_are_told_until_the_other_one_was_heard,
     "believe_any_number": office.test_heartbeat_of_another_relink_ends_no_link,

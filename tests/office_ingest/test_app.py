@@ -1,9 +1,12 @@
 """The wired office, less its sockets: what its parts do together over time, by a clock that the test turns."""
 
+import asyncio
+import sqlite3
 from contextlib import contextmanager
 
 import pytest
 
+from office_ingest import app
 from office_ingest.app import Office
 from office_ingest.config import read_office
 from office_ingest.founding import found_office
@@ -100,6 +103,35 @@ def check_pace(site):
 def test_restarted_office_remembers_how_far_apart_heartbeats_are(site):
     """Said before the restart, and not again since: the device is given as long as before it, and no longer."""
     check_pace(site)
+
+
+def check_watch_goes_on(site):
+    """Neither a disk that gives nothing nor rows that make no sum end the watch, and one check does not keep the other from its turn."""
+    office, asked = site(), []
+
+    def fails(name):
+        asked.append(name)
+        raise sqlite3.OperationalError("integer overflow")
+
+    office.core.check_silence = lambda: fails("silence")
+    office.core.check_budgets = lambda: fails("budgets")
+
+    async def run():
+        watch = asyncio.create_task(office.watch_silence())
+        while len(asked) < 4 and not watch.done():
+            await asyncio.sleep(0.001)
+        assert not watch.done()
+        watch.cancel()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "_CHECKS_PER_INTERVAL", 10_000)
+        asyncio.run(run())
+    assert asked == ["silence", "budgets"] * 2
+
+
+def test_watch_for_silence_survives_what_it_cannot_read(site):
+    """The next look finds what this one did not."""
+    check_watch_goes_on(site)
 
 
 def check_seen_pace(site, change=lambda device, number: None, limit_s=25):

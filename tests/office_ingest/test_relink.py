@@ -269,6 +269,26 @@ def test_link_whose_command_the_database_forgot_stays_until_the_device_speaks(pa
     assert list(pair.told()) == [relinked(DOWNLINK, DEVICE, 1, given.demand)[0]]
 
 
+def check_number_given_again(pair):
+    """The relink is settled, and then a database of before it is put back: its number is not given to another one."""
+    given = pair.relink()
+    pair.device.run(3)
+    pair.bring()
+    told = pair.told()
+    assert pair.status() == IN_FORCE
+    pair.office.store.connection.execute("DELETE FROM commands")
+    with pytest.raises(CommandRefused, match=f"would give number {given.number} again"):
+        pair.relink()
+    pair.relinks.heard(DEVICE, {21: given.number})
+
+    assert pair.told() == told
+
+
+def test_number_of_a_settled_relink_is_never_given_again(pair):
+    """The device goes on saying that its link is of that command: of another one the office would end the link that it uses."""
+    check_number_given_again(pair)
+
+
 def test_relink_that_cannot_be_kept_leaves_nothing(pair, monkeypatch):
     """The database does not let us: no command, and no link that nobody was given."""
 

@@ -12,6 +12,7 @@ from office_ingest.govern.roots import (
     ORDERED,
     REPLACED,
     SILENT,
+    _stands,
     holders,
     make_replacement,
     replace_root,
@@ -118,6 +119,15 @@ def check_replaced_and_retired(roots):
 def test_root_is_replaced_on_the_device_and_only_then_retired(roots):
     """The office says who holds it, orders it once, hears it in a sealed event, and refuses to retire before."""
     check_replaced_and_retired(roots)
+
+
+def test_list_of_as_many_roots_as_a_device_can_name_says_nothing_of_others():
+    """The eldest may be left out of it: whoever is not named is ordered like one that says nothing, and its root is not retired for that."""
+    named = [bytes([at]) * 8 for at in range(1, 5)]
+
+    assert _stands(bytes(8), named, [], 0)[0] == SILENT
+    assert _stands(bytes(8), named[:3], [], 0)[0] == REPLACED
+    assert _stands(named[0], named, [], 0)[0] == HOLDS
 
 
 def test_order_is_given_once_and_again_to_whom_it_was_lost_on(roots):

@@ -3,7 +3,7 @@
 Each is a mistake somebody could make in good faith. tests/canary/test_relink.py shows that the named test catches it.
 """
 
-from agent import adopter
+from agent import adopter, commander
 from agent.host import Host
 from agent.key_notes import LINK
 from agent.keystore import Keystore
@@ -13,6 +13,7 @@ from gateway.sessions import Sessions
 from office_ingest.govern import commands, relink
 from office_ingest.receive import relinks, takings
 from office_ingest.receive.relinks import Relinks
+from protocol.command import DONE, OUT_OF_RANGE
 
 
 def go_over_for_good(put):
@@ -81,6 +82,21 @@ def never_mind_the_image(put):
     put(Host, "can_relink", lambda self: 0)
 
 
+def forget_a_root_for_the_next_agent(put):
+    """Keep links from agents that would forget them, and not roots."""
+    put(commander.Commander, "_judge", _judge_root_alone)
+
+
+_judge = commander.Commander._judge
+
+
+def _judge_root_alone(self, command, tick_ms):
+    if command.demand[0] != commander.ROOT:
+        return _judge(self, command, tick_ms)
+    code = self._roots.judge(self._body.raw)
+    return (OUT_OF_RANGE, code) if code else (DONE, None)
+
+
 DEVICE = {
     plant.__name__: plant
     for plant in (
@@ -92,6 +108,7 @@ DEVICE = {
         keep_the_link_of_before,
         take_an_agent_that_forgets_it,
         never_mind_the_image,
+        forget_a_root_for_the_next_agent,
     )
 }
 
@@ -191,6 +208,11 @@ def hand_it_to_the_unknown(put):
     put(takings, "_gives_keys", lambda raw: False)
 
 
+def give_a_settled_number_again(put):
+    """Give a relink whatever number comes next, one of before too that a device goes on saying."""
+    put(Relinks, "settled", lambda self, device: 0)
+
+
 OFFICE = {
     plant.__name__: plant
     for plant in (
@@ -202,6 +224,7 @@ OFFICE = {
         pass_over_holes,
         give_both_at_once,
         never_mind_the_gateways,
+        give_a_settled_number_again,
     )
 }
 UNKNOWN = {plant.__name__: plant for plant in (hand_it_to_the_unknown,)}
