@@ -32,6 +32,8 @@ class Relinker:
         # Whether the command of the next link has its event, and whether requests go over it now.
         self._is_open = False
         self._is_next = False
+        # Whether the newest request went over the next link: where flash is full a command is ended late, while a request is under way.
+        self._is_asked = False
         self._unanswered = 0
         self._since_ms = 0
 
@@ -72,11 +74,14 @@ class Relinker:
         """Return (sender ID, secret) for the next request."""
         if self._is_open and not self._is_next and self._owner.real_ms() - self._since_ms >= _AGAIN_MS:
             self._turn(True)
+        self._is_asked = self._is_next
         link = self._keystore.next_link() if self._is_next else self._keystore.link()
         return self._settings if link is None else link[1:]
 
     def answered(self) -> None:
-        """The newest request was answered, verified under link()."""
+        """The newest request was answered, verified under what link() gave for it."""
+        if self._is_asked != self._is_next:
+            return
         self._unanswered = 0
         if self._is_next:
             self._owner.point("before_link")
@@ -87,6 +92,8 @@ class Relinker:
 
     def failed(self) -> None:
         """The newest request was not answered so that it could be verified."""
+        if self._is_asked != self._is_next:
+            return
         self._unanswered += 1
         if self._is_open and self._unanswered >= _TRIES:
             self._turn(not self._is_next)

@@ -243,6 +243,28 @@ def test_relink_is_refused_where_the_active_agent_would_forget_it():
     assert _keystore(desk).next_link() is None
 
 
+def check_answer_over_the_link_of_before_proves_nothing():
+    """The command is ended while a request over the link of before is under way: its answer says nothing of the next one."""
+    desk = _desk()
+    desk.run(1)
+    relinker, keystore = desk.agent._relinker, desk.agent._keystore
+    before = relinker.link()
+    relinker.intend(1, RELINK_DEMAND)
+    relinker.begin()
+    relinker.answered()
+    assert keystore.next_link() is not None and keystore.link() is None
+
+    following = relinker.link()
+    assert following != before
+    relinker.answered()
+    assert (keystore.next_link(), keystore.link()[1:]) == (None, following)
+
+
+def test_answer_over_the_link_of_before_proves_nothing_of_the_next():
+    """A gateway that does not serve the next link keeps its device: only an answer over that one ends the one of before."""
+    check_answer_over_the_link_of_before_proves_nothing()
+
+
 def check_root_refused_where_the_active_agent_would_forget_it():
     """Order a device to take another root while an agent is active that knows no such pages."""
     desk = _desk(agents=True)

@@ -17,6 +17,7 @@ from tests.planted.relink import CUTS, DEVICE, GATEWAY, OFFICE, UNKNOWN
 __all__ = ["bench", "desk", "pair"]
 
 DEVICE_CAUGHT_BY = {
+    "believe_an_answer_over_the_link_of_before": device.check_answer_over_the_link_of_before_proves_nothing,
     "forget_a_root_for_the_next_agent": device.check_root_refused_where_the_active_agent_would_forget_it,
     "go_over_for_good": device.test_gateway_that_does_not_serve_the_next_link_yet_keeps_its_device,
     "never_go_back_to_the_next": device.test_next_link_is_tried_again_while_the_link_of_before_answers,

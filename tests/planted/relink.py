@@ -82,6 +82,18 @@ def never_mind_the_image(put):
     put(Host, "can_relink", lambda self: 0)
 
 
+def believe_an_answer_over_the_link_of_before(put):
+    """Take whatever answer comes next for one over the next link."""
+    link = Relinker.link
+
+    def always(self):
+        found = link(self)
+        self._is_asked = True
+        return found
+
+    put(Relinker, "link", always)
+
+
 def forget_a_root_for_the_next_agent(put):
     """Keep links from agents that would forget them, and not roots."""
     put(commander.Commander, "_judge", _judge_root_alone)
@@ -109,6 +121,7 @@ DEVICE = {
         take_an_agent_that_forgets_it,
         never_mind_the_image,
         forget_a_root_for_the_next_agent,
+        believe_an_answer_over_the_link_of_before,
     )
 }
 
