@@ -124,6 +124,9 @@ class SlotsDevice:
     def is_online(self):
         return True
 
+    def is_relinked(self):
+        return False
+
     def pace(self):
         return 20, 20
 

@@ -17,9 +17,9 @@ def carry_out_again_after_a_separate_response(patch):
     """What was answered by itself is forgotten, and its repetition taken for a new request."""
     true_repeat = CoapServer._repeat_until_acknowledged
 
-    def repeat(self, peer, datagram):
-        true_repeat(self, peer, datagram)
-        self.remembered.drop_peer(peer)
+    def repeat(self, exchange, datagram):
+        true_repeat(self, exchange, datagram)
+        self.remembered.drop_peer(exchange.peer)
 
     patch(CoapServer, "_repeat_until_acknowledged", repeat)
 
