@@ -1,6 +1,6 @@
 """The golden vectors of protocol/vectors/ against our own code, on both runtimes."""
 
-from protocol import admission, command, event, keys, messages, segment, uplink, usage
+from protocol import admission, command, event, keys, messages, segment, uplink
 from protocol.aead import AesCcm
 from protocol.aead import ctr as _ctr
 from protocol.cbor import dumps, loads
@@ -212,16 +212,6 @@ def test_answers_give_the_golden_bytes_and_read_back():
 def test_answers_refuse_every_golden_bad_answer():
     """Each field of an answer, broken alone, has its reject code."""
     _refused(messages.parse_answer, read_vectors("answer")["reject"] + read_vectors("bulk")["reject"])
-
-
-def test_usage_gives_the_golden_bytes_and_reads_back():
-    """What each device moved, as a gateway tells it."""
-    held = read_vectors("usage")
-    for vector in held["accept"]:
-        rows = [tuple(row) for row in vector["fields"]]
-        assert usage.encode_usage(rows) == bytes_of(vector), vector["name"]
-        assert usage.parse_usage(bytes_of(vector)) == rows, vector["name"]
-    _refused(usage.parse_usage, held["reject"])
 
 
 def test_uplink_gives_the_golden_bytes_and_reads_back():
