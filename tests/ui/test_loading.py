@@ -42,8 +42,8 @@ def test_everything_works_without_a_script(office, tab):
     assert ["pump-0001"] == rows.all_inner_texts()
     page.get_by_role("link", name="pump-0001").click()
     page.locator("figure").first.wait_for()
-    # Of each of its two channels, what it read and how often it read what.
-    assert page.locator("svg.chart").count() == 4
+    # Of each of its two channels, what it read and how often it read what; and what its link moved.
+    assert page.locator("svg.chart").count() == 5
     page.locator('[data-kind="decision"] a').first.click()
     assert "the same decision again" in page.locator(".verdict").inner_text()
     page.get_by_role("link", name="Releases").click()
