@@ -12,6 +12,7 @@ import socket
 from binascii import hexlify, unhexlify
 
 from agent.links.ble import BleLink, BleStream
+from agent.links.successive import Successive
 from agent.unset import unset
 
 # The program is away: waiting a little keeps a loop around recv() from spinning.
@@ -126,35 +127,18 @@ class _PumpedStream(BleStream):
         BleStream._tend(self)
 
 
-class RadioLink:
+class RadioLink(Successive):
     """Moves datagrams over the radio at an address, HOST:PORT. It is sought with each datagram until it is there, as a serial port is.
 
     Counts as a BleLink does; what was sent while it was away is lost too.
     """
 
     def __init__(self, address: str, ticks_ms, ticks_diff):
+        super().__init__()
         host, _, port = address.rpartition(":")
         self._address = (host, int(port))
         self._ticks = (ticks_ms, ticks_diff)
         self._radio = unset()
-        self._link = unset()
-        # Of radios that are gone.
-        self._sent_bytes = self._received_bytes = self._lost = 0
-
-    @property
-    def sent_bytes(self) -> int:
-        """CoAP bytes that left."""
-        return self._sent_bytes + (self._link.sent_bytes if self._link else 0)
-
-    @property
-    def received_bytes(self) -> int:
-        """CoAP bytes that came."""
-        return self._received_bytes + (self._link.received_bytes if self._link else 0)
-
-    @property
-    def lost(self) -> int:
-        """What the link calls lost, and what found no radio."""
-        return self._lost + (self._link.lost if self._link else 0)
 
     def send(self, datagram: bytes) -> None:
         """Send one datagram, or lose it."""
@@ -189,11 +173,7 @@ class RadioLink:
 
     def _fail(self) -> None:
         self._lost += 1
-        link, self._link = self._link, unset()
-        if link:
-            self._sent_bytes += link.sent_bytes
-            self._received_bytes += link.received_bytes
-            self._lost += link.lost
+        self._leave_link()
         if self._radio:
             self._radio.close()
             self._radio = unset()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -40,6 +41,8 @@ from office_ingest.watch import certificates, damage
 from protocol import sqlite_file
 from protocol.diagnostic import TRY_AGAIN, UNREACHABLE, Diagnostic, DiagnosticError
 from protocol.sqlite_settle import settle
+
+_log = logging.getLogger("office_ingest.app")
 
 # Silence is looked for this often within the expected interval.
 _CHECKS_PER_INTERVAL = 2
@@ -153,9 +156,11 @@ class Office:
         while True:
             await asyncio.sleep(self.settings.heartbeat.interval_s / _CHECKS_PER_INTERVAL)
             # What the disk cannot take or give is said by the uplink; the next check tries again. Neither check keeps the other from its turn.
-            for check in (self.core.check_silence, self.core.check_budgets):
-                with contextlib.suppress(sqlite3.Error, StoreUnavailable):
+            for what, check in (("silence", self.core.check_silence), ("budgets", self.core.check_budgets)):
+                try:
                     await self.in_worker(check)
+                except (sqlite3.Error, StoreUnavailable) as error:
+                    _log.warning("the watch for %s could not look, and does again: %s", what, error)
 
     async def watch_damage(self) -> None:
         """Read the whole database now and once a day, beside the service, until cancelled."""

@@ -3,7 +3,7 @@
 A byte takes the time that the link's bit rate gives it, at the current of the datasheet. A datagram keeps the radio awake for a while
 besides, listening: the greater part, and the one that nobody's datasheet has. The rest of the device, sleep and beacons included, is not in it.
 
-At 3.3 V, ESP32 Series Datasheet, "RF Power-Consumption Specifications" (current by RF mode):
+At 3.3 V, ESP32 Series Datasheet, "RF Power-Consumption Specifications" (current by RF mode), as a page that repeats its table has it:
 
     UDP     802.11g at 54 Mbit/s: sending 190 mA, receiving 100 mA; awake 10 ms a datagram (assumed), receiving
     serial  nothing that counts beside a processor that runs

@@ -24,7 +24,7 @@ from agent.incumbent import (
     check_files,
     check_kinds,
     index_digest,
-    keeps_links,
+    keeps_notes,
     read_slot,
     reject,
     take_active,
@@ -70,7 +70,7 @@ class Adopter:
 
     owner: the agent. It says: real_ms(), is_online(), pace() -> real ms of a (sample, heartbeat), may_adopt(), standing() ->
     Standing, incumbent, running_agent (digest of the index of the agent that runs, None: the image's), take(body) -> Incumbent
-    (None: the provisioned one), find(digest) -> the body of a part or file that is here already, is_relinked().
+    (None: the provisioned one), find(digest) -> the body of a part or file that is here already, has_notes().
     It does: record_step(step, number, digest, detail), seal_steps() -> whether all that is recorded is durable,
     install(incumbent), which restarts if another agent comes with it, point(name). rooms: where agents lie, None on a board without.
     """
@@ -228,7 +228,7 @@ class Adopter:
         newcomer = self._owner.take(bodies[0])
         if len(bodies) > 1:
             check_files(bodies[1], self._rooms, self._fetch.slot)
-            self._check_links(bodies[1])
+            self._check_notes(bodies[1])
             newcomer.agent = index_digest(bodies[1])
         reasons = widening(self._owner.incumbent.bundle, newcomer.bundle)
         if newcomer.agent != self._owner.running_agent:
@@ -242,9 +242,9 @@ class Adopter:
         self._move(WAITING)
         self._owner.point("after_stage")
 
-    def _check_links(self, index) -> None:
+    def _check_notes(self, index) -> None:
         """Refuse an agent that would forget a link or a root that a command gave: those of the settings may be of no use any more."""
-        if self._owner.is_relinked() and not keeps_links(index):
+        if self._owner.has_notes() and not keeps_notes(index):
             raise ProtocolError(
                 TARGET,
                 "release {} has an agent that knows no other link and no other root".format(
@@ -313,7 +313,7 @@ class Adopter:
             return
         try:
             # The link may have become another one since it was staged.
-            self._check_links(held[3])
+            self._check_notes(held[3])
         except ProtocolError as error:
             self._refuse(error.code)
             return

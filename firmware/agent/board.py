@@ -15,7 +15,7 @@ class Board:
     reset_cause: why this boot happened (POWER..UNKNOWN). free_heap(): bytes. heap(): (free, all) bytes after
     a collection, or None. battery(): what is left in thousandths, None without one. feed(), starve(names): the watchdog.
     rooms: where agents lie (agent.rooms), None where there is no room; agent: digest of the index of the one that runs, None: the
-    image's; is_counted: the image counted this start of a trial. image_keeps_links: the image's agent knows agent.relinker. find_file(digest) -> a file of it as it travelled, or None. restart(): begins a new boot, and does not return.
+    image's; is_counted: the image counted this start of a trial. image_keeps_notes: so does the image's agent (agent.incumbent). find_file(digest) -> a file of it as it travelled, or None. restart(): begins a new boot, and does not return.
     point(name): kill points of tests. note(lane, order): told of each event as it is recorded, or None.
     """
 
@@ -39,7 +39,7 @@ class Board:
         self.rooms = None
         self.agent = None
         self.is_counted = False
-        self.image_keeps_links = False
+        self.image_keeps_notes = False
         self.find_file = _no_file
         self.restart = _cannot_restart
         self.reset_cause = UNKNOWN

@@ -253,7 +253,7 @@ class Commander:
         if demand[0] == RELINK:
             return self._relinker.judge(), None
         if demand[0] == ROOT:
-            verdict = self._owner.can_relink()
+            verdict = self._owner.note_verdict()
             if verdict:
                 return verdict, None
             code = self._roots.judge(self._body.raw)

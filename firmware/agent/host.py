@@ -12,7 +12,7 @@ from agent.attest import attest
 from agent.checkpoint import ADOPT
 from agent.checkpoint import BOOT as AT_BOOT
 from agent.epoch import RESTORED
-from agent.incumbent import NO_SLOT, Incumbent, keeps_links, read_slot
+from agent.incumbent import NO_SLOT, Incumbent, keeps_notes, read_slot
 from agent.parts import Parts
 from protocol.command import (
     BULK_UNTIL_S,
@@ -181,7 +181,7 @@ class Host(Parts):
         self._exchange.rekeyed(self._keystore.downlink())
         self._commander.use(self._keystore.downlink())
 
-    def can_relink(self) -> int:
+    def note_verdict(self) -> int:
         """Return 0 if every agent that could run here without another release would keep a link, or a root, that a command gives.
 
         UNKNOWN: one would not, and the device would ask over the link of its settings when nobody serves that any more, or take releases of
@@ -191,11 +191,11 @@ class Host(Parts):
         if trial != NO_SLOT:
             return OUT_OF_RANGE
         # Without one of a slot it is the image's that runs, and it is this one.
-        is_kept = board.agent is None or board.image_keeps_links
+        is_kept = board.agent is None or board.image_keeps_notes
         held = None if active == NO_SLOT else read_slot(self._slots, active, board.rooms)
-        return 0 if is_kept and (held is None or keeps_links(held[3])) else UNKNOWN
+        return 0 if is_kept and (held is None or keeps_notes(held[3])) else UNKNOWN
 
-    def is_relinked(self) -> bool:
+    def has_notes(self) -> bool:
         """Whether a link or a root was given that the settings do not name, in use or about to be."""
         return self._relinker.is_given() or bool(self._keystore.roots())
 

@@ -92,8 +92,8 @@ def check_files(index: bytes, rooms, slot: int) -> None:
             raise ProtocolError(PART, "{} is not the file of the agent's index".format(path))
 
 
-def keeps_links(index) -> bool:
-    """Say whether the agent that an index names keeps a link that a command gave: others zero its page. None: the image's agent."""
+def keeps_notes(index) -> bool:
+    """Say whether the agent that an index names keeps the notes of agent.key_notes: others zero what they do not know. None: the image's agent."""
     return index is None or _KEEPER in [file[0] for file in parse_agent_index(index).files]
 
 

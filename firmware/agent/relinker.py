@@ -20,7 +20,7 @@ _AGAIN_MS = const(600000)
 class Relinker:
     """device: identity; settings: (sender ID, secret) of provisioning; keystore: where other links lie.
 
-    owner: the agent. It says: real_ms(), can_relink() -> 0, or the verdict why not. It does: relinked(), once another link is in use;
+    owner: the agent. It says: real_ms(), note_verdict() -> 0, or the verdict why not. It does: relinked(), once another link is in use;
     point(name).
     """
 
@@ -39,7 +39,7 @@ class Relinker:
 
     def judge(self) -> int:
         """Return DONE if this device can take another link now, else the verdict on the command that says so."""
-        return self._owner.can_relink() or DONE
+        return self._owner.note_verdict() or DONE
 
     def intend(self, number: int, demand: list) -> None:
         """Make the next link durable: the command's event comes next."""

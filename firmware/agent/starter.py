@@ -42,7 +42,7 @@ class Choice:
         board.agent = self.digest()
         board.is_counted = self.is_counted
         # Said by the image, of its own agent, to whichever agent runs: one of before says nothing.
-        board.image_keeps_links = True
+        board.image_keeps_notes = True
         board.find_file = lambda digest: self.find(rooms, digest)
 
     def find(self, rooms, digest: bytes):

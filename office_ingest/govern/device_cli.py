@@ -17,6 +17,11 @@ REASON_CHARACTERS_MAX = 200
 WITHHELD = "it waits: what the device runs is not known here, and no keys go to it before that is; see outstation office devices"
 
 
+_LASTS = click.option(
+    "--for", "lasts", default="7d", show_default=True, help="How long it may be carried out: 2h, 7d."
+)
+
+
 @click.group()
 def device() -> None:
     """Decide about devices: their site, their links, their end; and see what they move."""
@@ -70,9 +75,7 @@ def revoke(name: str, author: str, reason: str, yes: bool, config: Path, as_json
 @device.command()
 @needs(REKEY_DEVICES)
 @click.argument("name", metavar="DEVICE")
-@click.option(
-    "--for", "lasts", default="7d", show_default=True, help="How long it may be carried out: 2h, 7d."
-)
+@_LASTS
 @said_by("Who gives them")
 @SETTINGS_AND_JSON
 def rekey(name: str, lasts: str, author: str | None, config: Path, as_json: bool) -> int:
@@ -105,9 +108,7 @@ def rekey(name: str, lasts: str, author: str | None, config: Path, as_json: bool
 @device.command()
 @needs(REKEY_DEVICES)
 @click.argument("name", metavar="DEVICE")
-@click.option(
-    "--for", "lasts", default="7d", show_default=True, help="How long it may be carried out: 2h, 7d."
-)
+@_LASTS
 @said_by("Who gives it")
 @SETTINGS_AND_JSON
 def relink(name: str, lasts: str, author: str | None, config: Path, as_json: bool) -> int:

@@ -305,7 +305,7 @@ def test_relink_is_refused_where_the_image_would_forget_it():
 
     def of_an_image_of_before(board):
         choose(board)
-        board.image_keeps_links = False
+        board.image_keeps_notes = False
 
     desk._choose_agent = of_an_image_of_before
     relinking(desk.gateway)

@@ -52,7 +52,7 @@ class _Owner:
     def real_ms(self):
         return self.now
 
-    def can_relink(self):
+    def note_verdict(self):
         return 0
 
     def relinked(self):

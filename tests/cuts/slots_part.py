@@ -124,7 +124,7 @@ class SlotsDevice:
     def is_online(self):
         return True
 
-    def is_relinked(self):
+    def has_notes(self):
         return False
 
     def pace(self):

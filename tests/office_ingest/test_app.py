@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -113,8 +114,8 @@ def check_watch_goes_on(site):
         asked.append(name)
         raise sqlite3.OperationalError("integer overflow")
 
-    office.core.check_silence = lambda: fails("silence")
-    office.core.check_budgets = lambda: fails("budgets")
+    office.core.check_silence = partial(fails, "silence")
+    office.core.check_budgets = partial(fails, "budgets")
 
     async def run():
         watch = asyncio.create_task(office.watch_silence())

@@ -74,12 +74,12 @@ def keep_the_link_of_before(put):
 
 def take_an_agent_that_forgets_it(put):
     """Adopt whatever is signed."""
-    put(adopter, "keeps_links", lambda index: True)
+    put(adopter, "keeps_notes", lambda index: True)
 
 
 def never_mind_the_image(put):
     """Take another link though the image's agent would zero its page."""
-    put(Host, "can_relink", lambda self: 0)
+    put(Host, "note_verdict", lambda self: 0)
 
 
 def believe_an_answer_over_the_link_of_before(put):

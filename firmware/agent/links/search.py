@@ -9,6 +9,7 @@ Source: RFC 7252 sections 8 and 12.8 (groups and port), RFC 6690 section 4 (the 
 import socket
 
 from agent.links import look_again
+from agent.links.successive import Successive
 from agent.links.udp import READ_BYTES, UdpLink
 from agent.unset import unset
 from protocol._const import const
@@ -44,7 +45,7 @@ class _FoundLink(UdpLink):
         return self.found[0], socket.SOCK_DGRAM, 0, self.found[1]
 
 
-class SearchLink:
+class SearchLink(Successive):
     """Moves datagrams to a gateway that is found by asking.
 
     host, port: where it is looked for first, "" where no address is known. groups: who is asked, at that port. local: the
@@ -54,6 +55,7 @@ class SearchLink:
     """
 
     def __init__(self, host: str, port: int, random_bytes, groups=GROUPS, local: str = ""):
+        super().__init__()
         self._host = host
         self._port = port
         self._random_bytes = random_bytes
@@ -69,24 +71,7 @@ class SearchLink:
         self._unanswered = 0
         self._is_answered = True
         self._is_proved = False
-        # Of links that were left.
-        self._sent_bytes = self._received_bytes = self._lost = 0
         self.searches = 0
-
-    @property
-    def sent_bytes(self) -> int:
-        """CoAP bytes that left."""
-        return self._sent_bytes + (self._link.sent_bytes if self._link else 0)
-
-    @property
-    def received_bytes(self) -> int:
-        """CoAP bytes that came."""
-        return self._received_bytes + (self._link.received_bytes if self._link else 0)
-
-    @property
-    def lost(self) -> int:
-        """Datagrams that the system refused."""
-        return self._lost + (self._link.lost if self._link else 0)
 
     def send(self, datagram: bytes) -> None:
         """Send one datagram to the gateway in use; where there is none, ask for one, and send it to who answers first."""
@@ -161,13 +146,9 @@ class SearchLink:
             self._link = UdpLink(self._host, self._port)
 
     def _leave(self) -> None:
-        link = self._link
+        link = self._leave_link()
         if link:
-            self._sent_bytes += link.sent_bytes
-            self._received_bytes += link.received_bytes
-            self._lost += link.lost
             link.close()
-        self._link = unset()
         self._is_proved = False
         self._sends = self._unanswered = 0
 
