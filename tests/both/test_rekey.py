@@ -1,34 +1,22 @@
 """Other keys by a command, on both runtimes: its golden vectors."""
 
-from protocol import command, event
 from protocol.keys import rekey_root, rekeyed
-from tests.both.vector_files import bytes_of, code_of, read_vectors
+from tests.both.vector_files import check_commands, check_events, check_refused_commands, read_vectors
 
 
 def test_rekey_command_gives_the_golden_bytes_and_reads_them_back():
     """Random halves of eight bytes go through whole, on the device's integers too."""
-    for vector in read_vectors("rekey")["accept"]:
-        fields = command.Command(*vector["fields"])
-        raw = command.seal_command(fields, vector["key"])
-        assert raw == bytes_of(vector), vector["name"]
-        message = command.parse_command(raw)
-        message.verify(vector["key"])
-        found = message.fields
-        assert [found.device, found.number, found.until_ms, found.demand] == vector["fields"], vector["name"]
+    check_commands(read_vectors("rekey")["accept"])
 
 
 def test_rekey_command_of_another_form_is_refused():
     """Each item, broken alone, has its reject code."""
-    for vector in read_vectors("rekey")["reject"]:
-        assert code_of(command.parse_command, bytes_of(vector)) == vector["code"], vector["name"]
+    check_refused_commands(read_vectors("rekey")["reject"])
 
 
 def test_rekey_event_gives_the_golden_bytes_and_reads_them_back():
     """What was asked for stands in the event as it was asked."""
-    for vector in read_vectors("rekey")["events"]:
-        listed = [(order, tick, kind, tuple(fields)) for order, tick, kind, fields in vector["events"]]
-        assert event.encode_events(vector["boot"], listed) == bytes_of(vector), vector["name"]
-        assert event.decode_events(bytes_of(vector), len(listed)) == (vector["boot"], listed), vector["name"]
+    check_events(read_vectors("rekey")["events"])
 
 
 def test_keys_that_a_rekey_begins_are_those_of_the_second_implementation():

@@ -4,6 +4,7 @@ import json
 from binascii import unhexlify
 
 import protocol
+from protocol import command, event
 from protocol.cbor import Simple
 from protocol.errors import ProtocolError
 
@@ -44,3 +45,29 @@ def code_of(call, *arguments):
     except ProtocolError as error:
         return error.code
     return 0
+
+
+def check_commands(vectors):
+    """Each command is sealed to its golden bytes, and read back whole, on the device's integers too."""
+    for vector in vectors:
+        fields = command.Command(*vector["fields"])
+        raw = command.seal_command(fields, vector["key"])
+        assert raw == bytes_of(vector), vector["name"]
+        message = command.parse_command(raw)
+        message.verify(vector["key"])
+        found = message.fields
+        assert [found.device, found.number, found.until_ms, found.demand] == vector["fields"], vector["name"]
+
+
+def check_refused_commands(vectors):
+    """Each command of another form has its reject code."""
+    for vector in vectors:
+        assert code_of(command.parse_command, bytes_of(vector)) == vector["code"], vector["name"]
+
+
+def check_events(vectors):
+    """Events are encoded to their golden bytes, and read back."""
+    for vector in vectors:
+        listed = [(order, tick, kind, tuple(fields)) for order, tick, kind, fields in vector["events"]]
+        assert event.encode_events(vector["boot"], listed) == bytes_of(vector), vector["name"]
+        assert event.decode_events(bytes_of(vector), len(listed)) == (vector["boot"], listed), vector["name"]

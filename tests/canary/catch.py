@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.agent import cuts_down
 from tests.support.office_desk import OfficeDesk
 
 
@@ -32,6 +33,34 @@ def canaries(faults, caught_by):
         test_planted_fault_is_caught,
         test_test_of_a_fault_passes_without_it,
     )
+
+
+def of_a_device(faults, caught_by):
+    """Return the test of a register of faults of the device, whose tests need nothing. faults: as above; caught_by: name -> test()."""
+
+    @pytest.mark.canary
+    @pytest.mark.parametrize("name", sorted(faults))
+    def test_fault_planted_in_the_device_is_caught(name, monkeypatch):
+        """The device's test fails against the broken device."""
+        faults[name](monkeypatch.setattr)
+        with pytest.raises(AssertionError):
+            caught_by[name]()
+
+    return test_fault_planted_in_the_device_is_caught
+
+
+def of_cuts(faults, story, errors):
+    """Return the test of a register of faults that only a cut shows: the sweep over all cuts of a story of tests.agent.cuts_down ends in one of errors."""
+
+    @pytest.mark.canary
+    @pytest.mark.parametrize("name", sorted(faults))
+    def test_fault_that_only_a_cut_shows_is_caught(name, monkeypatch):
+        """What is neither as before nor as after is found by the sweep over all cuts."""
+        faults[name](monkeypatch.setattr)
+        with pytest.raises(errors):
+            cuts_down.sweep(*cuts_down.STORIES[story], "torn")
+
+    return test_fault_that_only_a_cut_shows_is_caught
 
 
 def on_desk(test):

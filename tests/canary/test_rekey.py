@@ -6,8 +6,8 @@ import pytest
 
 from agent.keystore import KeyFault
 from protocol.errors import ProtocolError
-from tests.agent import cuts_down
 from tests.agent import test_rekey as device
+from tests.canary.catch import of_a_device, of_cuts
 from tests.office_ingest import test_rekey as office
 from tests.office_ingest.test_rekey import lagging, long_lived, pair
 from tests.planted.rekey import CUTS, DEVICE, LAGGING, LONG_LIVED, OFFICE
@@ -50,22 +50,12 @@ def test_every_planted_fault_has_its_test():
     assert sorted(OFFICE) == sorted(OFFICE_CAUGHT_BY)
 
 
-@pytest.mark.canary
-@pytest.mark.parametrize("name", sorted(DEVICE))
-def test_fault_planted_in_the_device_is_caught(name, monkeypatch):
-    """The device's test fails against the broken device."""
-    DEVICE[name](monkeypatch.setattr)
-    with pytest.raises(AssertionError):
-        DEVICE_CAUGHT_BY[name]()
+test_fault_planted_in_the_device_is_caught = of_a_device(DEVICE, DEVICE_CAUGHT_BY)
 
 
-@pytest.mark.canary
-@pytest.mark.parametrize("name", sorted(CUTS))
-def test_fault_that_only_a_cut_shows_is_caught(name, monkeypatch):
-    """Keys of before beside new ones, or new ones without a word, are found by the sweep over all cuts."""
-    CUTS[name](monkeypatch.setattr)
-    with pytest.raises((AssertionError, KeyFault, ProtocolError)):
-        cuts_down.sweep(*cuts_down.STORIES["rekeying"], "torn")
+test_fault_that_only_a_cut_shows_is_caught = of_cuts(
+    CUTS, "rekeying", (AssertionError, KeyFault, ProtocolError)
+)
 
 
 @pytest.mark.canary

@@ -3,8 +3,8 @@
 import pytest
 
 from agent.keystore import KeyFault
-from tests.agent import cuts_down
 from tests.agent import test_relink as device
+from tests.canary.catch import of_a_device, of_cuts
 from tests.gateway import test_sessions as gateway
 from tests.gateway.test_sessions import bench
 from tests.office_ingest import test_relink as office
@@ -47,22 +47,10 @@ def test_every_planted_fault_has_its_test():
     assert sorted(OFFICE) == sorted(OFFICE_CAUGHT_BY)
 
 
-@pytest.mark.canary
-@pytest.mark.parametrize("name", sorted(DEVICE))
-def test_fault_planted_in_the_device_is_caught(name, monkeypatch):
-    """The device's test fails against the broken device."""
-    DEVICE[name](monkeypatch.setattr)
-    with pytest.raises(AssertionError):
-        DEVICE_CAUGHT_BY[name]()
+test_fault_planted_in_the_device_is_caught = of_a_device(DEVICE, DEVICE_CAUGHT_BY)
 
 
-@pytest.mark.canary
-@pytest.mark.parametrize("name", sorted(CUTS))
-def test_fault_that_only_a_cut_shows_is_caught(name, monkeypatch):
-    """A link that nobody serves any more, or none at all, is found by the sweep over all cuts."""
-    CUTS[name](monkeypatch.setattr)
-    with pytest.raises((AssertionError, KeyFault)):
-        cuts_down.sweep(*cuts_down.STORIES["relinking_again"], "torn")
+test_fault_that_only_a_cut_shows_is_caught = of_cuts(CUTS, "relinking_again", (AssertionError, KeyFault))
 
 
 @pytest.mark.canary
