@@ -46,6 +46,8 @@ def _start(folder, program, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # As at a terminal: a shell that runs the tests in the background has Ctrl-C ignored, in all that they start too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
