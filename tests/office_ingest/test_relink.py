@@ -118,7 +118,7 @@ def test_relink_that_a_device_refused_leaves_the_link_of_before(pair):
 
 def test_refusal_that_arrives_is_shown_and_another_may_be_given(pair):
     """Verdict 4 of the device itself; the office gives the next one then, and it is taken."""
-    can = "agent.host.Host.can_relink"
+    can = "agent.host.Host.note_verdict"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(can, lambda self: UNKNOWN)
         pair.relink()

@@ -18,6 +18,8 @@ from tests.agent.way_down import BODY
 
 BODIES = (BUNDLE, BODY, cuts_down.FAULTY, cuts_down.SECOND, demo_bundle_again(5))
 HELD = {hashlib.sha256(body).digest(): read_bundle(body) for body in BODIES}
+# A link is a few pages of the key sector beside the command's event: its stories have fewer operations than the others.
+OPERATIONS_MIN = {"relinking": 9, "relinking_again": 9}
 PROVISIONED = hashlib.sha256(BUNDLE).digest()
 
 
@@ -45,5 +47,5 @@ def test_journal_of_a_device_whose_power_was_cut_replays(name, mode, step):
     coverages = []
     cuts = cuts_down.sweep(story, lambda desk: coverages.append(replay(desk).coverage()), mode, step=step)
 
-    assert cuts == len(coverages) > 12 // step
+    assert cuts == len(coverages) > OPERATIONS_MIN.get(name, 12) // step
     assert 1.0 == min(coverages)
