@@ -46,7 +46,7 @@ from gateway.uplink import Backoff, Office, Uplink
 from gateway.usage import Usage
 from protocol.diagnostic import DiagnosticError, show
 from protocol.installation import check_installation
-from protocol.usage import BLE, SERIAL, UDP
+from protocol.usage import BLE, LIFE_BYTES, SERIAL, UDP
 
 _log = logging.getLogger("gateway.app")
 
@@ -147,7 +147,8 @@ class Gateway:
         interval_s = self._configuration.settings.uplink.usage_s
         # A simulated office is asked nothing beside the uplink.
         ask = self._office.ask if isinstance(self._office, Office) else _no_office
-        return Usage(self.store, self.health, ask, clock=self._clock, interval_s=interval_s)
+        life = self._rng.randbytes(LIFE_BYTES)
+        return Usage(self.store, self.health, ask, life=life, clock=self._clock, interval_s=interval_s)
 
     def _hear_newcomers(self) -> Newcomers | None:
         if not self._configuration.settings.listen.newcomers:
@@ -354,7 +355,9 @@ class Gateway:
             _log.error("health not saved: %s", error)
 
 
-async def _no_office(_method: str, _path: str, _bytes_max: int, _body: bytes) -> bytes:
+async def _no_office(
+    _method: str, _path: str, _bytes_max: int, _body: bytes, _headers: dict[str, str] | None = None
+) -> bytes:
     raise OfficeUnreachable("there is no office over HTTPS")
 
 

@@ -52,6 +52,11 @@ COUNTERS = {
         for link, shown in (("udp", "UDP"), ("serial", "serial lines"), ("ble", "BLE"))
         for way, words in (("received", "sent"), ("sent", "were sent"))
     },
+    **{
+        f"{link}_unproved_bytes": f"bytes, both ways, over {shown} of strangers, of what was sent again more often than devices do, and of "
+        "old requests"
+        for link, shown in (("udp", "UDP"), ("serial", "serial lines"), ("ble", "BLE"))
+    },
     "bulk_held": "answers over a dear link that said that what can wait has to",
     "usage_told": "rows of what devices moved that the office was told",
     "usage_failures": "times that what devices moved could not be kept or told",

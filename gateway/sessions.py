@@ -72,21 +72,27 @@ class Refused(Exception):
 
 
 class Challenged(Exception):
-    """The request of this device, whose tag is good, is answered with this protected message: 4.01 with an Echo."""
+    """The request of this device, whose tag is good, is answered with this protected message: 4.01 with an Echo.
 
-    def __init__(self, message: Message, device: bytes):
+    context: name of the one that waits for it; is_newest: no request under it that was challenged has a higher number.
+    """
+
+    def __init__(self, message: Message, device: bytes, context: bytes, *, is_newest: bool):
         super().__init__("the device must show that it is there")
         self.message = message
         self.device = device
+        self.context = context
+        self.is_newest = is_newest
 
 
 class Opened(NamedTuple):
-    """A verified request of a device, and what its answer needs."""
+    """A verified request of a device, and what its answer needs. is_first: it carried the Echo that opened its context's window."""
 
     device: bytes
     request: Message
     session: "Session"
     exchange: Exchange
+    is_first: bool = False
 
     def protect(self, answer: Message) -> Message:
         """Return the protected answer. Raises StoreFull or StoreFailed if no sequence number can be reserved for it."""
@@ -210,9 +216,10 @@ class Sessions:
             request, exchange = session.context.unprotect_request(message, session.window)
         except ProtocolError as error:
             raise self._refusal(error) from None
-        if session.window is None:
+        is_first = session.window is None
+        if is_first:
             self._require_echo(session, request, exchange)
-        return Opened(session.link.device, request, session, exchange)
+        return Opened(session.link.device, request, session, exchange, is_first)
 
     def _find(self, message: Message) -> Session:
         value = option(message.options, OSCORE_OPTION)
@@ -279,7 +286,7 @@ class Sessions:
             raise Refused(SERVICE_UNAVAILABLE, str(error)) from None
         session.challenged = max(session.challenged, exchange.sequence())
         self.counts["challenges"] += 1
-        raise Challenged(protected, session.link.device)
+        raise Challenged(protected, session.link.device, session.name, is_newest=is_newest)
 
     def _may_challenge(self, device: bytes) -> bool:
         now = self._clock.monotonic()

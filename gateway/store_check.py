@@ -251,7 +251,7 @@ _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]]
     ("0005_revoked", (_revoked,)),
     ("0007_views", (_views,)),
     ("0008_links", (_links,)),
-    ("0009_usage", (_usage,)),
+    ("0010_lives", (_usage,)),
 )
 
 

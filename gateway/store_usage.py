@@ -4,14 +4,15 @@ Nothing but a number that people look at hangs on a row, so that none has a sum:
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from protocol.limits import usage_count_max
+from protocol.usage import LIFE_BYTES
 
 COLUMNS = (
     *("device", "day", "link", "received_bytes", "sent_bytes", "received_datagrams"),
-    "sent_datagrams",
+    *("sent_datagrams", "life"),
 )
 _KEYS = 3
 _IDENTITY_BYTES = 8
@@ -22,22 +23,26 @@ Key = tuple[bytes, int, int]
 Counts = tuple[int, int, int, int]
 
 
-def load_usage(connection: sqlite3.Connection) -> dict[Key, Counts]:
-    """Return what is kept."""
-    rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM usage")  # noqa: S608 - names are ours
-    return {row[:_KEYS]: row[_KEYS:] for row in rows if is_usage(row)}
+def load_usage(connection: sqlite3.Connection) -> tuple[dict[Key, Counts], dict[Key, bytes]]:
+    """Return what is kept, and in which life each of it began."""
+    found = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM usage")  # noqa: S608 - names are ours
+    rows = [row for row in found if is_usage(row)]
+    return {row[:_KEYS]: row[_KEYS:-1] for row in rows}, {row[:_KEYS]: row[-1] for row in rows}
 
 
-def put_usage(connection: sqlite3.Connection, rows: dict[Key, Counts], gone: Iterable[Key]) -> None:
-    """Keep these totals, and none of those that go."""
+def put_usage(
+    connection: sqlite3.Connection, rows: dict[Key, Counts], lives: Mapping[Key, bytes], gone: Iterable[Key]
+) -> None:
+    """Keep these totals, each with the life in which it began, and none of those that go."""
     connection.executemany("DELETE FROM usage WHERE device = ? AND day = ? AND link = ?", gone)
     connection.executemany(
-        "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(*key, *counts) for key, counts in rows.items()],
+        "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [(*key, *counts, lives[key]) for key, counts in rows.items()],
     )
 
 
 def is_usage(row: tuple[Any, ...]) -> bool:
     """Return whether a row can be what was written."""
     is_device = isinstance(row[0], bytes) and len(row[0]) == _IDENTITY_BYTES
-    return is_device and all(type(value) is int and 0 <= value <= _MOST for value in row[1:])
+    is_life = isinstance(row[-1], bytes) and len(row[-1]) == LIFE_BYTES
+    return is_device and is_life and all(type(value) is int and 0 <= value <= _MOST for value in row[1:-1])

@@ -11,6 +11,10 @@ from protocol.limits import uint32_max, usage_count_max, usage_rows_max
 from protocol.shape import is_bytes, is_natural
 
 PATH = "/v1/usage"
+# 16 hex digits: in which life of the gateway's counts the totals began. Without it: NO_LIFE.
+LIFE_HEADER = "Outstation-Life"
+LIFE_BYTES = 8
+NO_LIFE = bytes(LIFE_BYTES)
 # Kinds of links; a later one has the next number, and who does not know it passes it over.
 UDP = 0
 SERIAL = 1
@@ -40,6 +44,15 @@ def parse_usage(raw: bytes) -> list:
     items = loads(raw)
     _check(items)
     return [tuple(row) for row in items]
+
+
+def parse_life(said) -> bytes:
+    """Return the life that a header says, NO_LIFE for None. Raises ProtocolError."""
+    if said is None:
+        return NO_LIFE
+    if len(said) != 2 * LIFE_BYTES or not all([digit in "0123456789abcdef" for digit in said]):
+        raise ProtocolError(MALFORMED, "a life of counts has {} hex digits".format(2 * LIFE_BYTES))
+    return bytes.fromhex(said)
 
 
 def _check(items) -> None:

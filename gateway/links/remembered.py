@@ -27,11 +27,13 @@ class Exchange:
     """One request and its answer. digest: of the request's bytes; started: when it came, in seconds of the server's clock.
 
     answer: the datagram that answers it, None while it is carried out. is_acknowledged: an empty ACK was sent before.
-    device: whose it is, None of a stranger.
+    device: whose it is, None of a stranger. came: how often. unproved: (bytes received, bytes sent) of what may be an old request that
+    somebody plays again; None: it is none.
     """
 
     __slots__ = (
         "answer",
+        "came",
         "device",
         "digest",
         "is_acknowledged",
@@ -40,6 +42,7 @@ class Exchange:
         "peer",
         "started",
         "token",
+        "unproved",
     )
 
     def __init__(
@@ -54,6 +57,8 @@ class Exchange:
         self.is_acknowledged = False
         self.answer: bytes | None = None
         self.device: bytes | None = None
+        self.came = 0
+        self.unproved: list[tuple[int, int]] | None = None
 
 
 class _Peer:

@@ -7,6 +7,9 @@ whatever names the other end (hashable): an address, a port, a connection. The s
                else admit() ──> refused: a code alone, nothing kept
                             ──> taken: the answer in the ACK; after 1 s an empty ACK, and the answer by itself, repeated until acknowledged
 
+Each datagram is told to the site with the device whose fresh request it belongs to, or with none: who plays a request again costs no
+device more than its own repetitions could.
+
 A request is opened (its tag verified) before anything is kept for it, so strangers fill no memory. No answer to somebody who is not
 verified is longer than AMPLIFICATION_MAX times his request: what would be is not sent.
 
@@ -15,7 +18,7 @@ Source: RFC 7252 sections 4.2 to 4.8, 5.2, 5.3 and 8; RFC 9175 section 4 (amplif
 
 import asyncio
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, NamedTuple, Protocol
 
@@ -43,6 +46,10 @@ RETRANSMIT_MAX = 4
 LEISURE_S = 0.25
 # RFC 9175 section 4 (item 3): what an address that nobody verified may be sent for each byte that came in its name.
 AMPLIFICATION_MAX = 3
+# A device sends a request once and repeats it so often at most: who sends more of it is another, and they cost the device nothing.
+COPIES_MAX = 1 + RETRANSMIT_MAX
+# Challenged requests whose device may still show that it is there. One that is pushed out counts as nobody's.
+UNPROVED_MAX = 256
 _HEADER_BYTES = 4
 _VERSION_1 = 4
 _RESPONSE_MIN = 0x40
@@ -53,6 +60,7 @@ class Verdict(NamedTuple):
 
     is_kept: a repeated request gets the same answer; without it nothing is kept. answer None with nothing opened: no answer at all.
     is_verified: the answer is for somebody whose request verified. device: whose request it is, where it verified.
+    proves: name of the context whose Echo this request shows; of an answer that is a challenge: of the one that waits for it.
     """
 
     opened: Any = None
@@ -60,6 +68,7 @@ class Verdict(NamedTuple):
     is_kept: bool = False
     is_verified: bool = False
     device: bytes | None = None
+    proves: bytes | None = None
 
 
 class Site(Protocol):
@@ -71,7 +80,7 @@ class Site(Protocol):
 
     def sent(self) -> None: ...
 
-    def moved(self, device: bytes, received: int, sent: int) -> None: ...
+    def moved(self, device: bytes | None, received: int, sent: int) -> None: ...
 
     def malformed(self) -> None: ...
 
@@ -83,11 +92,10 @@ Spawn = Callable[[Coroutine[Any, Any, None]], Any]
 class _Separate:
     """A response that went by itself and is repeated until its peer acknowledges it."""
 
-    __slots__ = ("datagram", "device", "due", "peer", "transmissions", "wait_s")
+    __slots__ = ("datagram", "due", "exchange", "transmissions", "wait_s")
 
-    def __init__(self, peer: Hashable, device: bytes | None, datagram: bytes, due: float, wait_s: float):
-        self.peer = peer
-        self.device = device
+    def __init__(self, exchange: Exchange, datagram: bytes, due: float, wait_s: float):
+        self.exchange = exchange
         self.datagram = datagram
         self.due = due
         self.wait_s = wait_s
@@ -120,6 +128,7 @@ class CoapServer:
         self.remembered = Remembered() if remembered is None else remembered
         self._waiting: deque[Exchange] = deque()
         self._separate: dict[tuple[Hashable, int], _Separate] = {}
+        self._unproved: OrderedDict[bytes, Exchange] = OrderedDict()
         self._next_id = self._chance.randrange(1 << 16)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -144,6 +153,7 @@ class CoapServer:
                 self._take_loosely(peer, message, datagram, is_multicast)
             else:
                 # A request in an acknowledgement means nothing, and a confirmable multicast is forbidden.
+                self._site.moved(None, len(datagram), 0)
                 self._site.malformed()
         elif not is_multicast:
             self._take_other(peer, message, len(datagram))
@@ -168,24 +178,26 @@ class CoapServer:
     def _reject(self, peer: Hashable, datagram: bytes, is_multicast: bool) -> None:
         """Answer what is no message: a confirmable one is reset, all else is passed over (RFC 7252 sections 3 and 4.2)."""
         self._site.malformed()
+        self._site.moved(None, len(datagram), 0)
         if not is_multicast and len(datagram) >= _HEADER_BYTES and datagram[0] >> 4 == _VERSION_1 | CON:
-            self._send(peer, _empty(RST, datagram[2] << 8 | datagram[3]))
+            self._send_to(peer, None, _empty(RST, datagram[2] << 8 | datagram[3]))
 
     def _take_other(self, peer: Hashable, message: Message, size: int) -> None:
         """Take an empty message or a response. We ask nobody, so a response belongs to nothing."""
+        one = None
         if message.type in (ACK, RST):
             one = self._separate.pop((peer, message.message_id), None)
-            if one is not None:
-                self._came(one.device, size)
-        elif message.type == CON:
+        # One of four bytes ends an answer; more may be anybody's.
+        self._count(one.exchange if one is not None and message.code == EMPTY else None, size, 0)
+        if message.type == CON:
             # A ping, or a response to nothing: RFC 7252 sections 4.2 and 4.3.
-            self._send(peer, _empty(RST, message.message_id))
+            self._send_to(peer, None, _empty(RST, message.message_id))
 
     def _take(self, peer: Hashable, request: Message, datagram: bytes) -> None:
         exchange = self.remembered.find(peer, request.message_id, hash(datagram))
         if exchange is not None:
             self.repeated += 1
-            self._came(exchange.device, len(datagram))
+            self._came(exchange, len(datagram))
             self._repeat(exchange)
             return
         verdict = self._admit(peer, request, datagram)
@@ -201,7 +213,7 @@ class CoapServer:
         exchange = self.remembered.find(peer, request.message_id, hash(datagram))
         if exchange is not None:
             self.repeated += 1
-            self._came(exchange.device, len(datagram))
+            self._came(exchange, len(datagram))
             return
         verdict = self._admit(peer, request, datagram, is_multicast=is_multicast)
         if verdict is None:
@@ -212,8 +224,10 @@ class CoapServer:
             answer = self._by_itself(NON, verdict.answer, request.token)
             if not is_multicast:
                 self._answer_at_once(peer, request, datagram, answer, verdict)
-            elif self._is_bounded(answer, datagram, verdict):
-                self._loop.call_later(self._chance.uniform(0, LEISURE_S), self._send, peer, answer)
+                return
+            self._site.moved(None, len(datagram), 0)
+            if self._is_bounded(answer, datagram, verdict):
+                self._loop.call_later(self._chance.uniform(0, LEISURE_S), self._send_to, peer, None, answer)
 
     def _admit(
         self, peer: Hashable, request: Message, datagram: bytes, *, is_multicast: bool = False
@@ -221,8 +235,12 @@ class CoapServer:
         if not self.remembered.has_room(peer):
             # Before it is opened: its sequence number would be used up, and the device could not repeat it.
             self.unheard += 1
+            self._site.moved(None, len(datagram), 0)
             return None
-        return self._site.admit(request, peer, is_multicast=is_multicast)
+        verdict = self._site.admit(request, peer, is_multicast=is_multicast)
+        if verdict.opened is None and verdict.answer is None:
+            self._site.moved(None, len(datagram), 0)
+        return verdict
 
     def _is_bounded(self, answer: bytes, datagram: bytes, verdict: Verdict) -> bool:
         if verdict.is_verified or len(answer) <= AMPLIFICATION_MAX * len(datagram):
@@ -230,28 +248,63 @@ class CoapServer:
         self.withheld += 1
         return False
 
-    def _came(self, device: bytes | None, size: int) -> None:
-        if device is not None:
-            self._site.moved(device, size, 0)
+    # ---- whose bytes they are
+
+    def _came(self, exchange: Exchange, size: int) -> None:
+        exchange.came += 1
+        self._count(_counted(exchange), size, 0)
+
+    def _count(self, exchange: Exchange | None, received: int, sent: int) -> None:
+        """Tell the site of a datagram. exchange: of a request that verified, None: of none, or of more copies than a device sends."""
+        if exchange is not None and exchange.unproved is not None:
+            exchange.unproved.append((received, sent))
+        else:
+            self._site.moved(None if exchange is None else exchange.device, received, sent)
+
+    def _doubt(self, context: bytes | None, exchange: Exchange) -> None:
+        """Let what a challenged request moves be nobody's until its device shows the Echo. context: None, of an old request."""
+        if context is None:
+            exchange.device = None
+            return
+        exchange.unproved = []
+        self._settle(context, is_proved=False)
+        self._unproved[context] = exchange
+        while len(self._unproved) > UNPROVED_MAX:
+            self._settle(next(iter(self._unproved)), is_proved=False)
+
+    def _settle(self, context: bytes | None, *, is_proved: bool) -> None:
+        """Count what the newest challenged request of a context moved as its device's, or as nobody's."""
+        exchange = self._unproved.pop(context, None) if context is not None else None
+        if exchange is None:
+            return
+        moved, exchange.unproved = exchange.unproved, None
+        if not is_proved:
+            exchange.device = None
+        for received, sent in moved or ():
+            self._site.moved(exchange.device, received, sent)
 
     # ---- what goes out
 
-    def _send_to(self, peer: Hashable, device: bytes | None, datagram: bytes) -> None:
+    def _send_to(self, peer: Hashable, exchange: Exchange | None, datagram: bytes) -> None:
         self._send(peer, datagram)
-        if device is not None:
-            self._site.moved(device, 0, len(datagram))
+        self._count(exchange, 0, len(datagram))
 
     def _answer_at_once(
         self, peer: Hashable, request: Message, datagram: bytes, answer: bytes, verdict: Verdict
     ) -> None:
-        if not self._is_bounded(answer, datagram, verdict):
+        is_bounded = self._is_bounded(answer, datagram, verdict)
+        if not (verdict.is_kept and is_bounded):
+            self._site.moved(None, len(datagram), 0)
+            if is_bounded:
+                self._send_to(peer, None, answer)
             return
-        if verdict.is_kept:
-            self.remembered.finish(self._remember(peer, request, datagram, verdict.device), answer)
-        self._send_to(peer, verdict.device, answer)
+        exchange = self._remember(peer, request, datagram, verdict)
+        self.remembered.finish(exchange, answer)
+        self._send_to(peer, exchange, answer)
 
     def _begin(self, peer: Hashable, request: Message, datagram: bytes, verdict: Verdict) -> None:
-        exchange = self._remember(peer, request, datagram, verdict.device)
+        self._settle(verdict.proves, is_proved=True)
+        exchange = self._remember(peer, request, datagram, verdict)
         if exchange.is_confirmable:
             self._waiting.append(exchange)
             self._arm(exchange.started + EMPTY_ACK_DELAY_S)
@@ -266,7 +319,7 @@ class CoapServer:
             context = {"message": "a request could not be carried out", "exception": task.exception()}
             self._loop.call_exception_handler(context)
 
-    def _remember(self, peer: Hashable, request: Message, datagram: bytes, device: bytes | None) -> Exchange:
+    def _remember(self, peer: Hashable, request: Message, datagram: bytes, verdict: Verdict) -> Exchange:
         exchange = Exchange(
             peer,
             request.message_id,
@@ -275,8 +328,10 @@ class CoapServer:
             self._loop.time(),
             request.type == CON,
         )
-        exchange.device = device
-        self._came(device, len(datagram))
+        exchange.device = verdict.device
+        if verdict.opened is None:
+            self._doubt(verdict.proves, exchange)
+        self._came(exchange, len(datagram))
         self.remembered.begin(exchange)
         self._arm(exchange.started + EXCHANGE_LIFETIME_S)
         return exchange
@@ -294,13 +349,13 @@ class CoapServer:
         if exchange.is_confirmable and not exchange.is_acknowledged:
             datagram = _piggybacked(answer, exchange)
             self.remembered.finish(exchange, datagram)
-            self._send_to(exchange.peer, exchange.device, datagram)
+            self._send_to(exchange.peer, exchange, datagram)
             return
         datagram = self._by_itself(CON if exchange.is_confirmable else NON, answer, exchange.token)
         self.remembered.finish(
             exchange, _empty(ACK, exchange.message_id) if exchange.is_confirmable else datagram
         )
-        self._send_to(exchange.peer, exchange.device, datagram)
+        self._send_to(exchange.peer, exchange, datagram)
         if exchange.is_confirmable:
             self._repeat_until_acknowledged(exchange, datagram)
 
@@ -309,15 +364,15 @@ class CoapServer:
         wait_s = ACK_TIMEOUT_S * self._chance.uniform(1.0, ACK_RANDOM_FACTOR)
         due = self._loop.time() + wait_s
         at = exchange.peer, datagram[2] << 8 | datagram[3]
-        self._separate[at] = _Separate(exchange.peer, exchange.device, datagram, due, wait_s)
+        self._separate[at] = _Separate(exchange, datagram, due, wait_s)
         self._arm(due)
 
     def _repeat(self, exchange: Exchange) -> None:
         """Answer a confirmable request that came again. What is carried out and not acknowledged yet is answered by its end."""
         if exchange.answer is not None:
-            self._send_to(exchange.peer, exchange.device, exchange.answer)
+            self._send_to(exchange.peer, _counted(exchange), exchange.answer)
         elif exchange.is_acknowledged:
-            self._send_to(exchange.peer, exchange.device, _empty(ACK, exchange.message_id))
+            self._send_to(exchange.peer, _counted(exchange), _empty(ACK, exchange.message_id))
 
     def _by_itself(self, kind: int, answer: Message, token: bytes) -> bytes:
         self._next_id = self._next_id + 1 & 0xFFFF
@@ -351,7 +406,7 @@ class CoapServer:
                 if exchange.started + EMPTY_ACK_DELAY_S > now:
                     return exchange.started + EMPTY_ACK_DELAY_S
                 exchange.is_acknowledged = True
-                self._send_to(exchange.peer, exchange.device, _empty(ACK, exchange.message_id))
+                self._send_to(exchange.peer, exchange, _empty(ACK, exchange.message_id))
             self._waiting.popleft()
         return None
 
@@ -367,8 +422,13 @@ class CoapServer:
             one.transmissions += 1
             one.wait_s *= 2
             one.due = now + one.wait_s
-            self._send_to(one.peer, one.device, one.datagram)
+            self._send_to(one.exchange.peer, one.exchange, one.datagram)
         return min((one.due for one in self._separate.values()), default=None)
+
+
+def _counted(exchange: Exchange) -> Exchange | None:
+    """Return whose the copy that came last is, and the answer to it: None, where a device sends no more of them."""
+    return exchange if exchange.came <= COPIES_MAX else None
 
 
 def _piggybacked(answer: Message, request: Message | Exchange) -> bytes:

@@ -54,8 +54,8 @@ PROXYING_NOT_SUPPORTED = 0xA5
 _KNOWN_OPTIONS = (URI_HOST, URI_PORT, URI_PATH, ECHO)
 
 
-# (kind of link, device, bytes received, bytes sent)
-Moved = Callable[[int, bytes, int, int], None]
+# (kind of link, device or None, bytes received, bytes sent)
+Moved = Callable[[int, bytes | None, int, int], None]
 
 
 class Exchanges(Protocol):
@@ -72,14 +72,14 @@ class Deliveries(Protocol):
     def get(self, device: bytes, path: list[bytes], block: bytes | None) -> Reply: ...
 
 
-def _nobody_counts(_link: int, _device: bytes, _received: int, _sent: int) -> None:
+def _nobody_counts(_link: int, _device: bytes | None, _received: int, _sent: int) -> None:
     """Usage puts itself here, to be told of each datagram."""
 
 
 class Site:
     """What stands behind each link's `server.CoapServer`. clock: for `public`. newcomers: boards without keys, None: not heard here.
 
-    moved(link, device, received, sent): told of each datagram of a device, its bytes under the way that it took.
+    moved(link, device, received, sent): told of each datagram, its bytes under the way that it took; device None: nothing shows whose.
     """
 
     def __init__(
@@ -128,14 +128,17 @@ class Site:
                 return Verdict(answer=self._newcomers.answer(request, _host(peer)))
         try:
             opened = self._authenticate(request)
-            return Verdict(opened=opened, device=opened.device)
+            return Verdict(
+                opened=opened, device=opened.device, proves=opened.session.name if opened.is_first else None
+            )
         except Refused as refusal:
             self._health.count("unauthenticated")
             _log.info("request from %s refused: %s", peer, refusal)
             return Verdict(answer=Message(ACK, refusal.code, 0))
         except Challenged as challenge:
             # How many of them there are is limited, and a repeated request must be given the same one.
-            return Verdict(answer=challenge.message, is_kept=True, device=challenge.device)
+            context = challenge.context if challenge.is_newest else None
+            return Verdict(answer=challenge.message, is_kept=True, device=challenge.device, proves=context)
 
     def over(self, link: int, window: tuple[int, int] | None = None) -> Self:
         """Return this very site as it stands behind one kind of link (protocol.usage). window: of a dear one (protocol.window)."""
@@ -149,8 +152,8 @@ class Site:
         self._health.count("bulk_held", seconds > 0)
         return seconds
 
-    def moved(self, device: bytes, received: int, sent: int) -> None:
-        """Take note of a datagram of a device whose request verified."""
+    def moved(self, device: bytes | None, received: int, sent: int) -> None:
+        """Take note of a datagram; device: whose fresh request it belongs to, None: nobody's that is known."""
         self._moved(self._link, device, received, sent)
 
     def malformed(self) -> None:

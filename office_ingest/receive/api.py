@@ -71,7 +71,7 @@ def build_api(
     links_for: LinksFor = lambda gateway, held: None,
     reach: Reach = pass_by,
     heard: Heard = lambda gateway, announced: [],
-    count: Count = lambda gateway, rows: None,
+    count: Count = lambda gateway, rows, life: None,
 ) -> FastAPI:
     """Return the office's HTTP interface. Every callable but is_ready and enter takes the gateway first; all run in worker, of one thread.
 

@@ -9,10 +9,10 @@ from office_ingest.permissions import DECLARES, GATEWAY
 from office_ingest.receive.problem import Problem
 from office_ingest.receive.request_body import read_body
 from protocol.errors import TOO_LARGE, ProtocolError
-from protocol.usage import PATH, REQUEST_BYTES_MAX, parse_usage
+from protocol.usage import LIFE_HEADER, PATH, REQUEST_BYTES_MAX, parse_life, parse_usage
 
-# (gateway, rows)
-Count = Callable[[str, list[tuple[Any, ...]]], None]
+# (gateway, rows, life)
+Count = Callable[[str, list[tuple[Any, ...]], bytes], None]
 
 
 def serve_usage(
@@ -29,9 +29,9 @@ def serve_usage(
         name = await gateway(request)
         raw = await read_body(request, REQUEST_BYTES_MAX, "what devices moved")
         try:
-            rows = parse_usage(raw)
+            rows, life = parse_usage(raw), parse_life(request.headers.get(LIFE_HEADER))
         except ProtocolError as error:
             status, title = (413, "Too large") if error.code == TOO_LARGE else (400, "Malformed")
             raise Problem(status, title, str(error)) from None
-        await in_worker(count, name, rows)
+        await in_worker(count, name, rows, life)
         return Response(status_code=200)

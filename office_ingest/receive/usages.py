@@ -10,7 +10,7 @@ from typing import Any
 
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.storage.usage import UsageStore
-from protocol.usage import DAY_MS, LINK_NAMES
+from protocol.usage import DAY_MS, LINK_NAMES, NO_LIFE
 
 # A gateway's clock may be ahead, and the day with it.
 _DAYS_AHEAD = 1
@@ -25,7 +25,7 @@ class Usages:
         self._keep_days = keep_days
         self._wall_ms = wall_ms
 
-    def take(self, gateway: str, rows: list[tuple[Any, ...]]) -> None:
+    def take(self, gateway: str, rows: list[tuple[Any, ...]], life: bytes = NO_LIFE) -> None:
         """Keep what makes sense of a gateway's totals, and forget days that are too old. Raises StoreUnavailable."""
         today = self._wall_ms() // DAY_MS
         first = today - self._keep_days
@@ -35,5 +35,5 @@ class Usages:
             for device, day, link, *counts in rows:
                 is_known = device in served and link < len(LINK_NAMES)
                 if is_known and first <= day <= today + _DAYS_AHEAD:
-                    self._usage.put(gateway, device, day, link, (*counts,))
+                    self._usage.put(gateway, device, day, link, (*counts,), life)
             self._usage.forget(first)

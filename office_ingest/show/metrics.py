@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, gener
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from office_ingest.health import LEVELS, RESOURCES
+from office_ingest.storage.usage import ALL_USAGE
 from office_ingest.watch.levels import DEGRADED
 from protocol.usage import DAY_MS, LINK_NAMES
 
@@ -78,7 +79,7 @@ _HEARD = _by_site(
     "reports WHERE device NOT IN (SELECT device FROM revoked)",
 )
 # What gateways received devices have sent. Only kinds of links that are known here are kept.
-_MOVED = _by_site("link, sum(received_bytes), sum(sent_bytes)", "link_usage WHERE day = ?1", 1)
+_MOVED = _by_site("link, sum(received_bytes), sum(sent_bytes)", f"{ALL_USAGE} WHERE day = ?1", 1)
 _SHORT = _by_site("place, count(*)", "findings WHERE state = 'open' AND kind = ?1", 1)
 
 

@@ -58,6 +58,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("device", "day", "link", "gateway", "received_bytes", "sent_bytes", "received_datagrams"),
         "sent_datagrams",
     ),
+    "link_usage_lives": (
+        *("device", "day", "link", "gateway", "life", "received_bytes", "sent_bytes", "received_datagrams"),
+        "sent_datagrams",
+    ),
     "link_budgets": ("device", "day_bytes", "said_ms"),
     "acts": ("number", "at_ms", "who", "role", "way", "verb", "resource", "about", "outcome"),
 }
@@ -86,6 +90,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "attestations": ("device",),
     "images": ("digest",),
     "link_usage": ("device", "day", "link", "gateway"),
+    "link_usage_lives": ("device", "day", "link", "gateway", "life"),
     "link_budgets": ("device",),
     "acts": ("number",),
 }

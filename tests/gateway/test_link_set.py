@@ -11,7 +11,9 @@ from gateway.errors import StoreFailed
 from gateway.health import Health
 from gateway.link_set import LinkSet
 from protocol.uplink import UplinkAnswer, encode_uplink_answer, links_mark, parse_uplink_answer
-from tests.gateway.site import TestClock, new_store
+from tests.gateway import part_bench
+from tests.gateway.part_bench import PartBench
+from tests.gateway.site import TestClock
 
 
 def link(n, turn=0):
@@ -29,30 +31,23 @@ def change(base, after, put, gone=()):
     return links_mark(after), links_mark(base), list(put), list(gone)
 
 
-class Bench:
+class Bench(PartBench):
     """A gateway's store and its set of links. listed: what its links.toml has."""
 
     def __init__(self, folder, listed=(), *, asks=True):
-        self.folder = folder
         self.listed = list(listed)
         self.asks = asks
         self.health = Health()
         self.told = []
-        self.open()
+        super().__init__(folder, TestClock(), self.begin)
 
-    def open(self):
-        """Begin with nothing in memory."""
-        self.store = new_store(self.folder, clock=TestClock())
-        self.set = LinkSet(self.store, self.health, self.listed, reload=self._reload, asks=self.asks)
+    def begin(self, store):
+        """Hold no set in memory."""
+        self.set = LinkSet(store, self.health, self.listed, reload=self._reload, asks=self.asks)
+        return self.set
 
     def _reload(self, links):
         self.told = sorted(links)
-
-    async def restart(self):
-        """End and begin again."""
-        await self.store.close()
-        self.open()
-        await self.set.load()
 
     async def take(self, said):
         """Carry out what crosses the uplink."""
@@ -66,20 +61,7 @@ class Bench:
 
 def runner(folder, listed=(), **about):
     """Return bench(body): run an async body(bench) on new files."""
-
-    def run(body):
-        made = Bench(folder, listed, **about)
-
-        async def main():
-            try:
-                await made.set.load()
-                await body(made)
-            finally:
-                await made.store.close()
-
-        asyncio.run(main())
-
-    return run
+    return part_bench.runner(lambda: Bench(folder, listed, **about))
 
 
 @pytest.fixture

@@ -37,6 +37,9 @@ class SlowSite:
     def sent(self):
         pass
 
+    def moved(self, device, received, sent):
+        pass
+
     def malformed(self):
         self.wrong += 1
 

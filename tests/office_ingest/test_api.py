@@ -24,7 +24,7 @@ CBOR = {"Content-Type": "application/cbor", "Authorization": f"Bearer {TOKEN}"}
 
 
 @contextlib.contextmanager
-def calling(desk, count=lambda gateway, rows: None):
+def calling(desk, count=lambda gateway, rows, life: None):
     """Give what sends one request to the office's API: call(method, path, content, headers). certified: by a gateway with a certificate."""
     worker = ThreadPoolExecutor(1)
     identity = IdentityDesk(desk)

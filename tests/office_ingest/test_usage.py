@@ -6,9 +6,11 @@ from office_ingest.energy import EnergySection, LinkEnergy, Moved, energy_text, 
 from office_ingest.moved import bytes_text, lines_of, moved_view
 from office_ingest.receive.usages import Usages
 from office_ingest.show.moved import draw_moved
+from office_ingest.storage.usage import LIVES_MAX
 from office_ingest.watch.budget import BUDGET, DAY_BYTES, OVER, WILL_BE_OVER, record_budgets
-from protocol.usage import BLE, DAY_MS, PATH, SERIAL, UDP, encode_usage
-from tests.office_ingest.test_api import calling
+from protocol.limits import usage_count_max
+from protocol.usage import BLE, DAY_MS, LIFE_HEADER, NO_LIFE, PATH, SERIAL, UDP, encode_usage
+from tests.office_ingest.test_api import CBOR, calling
 from tests.support.device_model import DeviceModel
 from tests.support.office_desk import OfficeDesk
 
@@ -35,8 +37,8 @@ class Counted:
         """Let it be that many hours after the first midnight."""
         self.now_ms = TODAY * DAY_MS + hours * HOUR_MS
 
-    def tell(self, received, *, sent=0, link=UDP, day=TODAY, gateway="gw-1", device=None):
-        self.usages.take(gateway, [(device or self.id, day, link, received, sent, 1, 1)])
+    def tell(self, received, *, sent=0, link=UDP, day=TODAY, gateway="gw-1", device=None, life=NO_LIFE):
+        self.usages.take(gateway, [(device or self.id, day, link, received, sent, 1, 1)], life)
 
     def say(self, health):
         self.desk.take(heartbeats=[self.device.heartbeat(health=health)])
@@ -89,6 +91,49 @@ def test_what_several_gateways_count_adds_up(counted):
     check_gateways_add_up(counted)
 
 
+def check_a_gateway_that_lost_its_store_loses_no_day(counted):
+    """Its totals of the day begin at nothing, in another life; what it told before comes again, and late."""
+    counted.tell(100, life=b"life one")
+    counted.tell(30, life=b"life two")
+    counted.tell(50, life=b"life two")
+    counted.tell(90, life=b"life one")
+    counted.tell(7)
+
+    assert 100 + 50 + 7 == counted.bytes_today()
+    counted.say({DAY_BYTES: 156})
+    counted.at(1)
+    assert [OVER] == counted.look()
+
+
+def test_a_gateway_that_lost_its_store_loses_no_day(counted):
+    """What was told stays, what is counted since is added, and neither is a lie for ever; the allowance is held against both."""
+    check_a_gateway_that_lost_its_store_loses_no_day(counted)
+
+
+def check_a_lying_gateway_is_bounded(counted):
+    """Say everything that /v1/usage lets a gateway say: too much, too little, of others, for ever new lives."""
+    counted.second_gateway()
+    counted.say({DAY_BYTES: 1000})
+    counted.tell(600)
+    for turn in range(3 * LIVES_MAX):
+        counted.tell(usage_count_max, gateway="gw-2", life=b"life %03d" % turn)
+        counted.tell(usage_count_max, gateway="gw-2", device=b"stranger", life=b"life %03d" % turn)
+    counted.at(1)
+    over = counted.look()
+    counted.tell(0, gateway="gw-2", life=b"life 000")
+    counted.tell(0)
+
+    assert [OVER] == over
+    assert LIVES_MAX == len(counted.desk.rows("link_usage_lives", "life"))
+    assert [(600,)] == counted.desk.rows("link_usage", "received_bytes")
+    assert 600 + LIVES_MAX * usage_count_max == counted.bytes_today()
+
+
+def test_a_lying_gateway_is_bounded(counted):
+    """It can accuse a device of its own site, and hide what it carried itself; what others told stays, and the database does not grow."""
+    check_a_lying_gateway_is_bounded(counted)
+
+
 def test_what_makes_no_sense_here_is_passed_over(counted):
     """Another site's device, a strange link, a day to come and one too old; the rest of the request counts."""
     counted.second_gateway(site="site-2")
@@ -104,11 +149,14 @@ def test_what_makes_no_sense_here_is_passed_over(counted):
 def test_old_days_are_forgotten(counted):
     """The office keeps so many days, and the sums of its tables fit."""
     counted.tell(5)
+    counted.tell(5, life=b"life one")
     counted.now_ms += (KEEP_DAYS + 1) * DAY_MS
     counted.tell(6, day=TODAY + KEEP_DAYS + 1)
+    counted.tell(6, day=TODAY + KEEP_DAYS + 1, life=b"life one")
 
     assert [(6,)] == counted.desk.rows("link_usage", "received_bytes")
-    assert [(1,)] == counted.desk.rows("row_sums", "rows", "name = 'link_usage'")
+    assert [(6,)] == counted.desk.rows("link_usage_lives", "received_bytes")
+    assert [(1,), (1,)] == counted.desk.rows("row_sums", "rows", "name LIKE 'link_usage%'")
 
 
 def test_allowance_is_what_the_device_says(counted):
@@ -259,12 +307,15 @@ def test_gateways_tell_it_over_http(desk):
     """With their token; what is no usage is refused, what is too much too, and a stranger is not heard."""
     heard = []
     row = (bytes(8), TODAY, UDP, 1, 2, 3, 4)
-    with calling(desk, count=lambda gateway, rows: heard.append((gateway, rows))) as call:
+    with calling(desk, count=lambda *said: heard.append(said)) as call:
+        life = call("POST", PATH, encode_usage([row]), headers={**CBOR, LIFE_HEADER: b"life one".hex()})
+        dead = call("POST", PATH, encode_usage([row]), headers={**CBOR, LIFE_HEADER: "life one"})
         good = call("POST", PATH, encode_usage([row]))
         bad = call("POST", PATH, b"\x01")
         many = call("POST", PATH, b"\x9a\x00\x01\x00\x00")
         stranger = call("POST", PATH, encode_usage([row]), headers={})
 
     assert (200, b"") == (good.status_code, good.content)
-    assert [("gw-1", [row])] == heard
+    assert [("gw-1", [row], b"life one"), ("gw-1", [row], NO_LIFE)] == heard
+    assert (200, 400) == (life.status_code, dead.status_code)
     assert (400, 400, 401) == (bad.status_code, many.status_code, stranger.status_code)

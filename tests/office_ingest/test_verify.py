@@ -38,7 +38,7 @@ from protocol.event import ADOPTION, ATTESTATION, COMMAND
 from protocol.keys import LANE_NAMES
 from protocol.manifest import KIND
 from protocol.segment import Header, parse_segment
-from protocol.usage import DAY_MS, UDP
+from protocol.usage import DAY_MS, NO_LIFE, UDP
 from tests.office_ingest.govern.release_bench import NOW_MS, SCHEMA, SMALL, bundle
 from tests.support.deciding_device import BUNDLE, READINGS, DecidingDevice
 from tests.support.device_model import DeviceModel
@@ -105,9 +105,9 @@ def full(copy):
     register_image(store, Image(bytes(32), "unix", True, "somebody", NOW_MS))
     ingest.take("gw-1", [raw, other, raw[:-1], *said], [cloned.heartbeat()])
     _accept_a_gap(store, ingest, cloned)
-    Usages(store, keep_days=9, wall_ms=lambda: NOW_MS).take(
-        "gw-1", [(cloned.device, NOW_MS // DAY_MS, UDP, 1, 2, 3, 4)]
-    )
+    for life in (NO_LIFE, b"life one"):
+        moved = [(cloned.device, NOW_MS // DAY_MS, UDP, 1, 2, 3, 4)]
+        Usages(store, keep_days=9, wall_ms=lambda: NOW_MS).take("gw-1", moved, life)
     with store.transaction():
         UsageStore(store).put_budget(cloned.device, 9, NOW_MS)
     with store.transaction():

@@ -4,8 +4,10 @@ FAULTS: name -> plant(put); put is pytest's monkeypatch.setattr.
 """
 
 from gateway import usage as gateway_usage
+from gateway.links import server
 from gateway.links.server import CoapServer
 from gateway.usage import Usage
+from office_ingest.storage import usage as office_usage
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.storage.usage import UsageStore
 from office_ingest.watch import budget
@@ -15,11 +17,11 @@ def add_what_is_told_again(put):
     """Take totals for differences."""
     true = UsageStore.put
 
-    def added(self, gateway, device, day, link, counts):
+    def added(self, gateway, device, day, link, counts, life):
         sql = "SELECT sum(received_bytes), sum(sent_bytes) FROM link_usage WHERE device = ? AND gateway = ?"
         held = self._store.connection.execute(sql, (device, gateway)).fetchone()
         more = [(held[at] or 0) + counts[at] for at in range(2)]
-        true(self, gateway, device, day, link, (*more, *counts[2:]))
+        true(self, gateway, device, day, link, (*more, *counts[2:]), life)
 
     put(UsageStore, "put", added)
 
@@ -27,7 +29,7 @@ def add_what_is_told_again(put):
 def believe_whatever_came_last(put):
     """Let a request that was overtaken put the total back."""
 
-    def last(self, gateway, device, day, link, counts):
+    def last(self, gateway, device, day, link, counts, _life):
         self._store.put("link_usage", device, day, link, gateway, *counts)
 
     put(UsageStore, "put", last)
@@ -39,8 +41,42 @@ def let_one_gateway_speak_for_all(put):
     put(
         UsageStore,
         "put",
-        lambda self, gateway, device, day, link, counts: true(self, "gw-1", device, day, link, counts),
+        lambda self, gateway, device, day, link, counts, life: true(
+            self, "gw-1", device, day, link, counts, life
+        ),
     )
+
+
+def take_all_lives_for_one(put):
+    """Let what a gateway with an empty store counts wait until it is more than before."""
+    true = UsageStore.put
+    put(
+        UsageStore,
+        "put",
+        lambda self, gateway, device, day, link, counts, _life: true(
+            self, gateway, device, day, link, counts
+        ),
+    )
+
+
+def take_any_number_of_lives(put):
+    """Keep whatever lives a gateway thinks of."""
+    put(office_usage, "LIVES_MAX", 1 << 30)
+
+
+def begin_in_the_life_of_before(put):
+    """Say one life for ever."""
+    put(Usage, "_life_of", lambda self, key: bytes(8))
+
+
+def count_replays_as_repetitions(put):
+    """Let a device pay for whoever plays its request again."""
+    put(server, "COPIES_MAX", 1 << 30)
+
+
+def believe_what_was_challenged(put):
+    """Count a challenged request for its device, whoever sent it."""
+    put(server.CoapServer, "_doubt", lambda self, context, exchange: None)
 
 
 def never_close_a_budget(put):
@@ -110,6 +146,11 @@ FAULTS = {
         add_what_is_told_again,
         believe_whatever_came_last,
         let_one_gateway_speak_for_all,
+        take_all_lives_for_one,
+        take_any_number_of_lives,
+        begin_in_the_life_of_before,
+        count_replays_as_repetitions,
+        believe_what_was_challenged,
         never_close_a_budget,
         count_the_request_alone,
         begin_at_nothing,

@@ -1,12 +1,17 @@
-"""Real processes: what two devices moved is counted to the byte, told to the office, held against what they may, and found too much."""
+"""Real processes: what two devices moved is counted to the byte, told to the office, held against what they may, and found too much.
+
+The gateway's disk is lost on the way: what it counts with an empty one comes beside what it told.
+"""
 
 import asyncio
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 
+from office_ingest.storage.usage import ALL_USAGE
 from tests.site.harness import lay_out, start_all, stop_devices, stop_services, until
 
 SEGMENTS = 6
@@ -44,7 +49,7 @@ def _rows(site, sql):
 
 def _told(site):
     """Return [received by devices, sent by devices] as the office has it."""
-    return list(_rows(site, "SELECT sum(sent_bytes), sum(received_bytes) FROM link_usage")[0])
+    return list(_rows(site, f"SELECT sum(sent_bytes), sum(received_bytes) FROM {ALL_USAGE}")[0])
 
 
 def _is_open(site):
@@ -70,16 +75,31 @@ def _budget(site, device):
     return json.loads(done.stdout)
 
 
+async def _lose_disk(site):
+    """Let the gateway begin with an empty store under its old name."""
+    await site.gateway.stop(signal.SIGKILL)
+    for file in site.gateway_folder.glob("gateway.db*"):
+        file.unlink()
+    await site.gateway.start()
+
+
 async def _story(site, meter):
     await until(lambda: _held(site), "segments of both devices in the office")
     await until(lambda: _is_open(site), "a finding of the device that moves too much")
     await stop_devices(site)
     await until(lambda: _told(site) == meter.passed, "the office's sums to be the relay's")
+    before = sum(meter.passed)
+    await _lose_disk(site)
+    for device in site.devices:
+        await device.start()
+    await until(lambda: sum(meter.passed) > 2 * before, "as much over the new disk")
+    await stop_devices(site)
+    await until(lambda: _told(site) == meter.passed, "the office's sums to be those of both disks")
     return await asyncio.to_thread(_budget, site, site.device_ids[0])
 
 
 def test_every_byte_of_a_lossy_link_is_counted_once_told_and_held_against_the_allowance(tmp_path):
-    """The office's sums are those of the link between, repetitions included; over its allowance is a finding, and the command says so."""
+    """The office's sums are those of the link between, repetitions included, over two disks of the gateway; over its allowance is a finding, and the command says so."""
 
     async def run():
         meter = Meter()

@@ -225,7 +225,15 @@ def test_database_of_the_step_before_gets_its_shelf(desk):
     connection = desk.store.connection
     releases = ("release_roots", "releases", "release_signatures", "release_parts")
     down = ("device_traits", "rollouts", "reports", "adoptions", "commands")
-    later = ("attestations", "images", "root_replacements", "roots_retired", "link_usage", "link_budgets")
+    later = (
+        "attestations",
+        "images",
+        "root_replacements",
+        "roots_retired",
+        "link_usage",
+        "link_usage_lives",
+        "link_budgets",
+    )
     for table in (*releases, *down, "accepted_gaps", "revoked", "tokens", "acts", "view_grants", *later):
         connection.execute(f"DROP TABLE {table}")
     for index in ("gaps_not_filled", "findings_open"):
