@@ -4,6 +4,7 @@ import pytest
 
 from tests.gateway import (
     test_agents,
+    test_blockwise_state,
     test_collector,
     test_delivery,
     test_kill,
@@ -48,6 +49,14 @@ CAUGHT_BY = {
     "accept_unauthenticated": (
         "assert",
         lambda name, use: test_udp.check_unauthenticated_is_refused(use("site")),
+    ),
+    "keep_every_block": (
+        "assert",
+        lambda name, use: test_blockwise_state.check_open_downloads_are_bounded(use("site")),
+    ),
+    "put_requests_together": (
+        "assert",
+        lambda name, use: test_blockwise_state.check_open_uploads_hold_nothing(use("site")),
     ),
     "reuse_sender_sequence": (
         "used twice",

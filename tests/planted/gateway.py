@@ -13,8 +13,10 @@ from gateway import store as store_module
 from gateway import store_answer, store_check, store_identity, store_repair, store_sessions
 from gateway import store_down as store_down_module
 from gateway import uplink as uplink_module
+from gateway.collector import Reply
 from gateway.delivery import Delivery
 from gateway.links import line_quality
+from gateway.links.remembered import Remembered
 from gateway.links.serial_line import SerialLine
 from gateway.links.site import Site
 from gateway.reconcile import Lane
@@ -25,7 +27,7 @@ from gateway.store import FORKED, STORED, Store
 from gateway.store_file import used_bytes
 from gateway.uplink import Backoff, Office
 from protocol import slipmux
-from protocol.coap import ETAG, OSCORE, URI_PATH, option
+from protocol.coap import BLOCK1, ETAG, OSCORE, URI_PATH, option
 from protocol.command import parse_command
 from protocol.sqlite_file import is_of_the_file
 from tests.planted.register import register
@@ -35,6 +37,8 @@ _BODIES = (("releases", "raw"), ("parts", "body"))
 _SMALL_COMMAND_BYTES = 60
 _SILENT_LOOKS = 20
 _LOOK_S = 0.001
+# RFC 7959 section 2.9.1.
+CONTINUE = 0x5F
 
 
 @fault
@@ -112,6 +116,33 @@ def accept_unauthenticated(patch):
         return true_authenticate(self, request)
 
     patch(Site, "_authenticate", authenticate)
+
+
+@fault
+def keep_every_block(patch):
+    """What was answered is kept until its minute is over, however much it is."""
+    true_finish = Remembered.finish
+
+    def finish(self, exchange, answer):
+        self._bytes_max = self._peer_bytes_max = 1 << 60
+        true_finish(self, exchange, answer)
+
+    patch(Remembered, "finish", finish)
+
+
+@fault
+def put_requests_together(patch):
+    """Pieces of uploads are kept until their last one comes."""
+    true_dispatch = Site._dispatch
+    pieces = {}
+
+    async def dispatch(self, opened):
+        if option(opened.request.options, BLOCK1) is None:
+            return await true_dispatch(self, opened)
+        pieces.setdefault(opened.device, []).append(opened.request.payload)
+        return Reply(CONTINUE)
+
+    patch(Site, "_dispatch", dispatch)
 
 
 @fault
