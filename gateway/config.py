@@ -14,7 +14,7 @@ from gateway.identity import require_identity
 from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
 from protocol.limits import uplink_segments_max
 from protocol.links_file import LinksFile
-from protocol.passphrase import EntryName, Source, refuse_both, source_of
+from protocol.passphrase import StoreSettings
 from protocol.settings import read_settings
 from protocol.usage import LINK_NAMES
 from protocol.window import parse_window
@@ -114,19 +114,10 @@ class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"retry_min_s is {self.retry_min_s}, above retry_max_s ({self.retry_max_s})")
 
 
-class StoreSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much the store may hold; above it custody is refused. passphrase_file or keyring: it is encrypted, with what is there."""
+class StoreSection(StoreSettings, frozen=True, forbid_unknown_fields=True):
+    """How much the store may hold; above it custody is refused."""
 
     bytes_max: Annotated[int, Meta(ge=1 << 20)] = 1 << 30
-    passphrase_file: Path | None = None
-    keyring: EntryName | None = None
-
-    def __post_init__(self) -> None:
-        refuse_both(self.passphrase_file, self.keyring)
-
-    def passphrase(self) -> Source | None:
-        """Return where the passphrase of the store is; None: the settings name none."""
-        return source_of(self.passphrase_file, self.keyring)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

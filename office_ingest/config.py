@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from office_ingest.energy import EnergySection
 from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
-from protocol.passphrase import EntryName, Source, refuse_both, source_of
+from protocol.passphrase import StoreSettings
 from protocol.settings import read_settings
 
 # none: may do nothing. A test compares them with permissions.ROLES.
@@ -49,20 +49,6 @@ class HeartbeatSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     interval_s: Annotated[float, Meta(ge=0.1, le=86400)] = 10.0
     grace_s: Annotated[float, Meta(ge=0, le=86400)] = 5.0
-
-
-class StoreSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """With either, database, keystore and authority are encrypted, with the passphrase that is there."""
-
-    passphrase_file: Path | None = None
-    keyring: EntryName | None = None
-
-    def __post_init__(self) -> None:
-        refuse_both(self.passphrase_file, self.keyring)
-
-    def passphrase(self) -> Source | None:
-        """Return where the passphrase of the office's databases is; None: the settings name none."""
-        return source_of(self.passphrase_file, self.keyring)
 
 
 class PageSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +98,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat: HeartbeatSection = HeartbeatSection()
     clock: ClockSection = ClockSection()
     rollout: RolloutSection = RolloutSection()
-    store: StoreSection = StoreSection()
+    store: StoreSettings = StoreSettings()
     page: PageSection = PageSection()
     people: PeopleSection = PeopleSection()
     usage: UsageSection = UsageSection()

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from protocol.diagnostic import NOT_ALLOWED, Diagnostic, DiagnosticError
 
@@ -47,6 +47,20 @@ def refuse_both(passphrase_file: Path | None, keyring: str | None) -> None:
     """Raise ValueError if settings name two places for one passphrase."""
     if passphrase_file is not None and keyring is not None:
         raise ValueError("passphrase_file and keyring are both named; name the one where the passphrase is")
+
+
+class StoreSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What settings say of the encryption of databases: with either, they are encrypted, with the passphrase that is there."""
+
+    passphrase_file: Path | None = None
+    keyring: EntryName | None = None
+
+    def __post_init__(self) -> None:
+        refuse_both(self.passphrase_file, self.keyring)
+
+    def passphrase(self) -> Source | None:
+        """Return where the passphrase is; None: the settings name none."""
+        return source_of(self.passphrase_file, self.keyring)
 
 
 def read_passphrase(source: Source) -> bytes:

@@ -349,6 +349,13 @@ def write_device(config: Path) -> Path:
     return target
 
 
+def run_command(folder: Path) -> list[str]:
+    """Return the words of `outstation device run` for the device provisioned in a folder."""
+    # -P: a folder of the user's with a name like ours must not come before the installed packages.
+    words = ["-P", "-m", "tools.cli", "device", "run", "--config", str(folder / "device.toml")]
+    return [sys.executable, *words]
+
+
 def device_command(items: Path, interrupts: int | None = None) -> list[str]:
     """Return the words that start the agent over a device.json. interrupts: the file of tools.interrupts, where Ctrl-C is held back."""
     return [

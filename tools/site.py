@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from protocol.diagnostic import INTERNAL, Diagnostic, DiagnosticError
+from tools.device import run_command
 from tools.relay import TcpRelay, UdpRelay
 
 READY_SECONDS_MAX = 20.0
@@ -157,17 +158,7 @@ class Site:
 
     def add_device(self, device: bytes, folder: Path) -> Service:
         """Add the device that was provisioned in a folder."""
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "tools.cli",
-            "device",
-            "run",
-            "--config",
-            str(folder / "device.toml"),
-        ]
-        service = Service(folder.name, command, self.logs / f"{folder.name}.log")
+        service = Service(folder.name, run_command(folder), self.logs / f"{folder.name}.log")
         self.devices.append(service)
         self.device_ids.append(device)
         return service

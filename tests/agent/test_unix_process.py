@@ -44,7 +44,7 @@ from tests.agent.way_down import (
     ROOT_POINTS,
     relinking,
 )
-from tools.device import device_command
+from tools.device import device_command, run_command
 from tools.flashimage import read_image
 from tools.upy import micropython_environment
 
@@ -93,19 +93,9 @@ def _start(folder, *more, drain_ms=200, port=9):
     # Port 9 of loopback: nobody listens there.
     link = ["[link]", 'host = "127.0.0.1"', f"port = {port}", ""]
     (folder / "device.toml").write_text("\n".join([*lines, *link]))
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "tools.cli",
-        "device",
-        "run",
-        "--config",
-        str(folder / "device.toml"),
-    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        run_command(folder), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     _STARTED.append(process)
     return process
@@ -408,8 +398,7 @@ def test_flash_of_another_size_is_refused_before_and_in_the_process(folder, sect
         text=True,
         check=False,
     )
-    command = [sys.executable, "-m", "tools.cli", "device", "run", "--config", str(folder / "device.toml")]
-    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    told = subprocess.run(run_command(folder), capture_output=True, text=True, cwd=ROOT, check=False)
 
     assert (agent.returncode, told.returncode) == (2, 2)
     for words in (f"flash_sectors = {sectors}", "flash.bin", f"as flash_sectors = {SECTORS} made it"):
@@ -432,8 +421,7 @@ def test_line_that_is_no_root_is_named(folder, line):
 def test_all_mistakes_in_the_settings_are_named_at_once(folder):
     """A misspelt key, a value out of range and a missing identity are three diagnostics and exit code 2."""
     (folder / "device.toml").write_text('flash_sectors = 2\nsampel_ms = 5\n[link]\nhost = "x"\n')
-    command = [sys.executable, "-m", "tools.cli", "device", "run", "--config", str(folder / "device.toml")]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    ended = subprocess.run(run_command(folder), capture_output=True, text=True, cwd=ROOT, check=False)
 
     assert ended.returncode == 2
     for words in ("did you mean", "sample_ms", "device", "flash_sectors"):

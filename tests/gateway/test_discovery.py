@@ -26,6 +26,7 @@ from tests.agent.desk import BUNDLE, DOWNLINK, RATCHETS, SCHEMA, SEAL_KEYS
 from tests.gateway.conftest import build
 from tests.gateway.site import custody_of, device_id, secret_of, segment, until, write_files
 from tests.support.groups import IPV4_GROUP, NO_MULTICAST, free_group_port
+from tools.device import run_command
 
 ROOT = Path(__file__).parents[2]
 needs_groups = pytest.mark.skipif(NO_MULTICAST is not None, reason=str(NO_MULTICAST))
@@ -458,9 +459,8 @@ def test_process_of_the_unix_port_finds_its_gateway(site, tmp_path):
 
     async def body(running):
         async with found_at(running, port):
-            words = ["-P", "-m", "tools.cli", "device", "run", "--config", str(folder / "device.toml")]
             process = await asyncio.create_subprocess_exec(
-                sys.executable, *words, env={**os.environ, "PYTHONPATH": str(ROOT)}
+                *run_command(folder), env={**os.environ, "PYTHONPATH": str(ROOT)}
             )
             try:
                 counts = running.gateway.health.counts
