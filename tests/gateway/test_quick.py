@@ -50,6 +50,53 @@ def check_quick_parser():
     assert taken > _SEEDS // 10
 
 
+_NUMBERS = (
+    0,
+    1,
+    23,
+    24,
+    255,
+    256,
+    1023,
+    1024,
+    65_535,
+    65_536,
+    (1 << 32) - 1,
+    1 << 32,
+    1 << 62,
+    (1 << 62) + 1,
+    1 << 63,
+)
+
+
+@pytest.mark.parametrize("text_bytes", [0, 1, 23, 24, 130, 255, 256, 330])
+def test_numbers_of_every_length_are_taken_quickly(text_bytes):
+    """Numbers at each edge of their encodings, and bodies at those of theirs, are taken at once where they are allowed at all."""
+    protected, unprotected, payload, tag = cbor2.loads(segment(3))
+    header, body = cbor2.loads(payload)
+    for at in (0, 2, 3, 4, 5, 6, 8, 9, 10):
+        for number in _NUMBERS:
+            changed = [put(header, (at,), number), put(body, (2,), bytes(text_bytes))]
+            raw = cbor2.dumps([protected, unprotected, cbor2.dumps(changed), tag])
+            said = outcome(parse_segment, raw)
+            is_clear = at == 9 and number == 0
+
+            assert outcome(parse_quickly, raw) == said
+            assert is_clear or (_parse(raw) is None) == isinstance(said[0], int)
+
+
+def test_segment_whose_lengths_disagree_is_not_taken():
+    """A byte more or less at either end, and a length that says so, are refused as before."""
+    golden = segment(7, size=200)
+    for raw in (golden + b"x", golden[:-1], golden[1:], golden.replace(b"\x58\x20", b"\x58\x21")):
+        assert _parse(raw) is None
+        assert outcome(parse_quickly, raw) == outcome(parse_segment, raw)
+    for at in range(len(golden)):
+        for by in (1, 255):
+            raw = golden[:at] + bytes((golden[at] + by & 255,)) + golden[at + 1 :]
+            assert outcome(parse_quickly, raw) == outcome(parse_segment, raw)
+
+
 def test_quick_parser_says_what_the_strict_one_says():
     """Whatever is changed in a segment, both take it alike or refuse it for the same reason."""
     check_quick_parser()
