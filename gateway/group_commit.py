@@ -33,12 +33,13 @@ class GroupCommit:
 
     async def submit(self, operation: Operation) -> Any:
         """Return the operation's result once its transaction is durable. Raises what run_batch raises or gives back."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((operation, future))
         if self._task is None:
-            self._task = asyncio.create_task(self._drain())
-        # A caller that gives up must not take the others of its batch with it.
-        return await asyncio.shield(future)
+            self._task = loop.create_task(self._drain())
+        # A caller that gives up cancels this future and no other: the batch it is in goes on.
+        return await future
 
     def is_overloaded(self) -> bool:
         """Return whether so many operations wait that new ones should be refused."""

@@ -21,6 +21,7 @@ POINTS = (
 )
 # Reached only where a release goes down.
 DOWN_POINTS = ("before_release_stored", "after_release_stored")
+_ALL = frozenset((*POINTS, *DOWN_POINTS))
 
 
 class KillPoint:
@@ -31,7 +32,7 @@ class KillPoint:
         self._left = count
 
     def __call__(self, name: str) -> None:
-        assert name in (*POINTS, *DOWN_POINTS), name
+        assert name in _ALL, name
         if name != self._name:
             return
         self._left -= 1
@@ -45,12 +46,7 @@ def read_kill_point(text: str | None) -> KillPoint:
     if not text:
         return KillPoint()
     name, _, count = text.partition(":")
-    if (
-        name not in (*POINTS, *DOWN_POINTS)
-        or not count.isdigit()
-        or not int(count[:9]) >= 1
-        or len(count) > 9
-    ):
+    if name not in _ALL or not count.isdigit() or not int(count[:9]) >= 1 or len(count) > 9:
         raise DiagnosticError(
             Diagnostic(
                 "usage-wrong",

@@ -360,7 +360,8 @@ class Store:
 
     def lane(self, device: bytes, lane: int, epoch: int) -> Lane:
         """Return what is known of a lane; an empty one if nothing is."""
-        return self.lanes.setdefault((device, lane, epoch), Lane())
+        known = self.lanes.get((device, lane, epoch))
+        return self.lanes.setdefault((device, lane, epoch), Lane()) if known is None else known
 
     async def digests_of(self, device: bytes, lane: int, epoch: int, number: int) -> frozenset[bytes]:
         """Return the digests held for one number. Raises StoreFailed."""

@@ -23,6 +23,10 @@ _log = logging.getLogger("gateway.usage")
 
 # Days that wait for an office that does not hear them.
 DAYS_KEPT = 31
+# Of each link, by its number.
+_COUNTERS = [
+    tuple(f"{name}_{what}_bytes" for what in ("unproved", "received", "sent")) for name in LINK_NAMES
+]
 # The answer has no body.
 _ANSWER_BYTES_MAX = 1024
 
@@ -58,9 +62,9 @@ class Usage:
 
     def moved(self, link: int, device: bytes | None, received: int, sent: int) -> None:
         """Count one datagram of a device, None: of nobody that is known. received, sent: its bytes, 0 for the way that it did not take."""
-        name = LINK_NAMES[link]
+        unproved_bytes, received_bytes, sent_bytes = _COUNTERS[link]
         if device is None:
-            self._health.counts[f"{name}_unproved_bytes"] += received + sent
+            self._health.counts[unproved_bytes] += received + sent
             return
         key = (device, self._clock.wall_ms() // DAY_MS, link)
         counts = self._counts.get(key)
@@ -70,8 +74,8 @@ class Usage:
         counts[1] += sent
         counts[2] += received > 0
         counts[3] += sent > 0
-        self._health.counts[f"{name}_received_bytes"] += received
-        self._health.counts[f"{name}_sent_bytes"] += sent
+        self._health.counts[received_bytes] += received
+        self._health.counts[sent_bytes] += sent
 
     async def run(self) -> None:
         """Keep and tell again and again, for ever; ends by being cancelled."""

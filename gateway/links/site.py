@@ -148,7 +148,9 @@ class Site:
 
     def _bulk_in_s(self) -> int:
         """Return for how long what can wait has to, over this link; 0: not at all."""
-        seconds = 0 if self._window is None else wait_s(self._window, self._clock.wall_ms())
+        if self._window is None:
+            return 0
+        seconds = wait_s(self._window, self._clock.wall_ms())
         self._health.count("bulk_held", seconds > 0)
         return seconds
 
