@@ -44,6 +44,7 @@ from gateway.store_down import StoreDown
 from gateway.store_file import connect
 from gateway.uplink import Backoff, Office, Uplink
 from gateway.usage import Usage
+from gateway.witness import Witness
 from protocol.diagnostic import DiagnosticError, show
 from protocol.installation import check_installation
 from protocol.usage import BLE, LIFE_BYTES, SERIAL, UDP
@@ -97,6 +98,7 @@ class Gateway:
         self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=point)
         self.newcomers = self._hear_newcomers()
         self.usage = self._make_usage()
+        self.witness = self._make_witness()
         self.site = self._make_site(point)
         self.fetcher = Fetcher(
             self.shelf, self.health, self._office.get, backoff=self._backoff(rng), clock=clock, point=point
@@ -149,6 +151,13 @@ class Gateway:
         ask = self._office.ask if isinstance(self._office, Office) else _no_office
         life = self._rng.randbytes(LIFE_BYTES)
         return Usage(self.store, self.health, ask, life=life, clock=self._clock, interval_s=interval_s)
+
+    def _make_witness(self) -> Witness:
+        interval_s = self._configuration.settings.uplink.witness_s
+        ask = self._office.ask if isinstance(self._office, Office) else _no_office
+        return Witness(
+            self.store, self.health, ask, self.shelf.envelopes, clock=self._clock, interval_s=interval_s
+        )
 
     def _hear_newcomers(self) -> Newcomers | None:
         if not self._configuration.settings.listen.newcomers:
@@ -263,6 +272,7 @@ class Gateway:
         await self.shelf.load()
         await self.readings.load()
         await self.usage.load()
+        await self.witness.load()
 
     def begin(self) -> None:
         """Start all that goes on by itself."""
@@ -275,7 +285,7 @@ class Gateway:
             self.serial.wait(),
         ]
         if isinstance(self._office, Office):
-            work.append(self.usage.run())
+            work += [self.usage.run(), self.witness.run()]
         renewal = self._renewal_of(self._configuration.files)
         if renewal is not None:
             work.append(renewal.run())

@@ -97,7 +97,7 @@ class BulkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the gateway reaches the office. usage_s: between two times that it is told what devices moved."""
+    """How the gateway reaches the office. usage_s: between two times that it is told what devices moved; witness_s: which leaves signed."""
 
     url: Annotated[str, Meta(pattern=r"^https://[^/\s?#@]+/?$", description="address of the office")]
     ca: Path | None = None
@@ -108,6 +108,7 @@ class UplinkSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_max_s: Annotated[float, Meta(ge=0.05, le=86400)] = 60.0
     timeout_s: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
     usage_s: Annotated[float, Meta(ge=1, le=86400)] = 60.0
+    witness_s: Annotated[float, Meta(ge=1, le=240)] = 60.0
 
     def __post_init__(self) -> None:
         if self.retry_min_s > self.retry_max_s:

@@ -60,6 +60,7 @@ COUNTERS = {
     "bulk_held": "answers over a dear link that said that what can wait has to",
     "usage_told": "rows of what devices moved that the office was told",
     "usage_failures": "times that what devices moved could not be kept or told",
+    "witness_failures": "times that the office could not be told which leaves signed",
     "scrubs": "times the whole store was read through while the gateway ran",
 }
 

@@ -266,6 +266,10 @@ class Shelf:
     def _is_for(self, device: bytes, number: int) -> bool:
         return self.deliverable(device) == number
 
+    def envelopes(self) -> list[bytes]:
+        """Return the signatures of the releases that are here."""
+        return [one.raw for release in self._releases.values() for one in release.envelopes]
+
     # ---- for people
 
     def document(self) -> dict[str, object]:

@@ -21,6 +21,8 @@ from gateway.store_links import load_links
 from gateway.store_readings import COLUMNS as READINGS
 from gateway.store_readings import is_reading, is_view
 from gateway.store_usage import COLUMNS as USAGE
+from gateway.store_witness import COLUMNS as WITNESS
+from gateway.store_witness import is_witness
 from protocol.command import parse_command
 from protocol.errors import ProtocolError
 from protocol.manifest import parse_release
@@ -242,6 +244,12 @@ def _usage(connection: sqlite3.Connection) -> Iterator[Damage]:
     yield from connection.execute(f"SELECT {', '.join(USAGE)} FROM usage LIMIT 0")  # noqa: S608 - names are ours
 
 
+def _witness(connection: sqlite3.Connection) -> Iterator[Damage]:
+    for row in connection.execute(f"SELECT {', '.join(WITNESS)} FROM witness"):  # noqa: S608 - names are ours
+        if not is_witness(row):
+            yield Damage("witness", f"root {row[0]!r}", "the envelope does not have its mark")
+
+
 # With the schema step that made what they look at.
 _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]], ...]], ...] = (
     ("0001_initial", (_segments, _lanes, _heartbeats, _health, _columns)),
@@ -252,6 +260,7 @@ _CHECKS: tuple[tuple[str, tuple[Callable[[sqlite3.Connection], Iterator[Damage]]
     ("0007_views", (_views,)),
     ("0008_links", (_links,)),
     ("0010_lives", (_usage,)),
+    ("0011_witness", (_witness,)),
 )
 
 

@@ -39,6 +39,8 @@ from gateway.store_readings import COLUMNS as READINGS
 from gateway.store_readings import is_reading, is_view
 from gateway.store_usage import COLUMNS as USAGE
 from gateway.store_usage import is_usage
+from gateway.store_witness import COLUMNS as WITNESS
+from gateway.store_witness import is_witness
 from protocol import sqlite_file
 from protocol.errors import ProtocolError
 from protocol.keys import LANES
@@ -235,6 +237,9 @@ def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     for row in read_rows(source, "usage", ", ".join(USAGE), "device, day, link"):
         if is_usage(row):
             insert(target, "usage", ", ".join(USAGE), row)
+    for row in read_rows(source, "witness", ", ".join(WITNESS), "root, leaf"):
+        if is_witness(row):
+            insert(target, "witness", ", ".join(WITNESS), row)
     # Numbers that only spare traffic: taken where they are numbers at all.
     for table, columns in (
         ("lost", "device, lane, epoch, start, stop"),

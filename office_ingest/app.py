@@ -94,6 +94,7 @@ class Office:
             links_for=self.core.links.for_gateway,
             reach=self._reach,
             count=self.core.usages.take,
+            witness=self.core.witness,
             heard=lambda gateway, announced: self.admissions.hear(gateway, announced, clock.wall_ms()),
         )
         add_asked(self.api, self.store.connection, self.in_worker, clock.wall_ms, limited_to_sites)

@@ -7,6 +7,7 @@ from office_ingest.config import Settings
 from office_ingest.govern.links import Links
 from office_ingest.govern.rollout import Rollouts
 from office_ingest.govern.views import Views
+from office_ingest.govern.witness import Seen, Witnesses
 from office_ingest.health import heartbeat_seen_ms, pace_of
 from office_ingest.receive.ingest import Ingest
 from office_ingest.receive.keystore import Keystore
@@ -70,11 +71,16 @@ class Core:
         self.registry = Registry(store)
         self.rollouts = Rollouts(store)
         self.links = Links(store, keystore)
+        self.witnesses = Witnesses(store)
         self.usages = Usages(store, keep_days=settings.usage.keep_days, wall_ms=clock.wall_ms)
 
     def _heard(self, device: bytes) -> None:
         self.watch.heard(device)
         self._told(device)
+
+    def witness(self, gateway: str, seen: list[Seen], shown: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """Return what a gateway is told of leaves that sign, and asked. Raises StoreUnavailable."""
+        return self.witnesses.take(gateway, seen, shown, self._clock.wall_ms())
 
     def check_silence(self) -> None:
         """Record which devices fell silent or are heard again since the last call. Raises StoreUnavailable."""

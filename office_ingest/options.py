@@ -39,6 +39,11 @@ KEY = click.option(
     required=True,
     help="Folder of a signing key.",
 )
+ALONE = click.option(
+    "--alone",
+    is_flag=True,
+    help="Sign though no gateway was heard lately: only if nothing of this office was put back.",
+)
 RELEASED_BY = click.option("--author", required=True, help="Who releases it.")
 TARGET = together(
     click.option(

@@ -370,7 +370,8 @@ CODES = {
         "The signing key was restored or copied",
         "Its count is at or below a leaf that was published already. Signing on would use a leaf twice, and whoever holds "
         "both signatures could sign anything.",
-        "Destroy this copy. If the key that made the published signatures still exists, use that one; else its successor.",
+        "Destroy this copy. If the key that made the published signatures still exists, use that one; else its successor; or, "
+        "where no other copy will ever sign, let it go on above all that was seen: outstation release skip FOLDER.",
     ),
     "release-key-used-up": Explanation(
         "The signing key has made all its signatures",
@@ -381,6 +382,13 @@ CODES = {
         "A release cannot be built, signed or shown as asked",
         "A device would refuse it, or it names something that the office does not know, or it was done already.",
         "Change what the message names. Nothing was signed.",
+    ),
+    "release-unwitnessed": Explanation(
+        "No gateway was heard that remembers which leaves signed",
+        "Gateways remember the highest leaf of each signing key, whatever is put back at the office. None of those that did "
+        "before was heard lately, so a key and a database from one old backup could use a leaf twice.",
+        "Start the office and wait a minute for a gateway. If nothing of this office was put back, give the command again "
+        "with --alone.",
     ),
     "rollout-refused": Explanation(
         "A release cannot be rolled out or halted as asked",

@@ -107,3 +107,5 @@ announcements_max = 16
 usage_rows_max = 512
 # More than any link moves in a day, and so little that sums over many days and gateways fit 64 bits.
 usage_count_max = (1 << 48) - 1
+# Roots that a gateway bears witness of: two and their successors' successors, for decades of replacements.
+witness_roots_max = 16

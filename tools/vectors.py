@@ -31,6 +31,7 @@ from tools import (
     vector_segments,
     vector_usage,
     vector_views,
+    vector_witness,
 )
 
 FOLDER = Path(__file__).resolve().parent.parent / "protocol" / "vectors"
@@ -53,6 +54,7 @@ def files() -> dict[str, dict[str, Any]]:
         vector_admission,
         vector_attestation,
         vector_usage,
+        vector_witness,
     )
     return {name: content for part in parts for name, content in part.files().items()}
 

@@ -9,7 +9,7 @@ import click
 from office_ingest.govern.opening import device_called, key_told, now_ms, open_shelf, open_store
 from office_ingest.govern.rollout_cli import halt, roll_out, status
 from office_ingest.govern.roots_cli import root
-from office_ingest.options import FILE, KEY, NUMBER, RELEASED_BY, SETTINGS_AND_JSON, TARGET
+from office_ingest.options import ALONE, FILE, KEY, NUMBER, RELEASED_BY, SETTINGS_AND_JSON, TARGET
 from office_ingest.permissions import (
     BUILD_RELEASES,
     MAKE_KEYS,
@@ -55,27 +55,76 @@ def init_key(folder: Path, config: Path, as_json: bool) -> None:
 @release.command()
 @needs(MAKE_KEYS)
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@ALONE
 @SETTINGS_AND_JSON
-def succeed(folder: Path, config: Path, as_json: bool) -> None:
+def succeed(folder: Path, alone: bool, config: Path, as_json: bool) -> None:
     """Go on with the successor in FOLDER: make its own successor and tell the office of it.
 
     A key that the office knows must have named it when it was made.
     """
     from office_ingest.govern.release import ReleaseRefused, check_follows
+    from office_ingest.govern.shelf import Shelf
     from office_ingest.govern.signer import OpenSigner, make_successor
+    from office_ingest.govern.witness import require_witness
 
-    with open_shelf(config) as shelf, key_told():
+    with open_store(config) as store, key_told():
+        shelf = Shelf(store)
         with OpenSigner(folder) as signer:
-            public = signer.public
+            public, known = signer.public, signer.key_id
         try:
             check_follows(shelf, public)
-            successor, envelope = make_successor(folder, now_ms=now_ms())
+            require_witness(store, now_ms(), alone=alone)
+            successor, envelope = make_successor(folder, now_ms=now_ms(), published=shelf.published(known))
         except ReleaseRefused as error:
             raise _refused(error) from None
         except FileExistsError:
             raise _in_the_way(folder / "successor") from None
         shelf.add_root(public, envelope, now_ms())
     _say_key(folder, public, successor, as_json)
+
+
+@release.command()
+@needs(MAKE_KEYS)
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--margin",
+    type=click.IntRange(0, 1023),
+    default=32,
+    show_default=True,
+    help="How many more, for signatures that were made and reached no gateway.",
+)
+@ALONE
+@SETTINGS_AND_JSON
+def skip(folder: Path, margin: int, alone: bool, config: Path, as_json: bool) -> None:
+    """Let the key in FOLDER, which was put back, sign on above every leaf that was seen.
+
+    Only where no other copy of the folder will ever sign; else destroy it and go on with its successor.
+    """
+    from office_ingest.govern.release import ReleaseRefused
+    from office_ingest.govern.shelf import Shelf
+    from office_ingest.govern.signer import OpenSigner
+    from office_ingest.govern.witness import require_witness
+
+    with open_store(config) as store, key_told(), OpenSigner(folder) as signer:
+        require_witness(store, now_ms(), alone=alone)
+        published = Shelf(store).published(signer.key_id)
+        try:
+            leaf = signer.skip(published, margin)
+            if leaf != published + 1 + margin:
+                raise ReleaseRefused(
+                    f"key {signer.key_id.hex()} would use leaf {leaf}, above all that was seen: sign with it"
+                )
+        except ReleaseRefused as error:
+            raise _refused(error) from None
+        remaining = signer.remaining()
+    if as_json:
+        emit(
+            "outstation.release-key-skipped",
+            1,
+            {"key": str(folder), "leaf": leaf, "signatures_left": remaining},
+        )
+        return
+    click.echo(f"{folder} goes on with leaf {leaf}; {remaining} signatures are left")
 
 
 @release.command()
@@ -135,15 +184,19 @@ def build(config: Path, as_json: bool, **asked: Any) -> None:
 @needs(SIGN_RELEASES)
 @NUMBER
 @KEY
+@ALONE
 @SETTINGS_AND_JSON
-def sign(number: int, key: Path, config: Path, as_json: bool) -> None:
+def sign(number: int, key: Path, alone: bool, config: Path, as_json: bool) -> None:
     """Sign release NUMBER with one leaf of a key. A release that widens what may be done needs two keys."""
     from office_ingest.govern.release import ReleaseRefused, sign_release
+    from office_ingest.govern.shelf import Shelf
     from office_ingest.govern.signer import OpenSigner
+    from office_ingest.govern.witness import require_witness
 
-    with open_shelf(config) as shelf, key_told(), OpenSigner(key) as signer:
+    with open_store(config) as store, key_told(), OpenSigner(key) as signer:
+        require_witness(store, now_ms(), alone=alone)
         try:
-            signed = sign_release(shelf, number, signer, now_ms())
+            signed = sign_release(Shelf(store), number, signer, now_ms())
         except ReleaseRefused as error:
             raise _refused(error) from None
         remaining = signer.remaining()
@@ -159,10 +212,13 @@ def sign(number: int, key: Path, config: Path, as_json: bool) -> None:
 @needs(BUILD_RELEASES, SIGN_RELEASES, ROLL_OUT_RELEASES)
 @click.argument("policy", type=FILE)
 @KEY
+@ALONE
 @RELEASED_BY
 @TARGET
 @SETTINGS_AND_JSON
-def publish(policy: Path, key: Path, author: str, config: Path, as_json: bool, **asked: Any) -> None:
+def publish(
+    policy: Path, key: Path, alone: bool, author: str, config: Path, as_json: bool, **asked: Any
+) -> None:
     """Test, compile, build, sign and roll out a POLICY in one step.
 
     Nothing is rolled out if a test fails. A policy that widens what may be done waits for a second signature.
@@ -170,8 +226,10 @@ def publish(policy: Path, key: Path, author: str, config: Path, as_json: bool, *
     from office_ingest.govern.publish import publish as publish_policy
     from office_ingest.govern.release import ReleaseRefused
     from office_ingest.govern.shelf import Shelf
+    from office_ingest.govern.witness import require_witness
 
     with open_store(config) as store, key_told():
+        require_witness(store, now_ms(), alone=alone)
         target = _target(Shelf(store), asked)
         try:
             made = publish_policy(

@@ -57,6 +57,7 @@ def key_told() -> Iterator[None]:
     """Say what is wrong with a key, and what to do."""
     from office_ingest.govern.lms_key import KeyDamaged
     from office_ingest.govern.signer import KeyExposed, KeyRolledBack, KeyUsedUp, SignerRunning
+    from office_ingest.govern.witness import Unwitnessed
 
     successor = "destroy this folder and go on with its successor: docs/operating/release.md"
     try:
@@ -68,9 +69,13 @@ def key_told() -> Iterator[None]:
         found = Diagnostic("file-open-to-others", str(error), fix="chmod 700 the folder and 600 its secret")
         raise DiagnosticError([found], NOT_ALLOWED) from None
     except KeyRolledBack as error:
+        fix = f"{successor}; if no other copy of it ever signs: outstation release skip FOLDER"
         raise DiagnosticError(
-            [Diagnostic("release-key-restored", str(error), fix=successor)], NOT_ALLOWED
+            [Diagnostic("release-key-restored", str(error), fix=fix)], NOT_ALLOWED
         ) from None
+    except Unwitnessed as error:
+        fix = "start the office and wait for a gateway; --alone if nothing of this office was put back"
+        raise DiagnosticError([Diagnostic("release-unwitnessed", str(error), fix=fix)], TRY_AGAIN) from None
     except KeyUsedUp as error:
         fix = "go on with its successor: docs/operating/release.md"
         raise DiagnosticError([Diagnostic("release-key-used-up", str(error), fix=fix)], NOT_ALLOWED) from None

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from office_ingest.govern.opening import key_told, now_ms, open_keystore, open_store, user_name
-from office_ingest.options import SETTINGS_AND_JSON, said_by
+from office_ingest.options import ALONE, SETTINGS_AND_JSON, said_by
 from office_ingest.permissions import READ_RELEASES, REPLACE_ROOTS, needs
 from protocol.diagnostic import FINDING, OK, Diagnostic, DiagnosticError
 from protocol.report import emit
@@ -86,10 +86,18 @@ def _rows(store: Any) -> list[dict[str, Any]]:
 @click.option(
     "--for", "lasts", default="30d", show_default=True, help="How long devices may take it: 2h, 30d."
 )
+@ALONE
 @said_by("Who replaces it")
 @SETTINGS_AND_JSON
 def replace(
-    old: str, by: Path | None, new: str | None, lasts: str, author: str | None, config: Path, as_json: bool
+    old: str,
+    by: Path | None,
+    new: str | None,
+    lasts: str,
+    alone: bool,
+    author: str | None,
+    config: Path,
+    as_json: bool,
 ) -> int:
     """Let another root stand in the place of OLD on every device: its successor, or with --by what another root signs.
 
@@ -108,7 +116,7 @@ def replace(
     with open_store(config) as store, open_keystore(config) as keystore, in_words(), key_told():
         try:
             known = root_called(Shelf(store), old)
-            body = _body(Shelf(store), known, by, new)
+            body = _body(store, known, by, new, alone=alone)
             done = replace_root(
                 store, keystore, known, body, author=author or user_name(), now_ms=now_ms(), lasts_ms=lasts_ms
             )
@@ -117,10 +125,13 @@ def replace(
     return _say_replaced(known, done, as_json)
 
 
-def _body(shelf: Any, old: Any, by: Path | None, new: str | None) -> bytes:
+def _body(store: Any, old: Any, by: Path | None, new: str | None, *, alone: bool) -> bytes:
     from office_ingest.govern.roots import make_replacement, root_called, successor_body
+    from office_ingest.govern.shelf import Shelf
     from office_ingest.govern.signer import OpenSigner
+    from office_ingest.govern.witness import require_witness
 
+    shelf = Shelf(store)
     if by is None or new is None:
         return successor_body(old)
     coming = root_called(shelf, new)
@@ -129,6 +140,7 @@ def _body(shelf: Any, old: Any, by: Path | None, new: str | None) -> bytes:
             # Given again: no second signature for the same.
             body: bytes = one.body
             return body
+    require_witness(store, now_ms(), alone=alone)
     with OpenSigner(by) as signer:
         return make_replacement(shelf, signer, old, coming, now_ms())
 

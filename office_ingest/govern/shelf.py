@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from office_ingest.storage.sqlite import SqliteStore
+from office_ingest.storage.witness import WitnessStore
 from protocol.agent_index import parse_agent_index
 from protocol.envelope import key_id, parse_envelope
 from protocol.lms import leaf_of
@@ -141,7 +142,12 @@ class Shelf:
         return {row[0] for row in self._store.connection.execute("SELECT id FROM roots_retired")}
 
     def published(self, root: bytes) -> int:
-        """Return the highest leaf of a root in anything that it signed here; -1 if there is nothing."""
+        """Return the highest leaf of a root in anything that it signed here or that a gateway showed; -1 if there is nothing."""
+        shown = WitnessStore(self._store).newest(root)
+        return max(self.published_here(root), -1 if shown is None else shown.leaf)
+
+    def published_here(self, root: bytes) -> int:
+        """Return the highest leaf of a root in anything that it signed here, as this database alone knows; -1 if there is nothing."""
         row = self._store.connection.execute(
             "SELECT max(leaf) FROM release_signatures WHERE root = ?", (root,)
         ).fetchone()
@@ -153,6 +159,20 @@ class Shelf:
             if known.key_id == root:
                 highest = max(highest, leaf_of(parse_envelope(known.successor).signature))
         return highest
+
+    def signed_by(self, root: bytes, leaf: int) -> list[bytes]:
+        """Return the envelopes that a leaf signed here: one, or none."""
+        found = [
+            row[0]
+            for row in self._store.connection.execute(
+                "SELECT raw FROM release_signatures WHERE root = ?1 AND leaf = ?2"
+                " UNION SELECT body FROM root_replacements WHERE signer = ?1 AND leaf = ?2",
+                (root, leaf),
+            )
+        ]
+        successors = [known.successor for known in self.roots() if known.key_id == root]
+        named = [raw for raw in successors if leaf_of(parse_envelope(raw).signature) == leaf]
+        return list(dict.fromkeys([*found, *named]))
 
     def signature_count(self) -> int:
         """Return how many signatures there are: what changes whenever something else is signed, for none is ever taken away."""

@@ -108,6 +108,28 @@ class Signer:
             signature = self._sign(signed_bytes(purpose, payload), published)
         return encode_envelope(self.key_id, payload, signature)
 
+    def refuse_old_state(self, published: int) -> None:
+        """Raise KeyRolledBack if the next leaf is at or below one that was published: for what must not be begun then."""
+        self._refuse_old_state(self._counter.next_leaf(), max(published, self._last))
+
+    def skip(self, published: int, margin: int) -> int:
+        """Go on above every leaf that was published and margin more, which nobody may have told of; return the next leaf.
+
+        Durable when it returns. Nothing is changed where the count is above published. Raises KeyUsedUp: none is left up there.
+        """
+        with self._turn:
+            self._refuse_fork()
+            leaf = self._counter.next_leaf()
+            if leaf > published:
+                return leaf
+            after = published + 1 + margin
+            if after >= self._keys.leaf_count:
+                raise KeyUsedUp(
+                    f"leaf {after} is beyond the {self._keys.leaf_count} leaves of key {self.key_id.hex()}"
+                )
+            self._counter.store(after)
+            return after
+
     def _sign(self, message: bytes, published: int) -> bytes:
         self._refuse_fork()
         leaf = self._counter.next_leaf()
@@ -172,13 +194,14 @@ def make_successor(
     folder: Path,
     *,
     now_ms: int,
+    published: int = -1,
     random: Callable[[int], bytes] = os.urandom,
     tree: int = TREE,
     one_time: int = ONE_TIME,
 ) -> tuple[bytes, bytes]:
     """Make folder/successor, signed for by the next leaf of the key in folder; return (its public key, the envelope).
 
-    One that is signed for already is left as it is, so that an interrupted command can be given again.
+    One that is signed for already is left as it is, so that an interrupted command can be given again. published: as Signer.envelope has it.
     Raises FileExistsError if there is one that nobody signed for, and what Signer.envelope raises.
     """
     disk = OsDisk()
@@ -187,9 +210,10 @@ def make_successor(
         envelope = disk.read(folder / "successor.cose")
         return check_succession(envelope, public).public, envelope
     with OpenSigner(folder) as signer:
+        signer.refuse_old_state(published)
         successor = _make_folder(folder / SUCCESSOR, random, tree, one_time)
         payload = encode_succession(Succession(signer.key_id, successor, now_ms))
-        envelope = signer.envelope(ROOT, payload, published=-1)
+        envelope = signer.envelope(ROOT, payload, published=published)
     disk.write(folder / "successor.cose", envelope)
     disk.sync_folder(folder)
     return successor, envelope

@@ -41,6 +41,7 @@ def check_released(connection: sqlite3.Connection, report: Report) -> None:
     _check_signatures(connection, publics, leaves, report)
     _check_parts(connection, report)
     _check_replacements(connection, publics, leaves, report)
+    _check_witnessed(connection, publics, leaves, report)
 
 
 def _check_roots(connection: sqlite3.Connection, leaves: Leaves, report: Report) -> Publics:
@@ -174,6 +175,36 @@ def _check_replacements(
                 "roots_retired", f"root {root.hex()}", "nothing replaces it: was the replacement deleted?"
             )
     _check_ordered(connection, digests, report)
+
+
+def _check_witnessed(
+    connection: sqlite3.Connection, publics: Publics, leaves: Leaves, report: Report
+) -> None:
+    """What gateways showed of leaves that this database may have forgotten: signed by whom it says, and nothing signed with them again."""
+    for root, leaf, raw in connection.execute(
+        "SELECT root, leaf, envelope FROM witnessed ORDER BY root, leaf, mark"
+    ):
+        where = f"root {root.hex()} leaf {leaf}"
+        try:
+            envelope = parse_envelope(raw)
+            if (envelope.key_id, leaf_of(envelope.signature)) != (root, leaf):
+                report.find("witnessed", where, "the envelope is by another leaf")
+            elif root in publics:
+                purpose = purpose_of(envelope, publics[root])
+                _use_leaf(leaves, envelope, purpose, "witnessed", where, report)
+        except ProtocolError as error:
+            report.find("witnessed", where, f"the root did not sign it: {error}")
+        report.count("witnessed_checked")
+
+
+def purpose_of(envelope: Envelope, public: bytes) -> bytes:
+    """Return what a root signed an envelope for: RELEASE or ROOT. Raises ProtocolError: it did not sign it."""
+    try:
+        envelope.verify(public, RELEASE)
+    except ProtocolError:
+        envelope.verify(public, ROOT)
+        return ROOT
+    return RELEASE
 
 
 def _wrong_replacement(row: list[Any], publics: Publics) -> str:

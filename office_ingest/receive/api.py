@@ -31,6 +31,7 @@ from office_ingest.receive.peer import certificate_of
 from office_ingest.receive.problem import PROBLEM, Problem, refusal
 from office_ingest.receive.request_body import read_body
 from office_ingest.receive.usage_api import Count, serve_usage
+from office_ingest.receive.witness_api import Witness, serve_witness
 from protocol.enrolment import AUTHORITIES_HEADER
 from protocol.errors import TOO_LARGE, ProtocolError
 from protocol.limits import message_bytes_max, segment_bytes_max, uplink_heartbeats_max, uplink_segments_max
@@ -72,6 +73,7 @@ def build_api(
     reach: Reach = pass_by,
     heard: Heard = lambda gateway, announced: [],
     count: Count = lambda gateway, rows, life: None,
+    witness: Witness = lambda gateway, seen, shown: ([], []),
 ) -> FastAPI:
     """Return the office's HTTP interface. Every callable but is_ready and enter takes the gateway first; all run in worker, of one thread.
 
@@ -111,6 +113,7 @@ def build_api(
     serve_enrolment(api, caller, in_worker, identities)
     serve_announcements(api, caller, in_worker, heard)
     serve_usage(api, gateway, in_worker, count)
+    serve_witness(api, gateway, in_worker, witness)
     _answer_errors(api)
     return api
 

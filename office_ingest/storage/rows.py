@@ -63,6 +63,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "sent_datagrams",
     ),
     "link_budgets": ("device", "day_bytes", "said_ms"),
+    "witnessed": ("root", "leaf", "mark", "envelope", "gateway", "shown_ms"),
+    "witnesses": ("gateway", "heard_ms"),
     "acts": ("number", "at_ms", "who", "role", "way", "verb", "resource", "about", "outcome"),
 }
 # What names a row to a person.
@@ -92,6 +94,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "link_usage": ("device", "day", "link", "gateway"),
     "link_usage_lives": ("device", "day", "link", "gateway", "life"),
     "link_budgets": ("device",),
+    "witnessed": ("root", "leaf", "mark"),
+    "witnesses": ("gateway",),
     "acts": ("number",),
 }
 

@@ -13,8 +13,8 @@ from tools.upy import BOTH, run_file
 VECTORS = ROOT / "protocol" / "vectors"
 MANIFEST = VECTORS / "v1" / "SHA256SUMS"
 ALSO_READ = ROOT / "tests" / "compat" / "checkpoint_vectors.py"
-# Of what no device reads: totals of usage, which gateways tell the office.
-HOSTS_READ = ROOT / "tests" / "protocol" / "test_usage.py"
+# Of what no device reads: totals of usage and leaves that signed, which gateways tell the office.
+HOSTS_READ = [ROOT / "tests" / "protocol" / f"test_{name}.py" for name in ("usage", "witness")]
 
 
 def frozen(manifest):
@@ -86,7 +86,7 @@ def _lists(name):
 def test_frozen_vectors_are_read_on_both_runtimes(name):
     """A vector that nobody decodes any more keeps nothing: some test of both runtimes names its file and each of its lists."""
     stem = name.rpartition("/")[2].removesuffix(".json")
-    said = [_words(path) for path in [*sorted(BOTH.glob("test_*.py")), ALSO_READ, HOSTS_READ]]
+    said = [_words(path) for path in [*sorted(BOTH.glob("test_*.py")), ALSO_READ, *HOSTS_READ]]
     readers = [
         words
         for words in said

@@ -21,6 +21,7 @@ from office_ingest.govern.signer import make_key
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.diagnostic import NOT_ALLOWED, OK, DiagnosticError
 from protocol.enrolment import IDENTITY_PATH
+from tests.drills import together
 from tests.drills.books import count, read
 from tests.drills.field import SITE, Make, lay_out
 from tests.drills.judgement import judge_events, judge_verify
@@ -37,27 +38,28 @@ SEGMENTS = {"ci": 4, "soak": 200}
 
 
 async def run(folder, size, seed, say, *, prepare=lambda site: None, drain_ms=40_000):
-    """Return two rows: the office's files that were put back, and the gateway's card. prepare(site): may change how its processes start."""
+    """Return three rows: the office's files that were put back, the gateway's card, and then the signing key with the office's database. prepare(site): may change how its processes start."""
     tap = Tap()
     site = await lay_out(folder, [Make("pump", per_s=8, seal_s=0.5, drain_ms=drain_ms)], keep=tap)
     # What provisioning wrote for a gateway with a token: this one is enrolled.
     shutil.rmtree(site.gateway_folder)
     site.people = typist(site)
+    rows = []
     office = Row("restored authority and signing key", "copies of before are put back, unseen", seed, size)
     card = Row("restored gateway card", "all files of a gateway are put back to a copy, unseen", seed, size)
     prepare(site)
     told = {}
     try:
         await _story(site, tap, SEGMENTS[size], say, told)
+        _judge_office(office, site, told)
+        _judge_card(card, site, tap, told)
+        rows.append(await together.run(site, _key(site), 3, size, seed, say))
     except (AssertionError, DiagnosticError, httpx.HTTPError) as error:
         office.faults.append(f"story: {type(error).__name__}: {error}")
     finally:
         site.people.send_kill()
         await site.close()
-    if "signed" in told:
-        _judge_office(office, site, told)
-        _judge_card(card, site, tap, told)
-    return [office, card]
+    return [office, card, *rows]
 
 
 async def _story(site, tap, segments, say, told):
@@ -66,6 +68,7 @@ async def _story(site, tap, segments, say, told):
     codes = await asyncio.to_thread(_invite, site)
     for name in (RUNS, REVOKED):
         await asyncio.to_thread(enrol, _place(site, name), codes[name])
+    together.speak_often(site)
     await asyncio.gather(site.gateway.start(), site.devices[0].start())
     build = ["release", "build", "--rules", str(site.devices[0].folder / "bundle.cbor")]
     build += ["--device", "pump", "--author", BY]

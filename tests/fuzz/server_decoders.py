@@ -24,7 +24,7 @@ from office_ingest.prove.replay import read_decision
 from office_ingest.receive.api import Problem, _parse
 from office_ingest.receive.body import ctr, open_events
 from office_ingest.show.views import _identity
-from protocol import announcements, coap, oscore, usage
+from protocol import announcements, coap, oscore, usage, witness
 from protocol.aes_host import Aes128
 from protocol.cbor import dumps, loads
 from protocol.errors import ProtocolError
@@ -314,6 +314,25 @@ SERVER_ENTRIES = [
         200,
         (ProtocolError,),
     ),
+    *[
+        Entry(
+            rule,
+            parse,
+            [
+                bytes_of(v)
+                for one in ("accept", "reject")
+                for v in read_vectors("witness")[one]
+                if v["rule"] == rule
+            ],
+            (f"protocol.witness.{parse.__name__}",),
+            200,
+            (ProtocolError,),
+        )
+        for rule, parse in (
+            ("witness", witness.parse_witness),
+            ("witness_answer", witness.parse_witness_answer),
+        )
+    ],
     Entry(
         "downward",
         _downward,

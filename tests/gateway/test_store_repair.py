@@ -148,6 +148,7 @@ def age(path, step):
         "DROP TABLE links",
         "DROP TABLE link_set",
         "DROP TABLE usage",
+        "DROP TABLE witness",
         "PRAGMA application_id = 0",
         f"DELETE FROM migrations WHERE name >= '{step}'",
     )

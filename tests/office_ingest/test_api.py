@@ -24,7 +24,7 @@ CBOR = {"Content-Type": "application/cbor", "Authorization": f"Bearer {TOKEN}"}
 
 
 @contextlib.contextmanager
-def calling(desk, count=lambda gateway, rows, life: None):
+def calling(desk, count=lambda gateway, rows, life: None, witness=lambda gateway, seen, shown: ([], [])):
     """Give what sends one request to the office's API: call(method, path, content, headers). certified: by a gateway with a certificate."""
     worker = ThreadPoolExecutor(1)
     identity = IdentityDesk(desk)
@@ -43,6 +43,7 @@ def calling(desk, count=lambda gateway, rows, life: None):
             links_for=links_for,
             heard=heard,
             count=count,
+            witness=witness,
         )
 
     def certify(api):

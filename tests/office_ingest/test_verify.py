@@ -16,6 +16,7 @@ from office_ingest.govern.shelf import Shelf
 from office_ingest.govern.signer import OpenSigner, make_key
 from office_ingest.govern.tokens import Tokens
 from office_ingest.govern.views import put_grant
+from office_ingest.govern.witness import Witnesses
 from office_ingest.overview import open_read_only
 from office_ingest.permissions import BUILD_RELEASES
 from office_ingest.prove.verify import verify_database
@@ -34,6 +35,7 @@ from office_ingest.storage.usage import UsageStore
 from protocol.adoption import STAGED
 from protocol.attestation import claims_of
 from protocol.command import DONE, REPORT
+from protocol.envelope import RELEASE
 from protocol.event import ADOPTION, ATTESTATION, COMMAND
 from protocol.keys import LANE_NAMES
 from protocol.manifest import KIND
@@ -148,6 +150,9 @@ def _release(store, key):
     ).number
     with OpenSigner(key) as signer:
         sign_release(shelf, number, signer, NOW_MS)
+        forgotten = signer.envelope(RELEASE, bytes(32), published=-1)
+    # As an office that was put back hears of it.
+    Witnesses(store).take("gw-1", [], [forgotten], NOW_MS)
     roll_out(store, number, "somebody", NOW_MS)
     return number
 
@@ -207,7 +212,7 @@ def _where(place):
 
 def _flipped(value):
     if isinstance(value, bytes):
-        return bytes([*value[:-1], value[-1] ^ 1])
+        return bytes([*value[:-1], value[-1] ^ 1]) if value else bytes(1)
     if isinstance(value, str):
         return chr(ord(value[0]) ^ 1) + value[1:]
     return value ^ 1 if value is not None else b"\x01"

@@ -356,6 +356,13 @@ def forget_what_was_published():
     Shelf.published = lambda self, root: -1
 
 
+def overlook_what_gateways_saw():
+    """Who signs asks the office's own database alone."""
+    from office_ingest.govern.shelf import Shelf
+
+    Shelf.published = Shelf.published_here
+
+
 def believe_authority():
     """An office goes by authority.db alone for who was revoked, whatever copy of it that is."""
     from office_ingest.receive.registry import Registry
@@ -441,6 +448,7 @@ PROCESS = {
     "let_every_token_ask": "office",
     "forget_revoked_tokens": "office",
     "forget_what_was_published": "people",
+    "overlook_what_gateways_saw": "people",
     "believe_authority": "office",
     "believe_authority_of_codes": "office",
     "begin_where_the_store_says": "gateway",
@@ -486,6 +494,7 @@ CAUGHT = {
     "let_every_token_ask": ("people", {"tokens": "viewer GET"}),
     "forget_revoked_tokens": ("people", {"tokens": "revoked "}),
     "forget_what_was_published": ("restored", {"leaf": ""}),
+    "overlook_what_gateways_saw": ("restored", {"together": ""}),
     "believe_authority": ("restored", {"revoked": "", "noticed": ""}),
     "believe_authority_of_codes": ("restored", {"code": "it is gateway"}),
     "begin_where_the_store_says": ("restored", {"nonces": ""}),

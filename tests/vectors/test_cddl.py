@@ -41,6 +41,7 @@ _LISTS = {
     "root": ("accept", "reject", "events"),
     "relink": ("accept", "reject", "events"),
     "usage": ("accept", "reject"),
+    "witness": ("accept", "reject"),
 }
 VECTORS = [
     {"rule": "events" if name == "event" else None, **vector}

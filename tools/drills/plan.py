@@ -23,7 +23,8 @@ PARTS = (
         "thefts", "a device's flash and a gateway's disk are copied, searched, run a second time and revoked"
     ),
     Part(
-        "restored", "the office's authority and signing key, and a gateway's card, are put back from copies"
+        "restored",
+        "the office's authority, signing key and database, and a gateway's card, are put back from copies",
     ),
     Part(
         "ways",

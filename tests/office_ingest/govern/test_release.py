@@ -233,6 +233,8 @@ def test_database_of_the_step_before_gets_its_shelf(desk):
         "link_usage",
         "link_usage_lives",
         "link_budgets",
+        "witnessed",
+        "witnesses",
     )
     for table in (*releases, *down, "accepted_gaps", "revoked", "tokens", "acts", "view_grants", *later):
         connection.execute(f"DROP TABLE {table}")
