@@ -25,9 +25,10 @@ from gateway.group_commit import GroupCommit
 from gateway.reconcile import Lane
 from gateway.store_file import LaneKey, connect, load_lanes, lock_store, unusable, used_bytes
 from gateway.store_repair import open_whole
+from gateway.store_segments import Arrival, insert_new, new_places
 from gateway.store_sessions import SessionRow
 from protocol.diagnostic import DiagnosticError
-from protocol.keys import CRITICAL
+from protocol.keys import CRITICAL, ROUTINE
 from protocol.messages import Message
 from protocol.passphrase import Source
 from protocol.segment import Segment
@@ -38,6 +39,8 @@ from protocol.uplink import FORK
 ROUTINE_SHARE = 0.9
 # A row costs its bytes, its index entries and its share of a page.
 ROW_BYTES_MAX = 1024
+# The most that one operation takes: a heartbeat, in its two rows.
+_OPERATION_BYTES_MAX = 2 * ROW_BYTES_MAX
 # Digests kept for one number. Two are a fork; more say nothing new and must not fill the disk.
 DIGESTS_PER_NUMBER_MAX = 8
 # Heartbeats of one device that wait for the office; each newer one says more than the one before.
@@ -197,9 +200,10 @@ class Store:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._room = self._free_bytes()
-            for operation in operations:
+            taken = self._take_new(self._connection, operations)
+            for at, operation in enumerate(operations):
                 try:
-                    results.append(operation(self._connection))
+                    results.append(taken[at] if at in taken else operation(self._connection))
                 except GatewayError as refusal:
                     results.append(refusal)
             point("before_commit")
@@ -258,24 +262,43 @@ class Store:
         """
         header = segment.header
         ranges = list(lost)
-        now_ms = self._clock.wall_ms()
-
-        def insert(connection: sqlite3.Connection) -> str:
-            reserve = 0 if header.lane == CRITICAL else round(self._bytes_max * (1 - ROUTINE_SHARE))
-            kind = self._insert(connection, segment, now_ms, reserve=reserve, is_wanted=is_wanted)
-            if ranges:
-                connection.executemany(
-                    "INSERT OR IGNORE INTO lost VALUES (?, ?, ?, ?, ?)",
-                    [(header.device, header.lane, header.epoch, start, stop) for start, stop in ranges],
-                )
-            _heard(connection, header.device, now_ms)
-            return kind
-
-        kind = await self.commits.submit(insert)
+        arrival = Arrival(segment, self._clock.wall_ms(), ranges, is_wanted, self._take)
+        kind: str = await self.commits.submit(arrival)
         lane = self.lane(header.device, header.lane, header.epoch)
         lane.held.add(header.number, header.number + 1)
         for start, stop in ranges:
             lane.lost.add(start, stop)
+        return kind
+
+    def _reserve_of(self, lane: int) -> int:
+        return 0 if lane == CRITICAL else round(self._bytes_max * (1 - ROUTINE_SHARE))
+
+    def _take_new(
+        self, connection: sqlite3.Connection, operations: list[Callable[[sqlite3.Connection], Any]]
+    ) -> dict[int, str]:
+        """Store together what arrived under new places; return what each was, by its index. All else is for the operations themselves."""
+        if self._room - _OPERATION_BYTES_MAX * len(operations) < self._reserve_of(ROUTINE):
+            # Somebody may have to be refused: each by itself, in the order in which they came.
+            return {}
+        found = new_places(connection, operations)
+        insert_new(connection, list(found.values()))
+        self._room -= len(found) * ROW_BYTES_MAX
+        return dict.fromkeys(found, STORED)
+
+    def _take(self, connection: sqlite3.Connection, arrival: Arrival) -> str:
+        header = arrival.segment.header
+        kind = self._insert(
+            connection,
+            arrival.segment,
+            arrival.received_ms,
+            reserve=self._reserve_of(header.lane),
+            is_wanted=arrival.is_wanted,
+        )
+        connection.executemany(
+            "INSERT OR IGNORE INTO lost VALUES (?, ?, ?, ?, ?)",
+            [(header.device, header.lane, header.epoch, start, stop) for start, stop in arrival.lost],
+        )
+        _heard(connection, header.device, arrival.received_ms)
         return kind
 
     def _insert(
@@ -331,7 +354,7 @@ class Store:
         kept = [(lane, head[0]) for lane, head in enumerate((fields.critical, fields.routine)) if head]
 
         def insert(connection: sqlite3.Connection) -> int:
-            self._take_room(2 * ROW_BYTES_MAX, reserve=0)
+            self._take_room(_OPERATION_BYTES_MAX, reserve=0)
             connection.execute(
                 "INSERT INTO devices VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET "
                 "heard_ms = excluded.heard_ms, boot = excluded.boot, counter = excluded.counter, epoch = excluded.epoch, "

@@ -13,6 +13,7 @@ from tests.gateway import (
     test_sessions,
     test_shelf,
     test_store,
+    test_store_batches,
     test_store_repair,
     test_udp,
     test_uplink,
@@ -35,6 +36,14 @@ CAUGHT_BY = {
     "drop_fork": (
         "assert",
         lambda name, use: test_collector.check_both_digests_of_a_fork_reach_the_office(use("site")),
+    ),
+    "take_every_place_for_new": (
+        "assert",
+        lambda name, use: test_store_batches.check_fork_within_one_transaction(use("tmp_path")),
+    ),
+    "overbook_the_store": (
+        "assert",
+        lambda name, use: test_store_batches.check_room_is_looked_at(use("tmp_path")),
     ),
     "release_without_receipt": (
         "assert",

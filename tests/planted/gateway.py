@@ -25,6 +25,7 @@ from gateway.sessions import Opened, Session, Sessions
 from gateway.shelf import Shelf
 from gateway.store import FORKED, STORED, Store
 from gateway.store_file import used_bytes
+from gateway.store_segments import Arrival
 from gateway.uplink import Backoff, Office
 from protocol import slipmux
 from protocol.coap import BLOCK1, ETAG, OSCORE, URI_PATH, option
@@ -73,6 +74,30 @@ def drop_fork(patch):
         return true_insert(self, connection, segment, now_ms, **options)
 
     patch(Store, "_insert", insert)
+
+
+@fault
+def take_every_place_for_new(patch):
+    """What comes at once is put in together, whatever is held of its places."""
+
+    def new_places(_connection, operations):
+        return {at: one for at, one in enumerate(operations) if isinstance(one, Arrival)}
+
+    patch(store_module, "new_places", new_places)
+
+
+@fault
+def overbook_the_store(patch):
+    """What comes at once is put in together, whether there is room for it or not."""
+    true_take = Store._take_new
+
+    def take_new(self, connection, operations):
+        self._room, room = 1 << 40, self._room
+        taken = true_take(self, connection, operations)
+        self._room = room
+        return taken
+
+    patch(Store, "_take_new", take_new)
 
 
 @fault
