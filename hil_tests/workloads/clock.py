@@ -15,3 +15,24 @@ def instructions(work, *given):
     start = time.ticks_cpu()
     work(*given)
     return time.ticks_diff(time.ticks_cpu(), start) * 5 // 2
+
+
+def cost(work, *given):
+    """Return (instructions, bytes of heap) that work(*given) takes while nothing is collected.
+
+    A collection costs as much as dozens of small operations, and which of them it falls into is chance. What an operation owes
+    the collector are its bytes.
+    """
+    gc.collect()
+    before = gc.mem_alloc()
+    gc.disable()
+    try:
+        spent = instructions(work, *given)
+    finally:
+        gc.enable()
+    return spent, gc.mem_alloc() - before
+
+
+def priced(name, found, laps=1):
+    """Return what cost() found as figures of one lap, by name."""
+    return {name: found[0] // laps, name + "_bytes": found[1] // laps}

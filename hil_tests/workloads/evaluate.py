@@ -1,6 +1,6 @@
 """Evaluate: the engine over a sample, and one rule as it was translated, as a person would write it, and as closures, the usual way."""
 
-from hil_tests.workloads.clock import instructions
+from hil_tests.workloads.clock import cost, priced
 from rules.bundle import read_bundle
 from rules.engine import Engine
 from rules.translate import kernel
@@ -56,7 +56,7 @@ def sample(engine):
 
 
 def measure():
-    """Return instructions by name. Asserts that all forms of the rule do the same."""
+    """Return instructions and bytes of heap by name. Asserts that all forms of the rule do the same."""
     with open("demo_bundle.cbor", "rb") as file:
         bundle = read_bundle(file.read())
     translated = kernel(bundle.rules[0])
@@ -65,10 +65,13 @@ def measure():
     for at, rule in enumerate((translated, leak, closed)):
         run(rule, traces[at])
     assert traces[0] == traces[1] == traces[2]
-    return {
-        "evaluate": instructions(sample, Engine(bundle)) // LAPS,
-        "rule": instructions(run, translated) // LAPS,
-        "rule_by_hand": instructions(run, leak) // LAPS,
-        "rule_by_closures": instructions(run, closed) // LAPS,
-        "rule_that_does_nothing": instructions(run, lambda i, a, r, t, g, h, o: 0) // LAPS,
+    found = priced("evaluate", cost(sample, Engine(bundle)), LAPS)
+    forms = {
+        "rule": translated,
+        "rule_by_hand": leak,
+        "rule_by_closures": closed,
+        "rule_that_does_nothing": lambda i, a, r, t, g, h, o: 0,
     }
+    for name, form in forms.items():
+        found.update(priced(name, cost(run, form), LAPS))
+    return found

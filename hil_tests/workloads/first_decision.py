@@ -2,7 +2,7 @@
 
 import board_main
 
-from hil_tests.workloads.clock import instructions
+from hil_tests.workloads.clock import cost, priced
 
 
 class Decided(Exception):
@@ -29,10 +29,9 @@ def first_decision(items, samples):
 
 
 def measure():
-    """Return instructions by name."""
+    """Return instructions and bytes of heap by name."""
     items = board_main.read_settings()
     samples = []
-    return {
-        "boot_to_first_decision": instructions(first_decision, items, samples),
-        "samples_to_first_decision": samples[0],
-    }
+    found = priced("boot_to_first_decision", cost(first_decision, items, samples))
+    found["samples_to_first_decision"] = samples[0]
+    return found

@@ -2,7 +2,7 @@
 
 from board_flash import NorFlash
 
-from hil_tests.workloads.clock import instructions
+from hil_tests.workloads.clock import cost, priced
 from protocol.event import DECISION, SAMPLE
 from protocol.keys import CRITICAL, ROUTINE
 from tests.both.flash_site import Site
@@ -44,20 +44,18 @@ def decide(site):
 
 
 def measure():
-    """Return instructions by name."""
+    """Return instructions and bytes of heap by name."""
     site = Site(ring_sectors=SECTORS, flash_class=NorFlash)
     site.boot()
     counts = []
     # The first of each also derives keys.
     fill(site, counts)
     site.journal.seal_full(ROUTINE)
-    appended = instructions(fill, site, counts)
-    sealed = instructions(site.journal.seal_full, ROUTINE)
+    appended = cost(fill, site, counts)
+    sealed = cost(site.journal.seal_full, ROUTINE)
     decide(site)
-    critical = instructions(site.journal.seal, CRITICAL)
-    return {
-        "append": appended // counts[-1],
-        "seal": sealed,
-        "seal_decision": critical,
-        "samples_a_seal": counts[-1],
-    }
+    found = {"samples_a_seal": counts[-1]}
+    found.update(priced("append", appended, counts[-1]))
+    found.update(priced("seal", sealed))
+    found.update(priced("seal_decision", cost(site.journal.seal, CRITICAL)))
+    return found

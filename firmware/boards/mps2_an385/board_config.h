@@ -28,6 +28,12 @@
 // The tests of both runtimes need more than there is in one place.
 #define MICROPY_GC_SPLIT_HEAP (BOARD_DEVELOPMENT)
 
+// Two names whose numbers share one of the 128 places of the cache of lookups push each other out, and one name more anywhere gives
+// all behind it other numbers: what an operation takes would be chance. Here each of 8,192 names has a place of its own.
+#if BOARD_DEVELOPMENT
+#define MICROPY_OPT_MAP_LOOKUP_CACHE_SIZE (16384)
+#endif
+
 #include "board.h"
 
 #define MICROPY_INTERNAL_WFE(timeout_ms) board_wait()
