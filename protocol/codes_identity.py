@@ -76,6 +76,14 @@ IDENTITY_CODES = {
         "It has a prefix, 16 hex digits and a check of four characters; one of them is wrong.",
         "Read it again, or type it as it stands below the code.",
     ),
+    "provision-roots": (
+        "More keys sign releases than a device can be given",
+        (
+            "A device takes releases of four roots at most, and says which it holds. Each key of outstation release init-key is one, "
+            "until another stands in its place; a successor counts from then on."
+        ),
+        "Replace one by another: outstation release root replace OLD; outstation release root list shows them.",
+    ),
     "provision-list": (
         "A list of devices has a mistake",
         "The head names a column that no list has, or a cell is not what its column holds. Nothing was made.",

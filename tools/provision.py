@@ -106,10 +106,11 @@ class Office:
         return self
 
     def roots(self) -> list[str]:
-        """Return the public keys that a new device is to take releases of, in hex, the eldest first."""
+        """Return the public keys that a new device is to take releases of, in hex, the eldest first. Raises DiagnosticError: too many."""
+        from office_ingest.govern.roots import newcomer_roots
         from office_ingest.govern.shelf import Shelf
 
-        return [root.public.hex() for root in Shelf(self.store).trusted()]
+        return [public.hex() for public in newcomer_roots(Shelf(self.store))]
 
     def add_device(self, device: bytes, plan: "DevicePlan", schema: bytes, bundle: bytes) -> None:
         """Register a device and which releases are meant for it, in one transaction."""
@@ -250,6 +251,7 @@ def provision_device(office: Office, gateway_folder: Path | None, folder: Path, 
     """
     provisions = provisions_of(plan.policy)
     _check_device(office, gateway_folder, plan, provisions.channels)
+    office.roots()
     _new_folder(folder)
     device = secrets.token_bytes(8)
     # For whoever finds the folder half made: see tools/batch.py.

@@ -13,7 +13,6 @@ from office_ingest.options import FILE, SETTINGS_AND_JSON
 from office_ingest.permissions import PROVISION_DEVICES, READ_DEVICES, needs
 from protocol.diagnostic import FINDING, OK, USAGE, Diagnostic, DiagnosticError
 from protocol.errors import ProtocolError
-from protocol.limits import admission_roots_max
 from protocol.report import emit
 
 if TYPE_CHECKING:
@@ -251,6 +250,7 @@ def _terms(
     cohort: str,
 ) -> "Terms":
     from office_ingest.govern.admissions import Terms
+    from office_ingest.govern.roots import newcomer_roots
     from office_ingest.govern.shelf import Shelf
     from rules.bundle import read_bundle
 
@@ -270,6 +270,4 @@ def _terms(
         raise DiagnosticError(
             Diagnostic("office-admission", f"the rules are no bundle: {error}", fix="name a bundle.cbor")
         ) from None
-    # The newest: an elder one signs for as long as its successors know it.
-    roots = [root.public for root in shelf.trusted()][-admission_roots_max:]
-    return Terms(name, site, kind, cohort, *body, roots, [])
+    return Terms(name, site, kind, cohort, *body, newcomer_roots(shelf), [])

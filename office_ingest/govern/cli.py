@@ -81,6 +81,10 @@ def succeed(folder: Path, alone: bool, config: Path, as_json: bool) -> None:
             raise _in_the_way(folder / "successor") from None
         shelf.add_root(public, envelope, now_ms())
     _say_key(folder, public, successor, as_json)
+    if not as_json:
+        click.echo(
+            "then: outstation release root replace OLD; no device takes what it alone signs before that"
+        )
 
 
 @release.command()

@@ -19,6 +19,7 @@ from office_ingest.storage.sqlite import SqliteStore
 from protocol.attestation import roots_of
 from protocol.cbor import loads
 from protocol.command import DONE, root_demand
+from protocol.diagnostic import Diagnostic, DiagnosticError
 from protocol.envelope import (
     ROOT,
     Succession,
@@ -150,6 +151,21 @@ def _news(shelf: Shelf, old: Root, body: bytes) -> set[bytes]:
         return {key_id(public)} - {old.key_id}
     except (ProtocolError, TypeError, IndexError, KeyError):
         return set()
+
+
+def newcomer_roots(shelf: Shelf) -> list[bytes]:
+    """Return the public keys that a new device is given, the eldest first. Raises DiagnosticError: more than a device can name."""
+    roots = shelf.for_newcomers()
+    if len(roots) > admission_roots_max:
+        names = ", ".join(root.key_id.hex() for root in roots)
+        raise DiagnosticError(
+            Diagnostic(
+                "provision-roots",
+                f"{len(roots)} roots sign releases here ({names}), and a device takes {admission_roots_max} at most",
+                fix="let one stand in the place of another first: outstation release root replace OLD",
+            )
+        )
+    return [root.public for root in roots]
 
 
 def successor_body(old: Root) -> bytes:

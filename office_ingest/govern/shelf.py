@@ -9,7 +9,7 @@ from typing import NamedTuple
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.storage.witness import WitnessStore
 from protocol.agent_index import parse_agent_index
-from protocol.envelope import key_id, parse_envelope
+from protocol.envelope import check_succession, key_id, parse_envelope
 from protocol.lms import leaf_of
 from protocol.manifest import AGENT, Manifest, encode_release, parse_manifest
 
@@ -17,6 +17,8 @@ from protocol.manifest import AGENT, Manifest, encode_release, parse_manifest
 AGENT_FILE = -1
 # Each batch of each gateway asks what is rolled out, and that is seldom more than a handful.
 _manifest = lru_cache(maxsize=64)(parse_manifest)
+# Who follows a root, as it signed itself: each costs a verification.
+follows = lru_cache(maxsize=64)(check_succession)
 
 
 class Root(NamedTuple):
@@ -100,9 +102,19 @@ class Shelf:
         return [Root(*row) for row in rows]
 
     def trusted(self) -> list[Root]:
-        """Return the known keys that none stands in the place of, the eldest first: what a new device is given."""
+        """Return the known keys that none stands in the place of, the eldest first."""
         replaced = self.replaced()
         return [root for root in self.roots() if root.key_id not in replaced]
+
+    def for_newcomers(self) -> list[Root]:
+        """Return the keys that a new device is given, the eldest first: those trusted, without successors that nobody published yet.
+
+        Devices in the field hold none of those either. One that was given a root and its successor could not take the one in the
+        place of the other, for it would hold it already (SPEC.md section 12.5).
+        """
+        published = {one.public for one in self.replacements()}
+        waiting = {follows(root.successor, root.public).public for root in self.roots()} - published
+        return [root for root in self.trusted() if root.public not in waiting]
 
     def add_replacement(self, replacement: Replacement) -> None:
         """Publish a replacement of a root. Nothing happens if it is published."""

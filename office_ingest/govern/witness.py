@@ -4,15 +4,13 @@ The office tells every gateway the highest leaf of each root, with its envelope,
 shown to the office and proves itself: a root signed it. Then no key signs at or below it, whatever its folder and this database say.
 """
 
-from functools import lru_cache
-
 from office_ingest.errors import OfficeError
-from office_ingest.govern.shelf import Shelf
+from office_ingest.govern.shelf import Shelf, follows
 from office_ingest.prove.released import purpose_of
 from office_ingest.receive.registry import NOBODY, Registry
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.storage.witness import Shown, WitnessStore
-from protocol.envelope import check_succession, key_id, parse_envelope
+from protocol.envelope import key_id, parse_envelope
 from protocol.errors import ProtocolError
 from protocol.limits import witness_roots_max
 from protocol.lms import leaf_of
@@ -21,7 +19,6 @@ from protocol.witness import mark_of
 # A gateway speaks once a minute: five words of it may be lost.
 HEARD_MS = 300_000
 ROOT_RESTORED, LEAF_TWICE = "root-restored", "leaf-twice"
-_follows = lru_cache(maxsize=64)(check_succession)
 
 # (root, leaf, mark) as a gateway says it.
 Seen = tuple[bytes, int, bytes]
@@ -56,7 +53,7 @@ class Witnesses:
     def _publics(self) -> dict[bytes, bytes]:
         """Return the public keys of the roots known here and of those that they name as successors, by identifier."""
         roots = self._shelf.roots()
-        named = [_follows(root.successor, root.public).public for root in roots]
+        named = [follows(root.successor, root.public).public for root in roots]
         return {key_id(public): public for public in [*(root.public for root in roots), *named]}
 
     def _is_news(self, root: bytes, leaf: int, mark: bytes) -> bool:

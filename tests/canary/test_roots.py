@@ -17,6 +17,17 @@ from tests.planted.roots import CUTS, DEVICE, GATEWAY, OFFICE
 # Fixtures of the very tests, so that they run here as they run there.
 __all__ = ["certificates", "files", "roots", "site"]
 
+
+def _beside(roots):
+    return roots.folders[0].parent
+
+
+def _with_one_key(roots):
+    folder = _beside(roots) / "one"
+    folder.mkdir()
+    return office.Roots(folder, ["release"])
+
+
 DEVICE_CAUGHT_BY = {
     "believe_any_signature": partial(
         device.test_replacement_that_is_not_to_be_is_refused_by_name, "forged successor"
@@ -35,6 +46,8 @@ DEVICE_CAUGHT_BY = {
 OFFICE_CAUGHT_BY = {
     "retire_anyway": office.check_replaced_and_retired,
     "give_the_old_root_to_newcomers": office.check_replaced_and_retired,
+    "give_successors_to_newcomers": lambda roots: office.check_one_key(_with_one_key(roots)),
+    "give_a_device_whatever_there_is": lambda roots: office.check_no_fifth_root(roots, _beside(roots)),
     "count_no_leaf_of_a_replacement": office.check_recovered,
     "wait_for_ever": office.check_withheld,
     "believe_signatures": partial(audit.check_named, change="root deleted"),

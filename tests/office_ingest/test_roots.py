@@ -15,6 +15,7 @@ from office_ingest.govern.roots import (
     _stands,
     holders,
     make_replacement,
+    newcomer_roots,
     replace_root,
     retire_root,
     successor_body,
@@ -26,6 +27,7 @@ from office_ingest.watch.roots import BEHIND, RootWatch
 from office_ingest.watch.roots import REFUSED as REFUSED_FINDING
 from protocol.attestation import ROOTS, claims_of
 from protocol.command import OUT_OF_RANGE, parse_command, root_digest
+from protocol.diagnostic import DiagnosticError
 from protocol.envelope import key_id, parse_envelope
 from protocol.lms import leaf_of
 from tests.agent.desk import DEVICE
@@ -36,16 +38,20 @@ from tests.office_ingest.test_rekey import DAY_MS, Pair
 class Roots:
     """A pair whose office has two roots, one of them with a successor that can sign."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, names=("release", "recovery")):
         self.pair = Pair(folder)
         self.store, self.keystore = self.pair.office.store, self.pair.office.keystore
         self.shelf = Shelf(self.store)
-        self.folders = [folder / "release", folder / "recovery"]
+        self.folders = [folder / name for name in names]
         for at in self.folders:
             public, _, envelope = make_key(at, now_ms=NOW_MS, **SMALL)
             self.shelf.add_root(public, envelope, NOW_MS)
-        self.release, self.recovery = self.shelf.roots()
-        self.pair.device.settings["roots"] = [root.public.hex() for root in self.shelf.roots()]
+        self.release, self.recovery = (*self.shelf.roots(), None)[:2]
+        self.provision()
+
+    def provision(self):
+        """Give the device the roots that a new one is given now."""
+        self.pair.device.settings["roots"] = [public.hex() for public in newcomer_roots(self.shelf)]
 
     def succeed(self):
         """Go on with the successor of the first root, and return it."""
@@ -119,6 +125,67 @@ def check_replaced_and_retired(roots):
 def test_root_is_replaced_on_the_device_and_only_then_retired(roots):
     """The office says who holds it, orders it once, hears it in a sealed event, and refuses to retire before."""
     check_replaced_and_retired(roots)
+
+
+def check_one_key(roots):
+    new = roots.succeed()
+    roots.provision()
+    assert newcomer_roots(roots.shelf) == [roots.release.public]
+    roots.run()
+    roots.replace()
+    roots.run()
+
+    assert (roots.state(), roots.kinds()) == (REPLACED, [])
+    assert newcomer_roots(roots.shelf) == [new.public]
+
+
+def test_device_that_is_made_between_successor_and_replacement_takes_the_replacement(tmp_path):
+    """Where one key signs: it is given what devices in the field hold, and follows as they do."""
+    made = Roots(tmp_path, ["release"])
+    check_one_key(made)
+    made.pair.office.close()
+
+
+def test_device_that_was_given_root_and_successor_takes_a_third_root_that_the_successor_signs(tmp_path):
+    """As offices of before made them: the way out that the page names."""
+    made = Roots(tmp_path, ["release"])
+    new = made.succeed()
+    made.pair.device.settings["roots"] = [root.public.hex() for root in (made.release, new)]
+    public, _, envelope = make_key(tmp_path / "third", now_ms=NOW_MS, **SMALL)
+    made.shelf.add_root(public, envelope, NOW_MS)
+    with OpenSigner(made.folders[0] / "successor") as signer:
+        body = make_replacement(made.shelf, signer, made.release, made.shelf.roots()[-1], NOW_MS)
+    made.run()
+    made.replace(body)
+    made.run()
+
+    assert made.state() == REPLACED
+    made.pair.office.close()
+
+
+def check_no_fifth_root(roots, folder):
+    for number in range(2):
+        public, _, envelope = make_key(folder / f"more-{number}", now_ms=NOW_MS, **SMALL)
+        roots.shelf.add_root(public, envelope, NOW_MS)
+    assert 4 == len(newcomer_roots(roots.shelf))
+    # A successor that nobody published makes no fifth; another key does.
+    roots.succeed()
+    assert 4 == len(newcomer_roots(roots.shelf))
+    public, _, envelope = make_key(folder / "fifth", now_ms=NOW_MS, **SMALL)
+    roots.shelf.add_root(public, envelope, NOW_MS)
+    said = None
+    try:
+        newcomer_roots(roots.shelf)
+    except DiagnosticError as error:
+        (said,) = error.diagnostics
+
+    assert said is not None
+    assert ("provision-roots", "5 roots sign releases here") == (said.code, said.message.partition(" (")[0])
+
+
+def test_no_device_is_given_a_fifth_root(roots, tmp_path):
+    """None is left out in silence: whoever provisions replaces one first."""
+    check_no_fifth_root(roots, tmp_path)
 
 
 def test_list_of_as_many_roots_as_a_device_can_name_says_nothing_of_others():

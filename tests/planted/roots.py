@@ -132,6 +132,14 @@ def _give_the_old_root_to_newcomers(put):
     put(Shelf, "trusted", Shelf.roots)
 
 
+def _give_successors_to_newcomers(put):
+    put(Shelf, "for_newcomers", Shelf.trusted)
+
+
+def _give_a_device_whatever_there_is(put):
+    put(office_roots, "admission_roots_max", 99)
+
+
 def _count_no_leaf_of_a_replacement(put):
     def published(self, root):
         row = self._store.connection.execute(
@@ -174,6 +182,8 @@ OFFICE = {
     "look_at_parts_only_where_they_lie": _look_at_parts_only_where_they_lie,
     "retire_anyway": _retire_anyway,
     "give_the_old_root_to_newcomers": _give_the_old_root_to_newcomers,
+    "give_successors_to_newcomers": _give_successors_to_newcomers,
+    "give_a_device_whatever_there_is": _give_a_device_whatever_there_is,
     "count_no_leaf_of_a_replacement": _count_no_leaf_of_a_replacement,
     "wait_for_ever": _wait_for_ever,
 }

@@ -6,9 +6,12 @@ from hashlib import sha256
 import pytest
 
 from office_ingest.founding import found_office
+from office_ingest.govern.shelf import Shelf
+from office_ingest.govern.signer import make_key
 from office_ingest.storage.downward import Downward
 from protocol.diagnostic import NOT_ALLOWED, OK, USAGE, DiagnosticError
 from rules.authoring.compile import compile_file
+from tests.office_ingest.govern.release_bench import SMALL
 from tools.cli import run
 from tools.device import read_device
 from tools.provision import Office
@@ -126,6 +129,22 @@ def test_mistakes_are_named_and_nothing_is_made(site, tmp_path, what, options, c
     assert not (tmp_path / "other").exists()
     assert not (tmp_path / "device").exists()
     assert (tmp_path / "gateway" / "links.toml").read_text() == links
+
+
+def test_fifth_root_is_refused_before_anything_is_written(site, office, tmp_path):
+    """A device takes four; which of five to leave out is a person's to say."""
+    with Office(office) as opened:
+        for number in range(5):
+            public, _, envelope = make_key(tmp_path / f"key-{number}", now_ms=number, **SMALL)
+            Shelf(opened.store).add_root(public, envelope, number)
+            if number == 3:
+                assert site("device", name="one", folder=tmp_path / "one")[0] == OK
+    code, _, said = site("device", name="two", folder=tmp_path / "two")
+
+    assert (USAGE, 4) == (code, len((tmp_path / "one" / "roots").read_text().splitlines()))
+    assert "provision-roots" in said
+    assert "5 roots sign releases here" in said
+    assert not (tmp_path / "two").exists()
 
 
 def test_device_name_is_given_once(site, tmp_path):
