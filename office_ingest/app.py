@@ -157,7 +157,12 @@ class Office:
         while True:
             await asyncio.sleep(self.settings.heartbeat.interval_s / _CHECKS_PER_INTERVAL)
             # What the disk cannot take or give is said by the uplink; the next check tries again. Neither check keeps the other from its turn.
-            for what, check in (("silence", self.core.check_silence), ("budgets", self.core.check_budgets)):
+            checks = (
+                ("silence", self.core.check_silence),
+                ("budgets", self.core.check_budgets),
+                ("view classes", self.core.check_view_classes),
+            )
+            for what, check in checks:
                 try:
                     await self.in_worker(check)
                 except (sqlite3.Error, StoreUnavailable) as error:

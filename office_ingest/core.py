@@ -17,6 +17,7 @@ from office_ingest.receive.usages import Usages
 from office_ingest.storage.sqlite import SqliteStore
 from office_ingest.watch.budget import record_budgets
 from office_ingest.watch.silence import SilenceWatch, record_silence
+from office_ingest.watch.view_class import record_view_classes
 
 
 class Clock(Protocol):
@@ -85,6 +86,10 @@ class Core:
     def check_silence(self) -> None:
         """Record which devices fell silent or are heard again since the last call. Raises StoreUnavailable."""
         record_silence(self.watch, self.store, self._clock.wall_ms())
+
+    def check_view_classes(self) -> None:
+        """Record which devices seal in another class than they took, or no more. Raises StoreUnavailable."""
+        record_view_classes(self.store, self._clock.wall_ms())
 
     def check_budgets(self) -> None:
         """Record which devices move more than they may, or no more. Raises StoreUnavailable."""

@@ -4,6 +4,7 @@ Source: SPEC.md section 5.4.
 """
 
 from protocol.errors import MALFORMED, ProtocolError
+from protocol.keys import OFFICE, SITE
 from protocol.limits import setting_max, uint32_max, uint64_max
 from protocol.messages import Message, open_frame, seal_frame
 from protocol.shape import is_int, is_natural, is_within
@@ -26,12 +27,14 @@ SAMPLE_MS = 1
 ROUTINE_SEAL_MS = 2
 LINK_DAY_BYTES = 3
 BULK_UNTIL_S = 4
+ROUTINE_CLASS = 5
 SETTINGS = (
     ("heartbeat_ms", 1000, 3600000),
     ("sample_ms", 100, 86400000),
     ("routine_seal_ms", 1000, 86400000),
     ("link_day_bytes", 0, uint32_max),
     ("bulk_until_s", 0, uint32_max),
+    ("routine_class", SITE, OFFICE),
 )
 
 # Verdicts of a command event.

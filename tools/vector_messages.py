@@ -22,6 +22,7 @@ def files() -> dict[str, dict[str, Any]]:
         },
         "answer.json": {"source": "SPEC.md section 6", "accept": _answers(), "reject": _answer_reject()},
         "bulk.json": {"source": "SPEC.md section 6", "accept": _bulk(), "reject": _bulk_reject()},
+        "routine_class.json": {"source": "SPEC.md section 5.4", "accept": _routine_class()},
         "uplink.json": {
             "source": "SPEC.md section 7",
             "requests": _requests(),
@@ -99,6 +100,21 @@ def _messages() -> list[dict]:
     return [
         {"name": name, "rule": rule, "fields": fields, "key": _KEYS[rule], "hex": _SEALERS[rule](fields)}
         for name, rule, fields in cases
+    ]
+
+
+def _routine_class() -> list[dict]:
+    """Return commands that change the view class of the routine lane: a setting that came after the others were frozen."""
+    cases = [("routine lane in class site", 1), ("routine lane in class office", 2)]
+    return [
+        {
+            "name": name,
+            "rule": "command",
+            "fields": (fields := [*COMMAND[:4], [1, 5, value]]),
+            "key": _KEYS["command"],
+            "hex": reference.command(fields),
+        }
+        for name, value in cases
     ]
 
 

@@ -19,6 +19,7 @@ from protocol.command import (
     HEARTBEAT_MS,
     LINK_DAY_BYTES,
     OUT_OF_RANGE,
+    ROUTINE_CLASS,
     ROUTINE_SEAL_MS,
     SAMPLE_MS,
     UNKNOWN,
@@ -223,6 +224,8 @@ class Host(Parts):
             return self._steward.day_bytes
         if setting == BULK_UNTIL_S:
             return self._exchange.bulk.open_until_s
+        if setting == ROUTINE_CLASS:
+            return self._journal.routine_class
         assert setting == ROUTINE_SEAL_MS
         return self._config.routine_seal_ms
 
@@ -236,6 +239,8 @@ class Host(Parts):
             self._steward.allow(value)
         elif setting == BULK_UNTIL_S:
             self._exchange.bulk.open_until_s = value
+        elif setting == ROUTINE_CLASS:
+            self._journal.want_class(value)
         else:
             assert setting == ROUTINE_SEAL_MS
             self._config.routine_seal_ms = value

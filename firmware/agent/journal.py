@@ -34,6 +34,9 @@ _ORDERS_AHEAD = const(65536)
 # Framing at its longest (SPEC.md section 3.3): whether a plaintext will need one page or two.
 _FRAMING_BYTES = const(151)
 _PROGRAM_TRIES = const(3)
+# The class of the routine lane was never changed, or is wanted and no segment of the lane lies here.
+_NEVER = const(-2)
+_NONE = const(-1)
 # Segments of the critical lane after which a new checkpoint is due.
 _CHECKPOINT_SEGMENTS = const(64)
 
@@ -50,6 +53,9 @@ class Journal(Acknowledgements):
         assert len(device) == 8 and flash.sectors - first_sector >= 4, "a ring has at least 4 sectors"
         self.device = device
         self.classes = classes
+        # What a command wants of the routine lane, and the period of that lane's newest segment with a body: from then on only.
+        self.routine_class = classes[ROUTINE]
+        self._classed = _NEVER
         self.ctr = ctr
         self.point = point if point is not None else _no_point
         Acknowledgements.__init__(self, Ring(flash, first_sector, self.point), cell, keystore)
@@ -169,13 +175,27 @@ class Journal(Acknowledgements):
             if not state.run.events:
                 return
         self.point("before_seal")
-        header = self.header(lane, count, self.classes[lane])
+        header = self.header(lane, count, self._class_of(lane))
         keys = self.view_keys(header.view_class, header.period)
         raw = seal_segment(header, plaintext, self.tag_key(lane), keys[0], keys[1], self.ctr)
         self.point("after_seal")
         self.commit(lane, index, raw, header)
         self._follow_checkpoint(lane, state.run.events[:count], header)
         state.run.drop_first(count)
+
+    def want_class(self, view_class: int) -> None:
+        """Seal the routine lane in this class from the next view period on; from now on, where this period holds nothing of that lane."""
+        if self._classed == _NEVER:
+            self._classed, in_force = recovery.newest_class(self, ROUTINE) or (_NONE, view_class)
+            self.classes = (self.classes[CRITICAL], in_force)
+        self.routine_class = view_class
+
+    def _class_of(self, lane: int) -> int:
+        if lane == ROUTINE and self._classed != _NEVER and self._classed != self.period:
+            # A gateway that reads a period reads all of it, or nothing: the first segment decides.
+            self._classed = self.period
+            self.classes = (self.classes[CRITICAL], self.routine_class)
+        return self.classes[lane]
 
     def header(self, lane: int, count: int, view_class: int) -> Header:
         """Return the header of the segment that comes next in a lane."""

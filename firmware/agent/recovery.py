@@ -163,6 +163,16 @@ def open_events(journal, raw: bytes):
     return decode_events(segment.open_body(keys[0], keys[1], journal.ctr), header.count)
 
 
+def newest_class(journal, lane: int):
+    """Return (period, view class) of a lane's newest segment of this epoch that has a body, None if none is here."""
+    for number in range(journal.lanes[lane].next_number - 1, journal.kept_from(lane) - 1, -1):
+        raw = journal.read(lane, number)
+        header = parse_segment(raw).header if raw is not None else None
+        if header is not None and header.view_class != CLEAR:
+            return header.period, header.view_class
+    return None
+
+
 def _next_order(journal) -> int:
     """Return the highest durable order + 1 over both lanes.
 

@@ -16,8 +16,17 @@ from office_ingest.govern.opening import (
 )
 from office_ingest.options import SETTINGS_AND_JSON, said_by, together
 from office_ingest.permissions import GIVE_COMMANDS, READ_COMMANDS, needs
-from protocol.command import BULK_UNTIL_S, DONE, REPORT, SET_ACTUATOR, SET_SETTING, SETTINGS
+from protocol.command import (
+    BULK_UNTIL_S,
+    DONE,
+    REPORT,
+    ROUTINE_CLASS,
+    SET_ACTUATOR,
+    SET_SETTING,
+    SETTINGS,
+)
 from protocol.diagnostic import FINDING, OK, TRY_AGAIN, Diagnostic, DiagnosticError
+from protocol.keys import CLASS_NAMES, SITE
 from protocol.report import emit
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -92,7 +101,7 @@ def set_actuator(action: int, value: int, **asked: Any) -> int:
 @click.argument("value", type=int)
 @_ORDER
 def setting(name: str, value: int, **asked: Any) -> int:
-    """Change setting NAME of DEVICE to VALUE, in milliseconds, bytes, or seconds since 1970; it stays so over restarts."""
+    """Change setting NAME of DEVICE to VALUE, in milliseconds, bytes, seconds since 1970, or the number of a class; it stays so over restarts."""
     return _give([SET_SETTING, [known for known, _, _ in SETTINGS].index(name), value], **asked)
 
 
@@ -108,6 +117,20 @@ def bulk(duration: str, **asked: Any) -> int:
     """
     until_s = (now_ms() + lasts_milliseconds(duration, "DURATION")) // 1000
     return _give([SET_SETTING, BULK_UNTIL_S, until_s], **asked)
+
+
+@command.command("class")
+@needs(GIVE_COMMANDS)
+@_DEVICE
+@click.argument("view_class", type=click.Choice(CLASS_NAMES[SITE:]))
+@_ORDER
+def change_class(view_class: str, **asked: Any) -> int:
+    """Let DEVICE seal its routine events, its readings, in class site or office, from its next view period on.
+
+    What was sealed before stays as it is. Of class site, gateways read the periods that were granted; of class office, nothing.
+    It is the setting routine_class.
+    """
+    return _give([SET_SETTING, ROUTINE_CLASS, CLASS_NAMES.index(view_class)], **asked)
 
 
 @command.command()

@@ -18,6 +18,7 @@ from protocol.command import (
     RELINK,
     REPORT,
     ROOT,
+    ROUTINE_CLASS,
     SET_ACTUATOR,
     SET_SETTING,
     SETTINGS,
@@ -26,7 +27,7 @@ from protocol.command import (
     root_digest,
     seal_command,
 )
-from protocol.keys import downlink_key
+from protocol.keys import CLASS_NAMES, downlink_key
 from protocol.limits import uint32_max
 from rules.bundle import Gate, read_bundle
 from rules.guard import verdict_words
@@ -123,6 +124,8 @@ def demand_words(demand: list[int]) -> str:
     """Return what a command asks for: "set actuator 1 to 0"."""
     if demand[0] == SET_ACTUATOR:
         return f"set actuator {demand[1]} to {demand[2]}"
+    if demand[:2] == [SET_SETTING, ROUTINE_CLASS] and demand[2] < len(CLASS_NAMES):
+        return f"seal routine events in class {CLASS_NAMES[demand[2]]}"
     if demand[0] == SET_SETTING and demand[1] < len(SETTINGS):
         return f"change setting {SETTINGS[demand[1]][0]} to {demand[2]}"
     if demand[0] == REKEY:

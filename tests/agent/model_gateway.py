@@ -307,10 +307,10 @@ class ModelGateway:
         # A list of them: another thread may be serving this gateway.
         for key, segment in list(self.segments.items()):
             if segment.tombstone is None and lane in (None, key[0]) and epoch in (None, key[1]):
-                found += self._events_of(key, segment)
+                found += self.events_of(key, segment)
         return sorted(found, key=lambda item: item[1][0])
 
-    def _events_of(self, key, segment):
+    def events_of(self, key, segment):
         """Return (boot, event) of a held segment, opened once: every look at a long run would open them all again."""
         held, found = self._opened.get(key, (None, None))
         if held is not segment:

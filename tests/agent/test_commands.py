@@ -144,7 +144,7 @@ def test_report_carries_the_counters():
 
 def test_what_the_agent_does_not_know_is_answered_as_unknown():
     """A later demand, a later setting, an action without a gate."""
-    desk = _desk([7, 1, 2], [SET_SETTING, 5, 1], [SET_ACTUATOR, 40, 1])
+    desk = _desk([7, 1, 2], [SET_SETTING, 200, 1], [SET_ACTUATOR, 40, 1])
     desk.run(1)
 
     assert [(verdict, outcome) for _, _, verdict, outcome in commands(desk)] == [(UNKNOWN, None)] * 3

@@ -179,7 +179,7 @@ def test_chains_hold_only_where_each_segment_follows():
 
 def test_messages_seal_to_the_golden_bytes_and_read_back():
     """Heartbeats with and without heads, receipts, time tokens, commands, up to their longest integers."""
-    for vector in read_vectors("messages")["accept"]:
+    for vector in read_vectors("messages")["accept"] + read_vectors("routine_class")["accept"]:
         shape, seal = _SEALERS[vector["rule"]]
         assert seal(shape(*vector["fields"][1:]), vector["key"]) == bytes_of(vector), vector["name"]
         message = _PARSERS[vector["rule"]](bytes_of(vector))

@@ -191,7 +191,7 @@ class Life:
                 "SELECT raw, count FROM segments ORDER BY random() LIMIT ?", (BODIES,)
             ).fetchall()
         with contextlib.closing(Keystore.open(office / "keystore.db", read_only=True)) as keystore:
-            opened = [(_opened(keystore, raw), count) for raw, count in rows]
+            opened = [(open_body(keystore, raw), count) for raw, count in rows]
         self._mark("sealed body", [piece for raw, _ in opened for piece in pieces(raw)])
         for number in READINGS:
             self._mark(f"reading {number}", of_number(number))
@@ -215,7 +215,8 @@ def marked(recording):
     return "\n".join(rows) + "\n"
 
 
-def _opened(keystore, raw):
+def open_body(keystore, raw):
+    """Return the plaintext of a segment's body, b"" of one that has none."""
     segment = parse_segment(raw)
     header = segment.header
     if header.view_class == CLEAR:

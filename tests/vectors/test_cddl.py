@@ -38,6 +38,7 @@ _LISTS = {
     "attestation": ("accept", "reject"),
     "attestation_roots": ("accept", "reject"),
     "bulk": ("accept", "reject"),
+    "routine_class": ("accept",),
     "root": ("accept", "reject", "events"),
     "relink": ("accept", "reject", "events"),
     "usage": ("accept", "reject"),
