@@ -87,6 +87,7 @@ SETTINGS = {
     "command set": "office",
     "command setting": "office",
     "command bulk": "office",
+    "command class": "office",
     "command report": "office",
     "command list": "office",
 }
@@ -138,6 +139,7 @@ WORDS = {
     "command set": ["pump", "1", "1"],
     "command setting": ["pump", "heartbeat_ms", "5000"],
     "command bulk": ["pump", "4h"],
+    "command class": ["pump", "office"],
     "command report": ["pump"],
     "command list": ["pump"],
 }
