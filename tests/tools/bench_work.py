@@ -13,6 +13,7 @@ TINY = Plan(
     batches={100: 1, 1: 3},
     decisions=12,
     requests=8,
+    full_segments=2,
 )
 
 

@@ -20,6 +20,7 @@ from tools.bench import (
     office_ingest_rate,
     page,
     replay_rate,
+    request_rate,
 )
 from tools.bench.fleet import in_turn, make_fleet
 from tools.bench.machine import is_uneven
@@ -47,7 +48,10 @@ CONTENDERS = {
         "1 reading a message": ["outstation", "SenML-CBOR", "JSON", "JSON deflated", "Sparkplug B"],
     },
     "replay": {"step replay": ["outstation", "interpreter", "sealed bytes", "SHA-256"]},
-    "requests": {"2 devices": ["outstation", "asyncio echo", "aiocoap", "libcoap"]},
+    "requests": {
+        "2 devices": ["outstation", "asyncio echo", "aiocoap", "libcoap"],
+        "2 devices, 100 events a segment": ["outstation", "asyncio echo", "aiocoap", "libcoap"],
+    },
 }
 
 
@@ -97,6 +101,23 @@ def test_gateway_whole_path_stores_what_the_devices_sent(tmp_path):
     lap = gateway_front.lap(tmp_path, [device.device for device in fleet], streams)
 
     assert lap.count == 6
+
+
+def test_requests_count_the_events_that_a_store_opened_anew_holds(tmp_path):
+    """What is counted as durable is read from the bytes in the gateway's file: all events of all segments, each once."""
+    full = make_fleet(synthetic_rows(tmp_path), 1, devices=2, samples=300, seal_every=100)
+    load = request_rate.load_of_full(full)
+    lap = request_rate._own_lap(tmp_path, load)
+
+    assert lap.count == sum(len(stream) for stream in load.streams) * 100 == 600
+
+
+def test_load_of_full_segments_refuses_others(tmp_path):
+    """Segments of another count are no load of this name."""
+    fleet = make_fleet(synthetic_rows(tmp_path), 1, devices=1, samples=150, seal_every=100)
+
+    with pytest.raises(AssertionError, match="50"):
+        request_rate.load_of_full(fleet)
 
 
 @pytest.mark.parametrize("lane", [ROUTINE, CRITICAL])

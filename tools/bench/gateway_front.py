@@ -33,6 +33,7 @@ from gateway.store import Store, open_store
 from protocol.aes_host import Aes128
 from protocol.coap import CHANGED, POST
 from protocol.oscore import OscoreContext
+from protocol.segment import parse_segment
 from tools.bench.link_transport import self_signed
 from tools.bench.race import Lap
 from tools.bench.senders import output_of, write_streams
@@ -40,9 +41,12 @@ from tools.shim import install
 
 DATABASE = "gateway.db"
 _STORE_BYTES_MAX = 1 << 30
+# More than a lap sends.
+_WAITING_MAX = 1 << 20
 # A port on which nobody listens, and a wait that outlasts every lap.
 _NO_OFFICE = "https://127.0.0.1:1"
 _AWAY_S = 3600.0
+_MISS_THE_OFFICE = ("gateway.uplink", "gateway.usage", "gateway.witness")
 _KID_BYTES = 2
 _ACK_TIMEOUT_MS = 2000
 _SEPARATE_TIMEOUT_MS = 20_000
@@ -73,6 +77,14 @@ async def count_held(path: Path) -> int:
     return held
 
 
+async def count_events(path: Path) -> int:
+    """Return how many events the segments hold that wait for the office in a store that is opened anew: by the bytes that lie there."""
+    store = new_store(path)
+    waiting = await store.next_batch(_WAITING_MAX, 0)
+    await store.close()
+    return sum(parse_segment(raw).header.count for _, raw in waiting.segments)
+
+
 @asynccontextmanager
 async def running_gateway(folder: Path, devices: list[bytes], port: int = 0) -> AsyncIterator[int]:
     """Run a whole gateway for these devices (identities, 8 bytes), its files in a folder; give its port. port: 0 for any.
@@ -80,9 +92,9 @@ async def running_gateway(folder: Path, devices: list[bytes], port: int = 0) -> 
     Its office is away: it tries once, and not again before the run is over.
     """
     # That the office is away is on purpose here, and no news.
-    said_by = logging.getLogger("gateway.uplink")
-    level = said_by.level
-    said_by.setLevel(logging.ERROR)
+    levels = {name: logging.getLogger(name).level for name in _MISS_THE_OFFICE}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.ERROR)
     authority, _ = self_signed(folder)
     uplink = UplinkSection(url=_NO_OFFICE, retry_min_s=_AWAY_S, retry_max_s=_AWAY_S)
     settings = Settings(
@@ -103,7 +115,8 @@ async def running_gateway(folder: Path, devices: list[bytes], port: int = 0) -> 
         yield link.port
     finally:
         await gateway.stop()
-        said_by.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def lap(folder: Path, devices: list[bytes], streams: list[list[bytes]]) -> Lap:

@@ -17,6 +17,7 @@ BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 _BESIDE = {
     "segments_per_commit": "segments a commit",
     "events_per_s": "events a second",
+    "requests_per_s": "requests a second",
     "erases_per_1000_events": "erases for 1,000 events",
     "payload_bytes": "readings",
     "seal_bytes": "seal",

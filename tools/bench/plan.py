@@ -13,7 +13,7 @@ class Plan(NamedTuple):
 
     devices, samples: of the fleet that gateway, office and replay get. segments: of a gateway's lap, by writers.
     device_samples: readings of a device's lap, by medium. batches: deliveries on the link, by readings in each.
-    decisions: of a replay's lap. requests: of a lap of the gateway's socket.
+    decisions: of a replay's lap. requests: of a lap of the gateway's socket. full_segments: that each device sends there, of 100 events.
     """
 
     rounds: int = 5
@@ -24,6 +24,7 @@ class Plan(NamedTuple):
     batches: dict[int, int] = {100: 10, 1: 60}  # noqa: RUF012
     decisions: int = 4000
     requests: int = 3840
+    full_segments: int = 40
 
 
 class Work:
@@ -77,9 +78,13 @@ def _replay(work: Work) -> list[Case]:
 
 
 def _requests(work: Work) -> list[Case]:
-    from tools.bench.request_rate import run
+    from tools.bench.request_rate import FULL_EVENTS, run
 
-    return run(work.fleet, work.folder, work.plan.rounds, work.tell, work.plan.requests)
+    plan = work.plan
+    samples = FULL_EVENTS * plan.full_segments
+    work.tell(f"{plan.devices} devices record and seal {samples} readings each, {FULL_EVENTS} in a segment")
+    full = make_fleet(work.rows, work.seed, plan.devices, samples, seal_every=FULL_EVENTS)
+    return run(work.fleet, full, work.folder, plan.rounds, work.tell, plan.requests)
 
 
 BENCHMARKS: dict[str, Callable[[Work], list[Case]]] = {

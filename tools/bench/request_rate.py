@@ -2,7 +2,8 @@
 
 Ours is the whole gateway: OSCORE opened, the segment parsed, on disk in a group commit with fsync, the answer sealed. The others keep
 nothing and verify nothing: they are what the socket, a library in Python and a library in C can do. The same sender, in
-another process, asks all of them with the same segments, one outstanding a socket.
+another process, asks all of them with the same segments, one outstanding a socket. Twice: segments as devices make them, of which most
+hold one event of the critical lane, in requests; and segments of 100 events each, in events.
 """
 
 import asyncio
@@ -15,12 +16,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.app import new_loop
+from protocol.keys import ROUTINE
 from protocol.segment import parse_segment
 from tools.bench.fleet import SealedDevice, Tell
-from tools.bench.gateway_front import DATABASE, count_held, running_gateway
+from tools.bench.gateway_front import DATABASE, count_events, count_held, running_gateway
 from tools.bench.race import Case, Contender, Lap, Skipped, race
 from tools.bench.senders import output_of, write_streams
 from tools.site import free_port
@@ -30,51 +32,83 @@ _NOTE = (
     "one request outstanding a socket, prepared beforehand, asked from another process on the same machine"
 )
 _LIBCOAP = "coap-server-notls"
+# Events of each segment of the second case.
+FULL_EVENTS = 100
 
 
-def run(fleet: list[SealedDevice], folder: Path, rounds: int, tell: Tell, requests: int) -> list[Case]:
-    """Return the case of the fleet's segments. requests: of a lap, over all devices."""
+class Load(NamedTuple):
+    """What is sent: segments of each device, in order. events: what each of them counts for; None: for the one request that it is."""
+
+    devices: list[bytes]
+    streams: list[list[bytes]]
+    events: int | None = None
+
+
+def run(
+    fleet: list[SealedDevice],
+    full: list[SealedDevice],
+    folder: Path,
+    rounds: int,
+    tell: Tell,
+    requests: int,
+) -> list[Case]:
+    """Return the cases of a fleet's segments, and of one whose segments are full. requests: of a lap of the first, over all devices."""
     each = max(1, requests // len(fleet))
-    streams = [device.all()[:each] for device in fleet]
+    mixed = Load([device.device for device in fleet], [device.all()[:each] for device in fleet])
     return [
-        _case(f"{len(fleet)} devices", [device.device for device in fleet], streams, folder, rounds, tell)
+        _case(f"{len(fleet)} devices", "requests/s", mixed, folder, rounds, tell),
+        _case(
+            f"{len(full)} devices, {FULL_EVENTS} events a segment",
+            "events/s",
+            load_of_full(full),
+            folder,
+            rounds,
+            tell,
+        ),
     ]
 
 
-def _case(
-    name: str, devices: list[bytes], streams: list[list[bytes]], folder: Path, rounds: int, tell: Tell
-) -> Case:
+def load_of_full(full: list[SealedDevice]) -> Load:
+    """Return what devices send whose every routine segment holds FULL_EVENTS."""
+    streams = [device.lanes[ROUTINE] for device in full]
+    counts = {parse_segment(raw).header.count for stream in streams for raw in stream}
+    assert counts == {FULL_EVENTS}, counts
+    return Load([device.device for device in full], streams, FULL_EVENTS)
+
+
+def _case(name: str, unit: str, load: Load, folder: Path, rounds: int, tell: Tell) -> Case:
     def contender(title: str, means: str, server: Server, kind: str) -> Contender:
-        return Contender(title, means, lambda: _peer_lap(folder, server, kind, streams))
+        return Contender(title, means, lambda: _peer_lap(folder, server, kind, load))
 
     runners: list[Contender | Skipped] = [
         Contender(
             "outstation",
             "OSCORE opened, on disk (SQLite WAL, synchronous=FULL) before the sealed answer",
-            lambda: _own_lap(folder, devices, streams),
+            lambda: _own_lap(folder, load),
         ),
         contender("asyncio echo", "gives each datagram back; asyncio, no CoAP", _echo, "s"),
         _aiocoap(contender),
         _libcoap(contender),
     ]
-    return race(name, "requests/s", runners, rounds, tell, _NOTE)
+    return race(name, unit, runners, rounds, tell, _NOTE)
 
 
-def _own_lap(folder: Path, devices: list[bytes], streams: list[list[bytes]]) -> Lap:
+def _own_lap(folder: Path, load: Load) -> Lap:
     with tempfile.TemporaryDirectory(prefix="requests-", dir=folder) as name:
         place = Path(name)
-        took = _with_loop(_ask(place, lambda: running_gateway(place, devices), "oscore", streams))
+        took = _with_loop(_ask(place, lambda: running_gateway(place, load.devices), "oscore", load.streams))
         held = asyncio.run(count_held(place / DATABASE))
-    events = sum(parse_segment(raw).header.count for stream in streams for raw in stream)
-    return Lap(
-        held, took["seconds"], {"events_per_s": events / took["seconds"], "repeated": took["repeated"]}
-    )
+        events = asyncio.run(count_events(place / DATABASE))
+    seconds, repeated = took["seconds"], took["repeated"]
+    if load.events is None:
+        return Lap(held, seconds, {"events_per_s": events / seconds, "repeated": repeated})
+    return Lap(events, seconds, {"requests_per_s": held / seconds, "repeated": repeated})
 
 
-def _peer_lap(folder: Path, server: Server, kind: str, streams: list[list[bytes]]) -> Lap:
+def _peer_lap(folder: Path, server: Server, kind: str, load: Load) -> Lap:
     with tempfile.TemporaryDirectory(prefix="requests-", dir=folder) as name:
-        took = asyncio.run(_ask(Path(name), server, kind, streams))
-    return Lap(int(took["answered"]), took["seconds"])
+        took = asyncio.run(_ask(Path(name), server, kind, load.streams))
+    return Lap(int(took["answered"]) * (load.events or 1), took["seconds"])
 
 
 def _with_loop(coroutine: Any) -> Any:
