@@ -6,6 +6,16 @@ STORE_CODES = {
         "The settings, or what lies beside a database, say that it is encrypted. SQLCipher and the keyring are an extra of the installation.",
         "Install it: pip install 'outstation[cipher]'.",
     ),
+    "store-copies-together": (
+        "Copies of database and keys would lie together",
+        "Plain databases are copied into two folders: who has the office's database and its keystore can read all that devices said.",
+        "Name a second folder with --keys, and keep the two apart; or encrypt the databases first.",
+    ),
+    "store-copy-exists": (
+        "A backup is there already",
+        "No copy is written over: the one that is there may be the only good one.",
+        "Name another folder, such as one with the day in its name.",
+    ),
     "store-in-use": (
         "Another process runs on this store",
         "Two gateways on one store would each give custody without knowing of the other. A database that is to be encrypted or decrypted may be open nowhere else at all.",

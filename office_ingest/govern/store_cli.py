@@ -1,17 +1,20 @@
-"""The commands `outstation office store ...`: its databases are encrypted, decrypted, or get other keys. The office must not run."""
+"""The commands `outstation office store ...`: its databases are encrypted, decrypted, get other keys, or are copied."""
 
 from pathlib import Path
 
 import click
 
 from office_ingest.options import SETTINGS_AND_JSON
-from office_ingest.permissions import ENCRYPT_STORES, needs
+from office_ingest.permissions import BACK_UP_STORES, ENCRYPT_STORES, needs
+from protocol.diagnostic import USAGE, Diagnostic, DiagnosticError
 from protocol.report import emit
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.group()
 def store() -> None:
-    """Encrypt the databases on their disk."""
+    """Encrypt the databases on their disk, and back them up."""
 
 
 @store.command()
@@ -46,6 +49,56 @@ def rekey(config: Path, as_json: bool) -> None:
     Of the passphrase that [store] of the settings names; the one of before must still be where it was. The office must not run.
     """
     _change(config, "rekey", "has another key", as_json)
+
+
+@store.command()
+@needs(BACK_UP_STORES)
+@click.argument("folder", type=_FOLDER)
+@click.option("--keys", type=_FOLDER, help="Where copies of keystore and authority go: apart from the other.")
+@SETTINGS_AND_JSON
+def backup(folder: Path, keys: Path | None, config: Path, as_json: bool) -> None:
+    """Copy the databases into FOLDER while the office runs; encrypted ones stay so.
+
+    Keystore and authority go to the folder that --keys names: who has the database and them can read all that devices said. Signing
+    keys are never copied.
+    """
+    from office_ingest.config import read_office
+    from office_ingest.errors import in_words
+    from protocol.sqlite_backup import back_up
+    from protocol.sqlite_recode import is_encrypted
+
+    _, files = read_office(config)
+    with in_words():
+        plain = [path for path in files.stores() if path.exists() and not is_encrypted(path)]
+        if plain and keys in (None, folder):
+            raise DiagnosticError(_together(plain[0]), USAGE)
+        # The database first: a keystore that knows more devices, and an authority that knows more gateways, agree with it.
+        done = [
+            (target, back_up(path, target))
+            for path, target in (
+                (path, _made(folder if path == files.database else keys or folder) / path.name)
+                for path in files.stores()
+            )
+        ]
+    if as_json:
+        copies = [{"copy": str(target), "bytes": size} for target, size in done]
+        emit("outstation.office-backup", 1, {"copies": copies})
+    else:
+        click.echo("\n".join(f"{target}: {size} bytes" for target, size in done))
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _together(database: Path) -> Diagnostic:
+    return Diagnostic(
+        "store-copies-together",
+        "the databases are not encrypted, and copies of all in one folder would tell whoever has it everything",
+        str(database),
+        fix="name another folder for the keys: --keys FOLDER",
+    )
 
 
 def _change(config: Path, name: str, word: str, as_json: bool) -> None:

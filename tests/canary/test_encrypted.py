@@ -7,6 +7,7 @@ import pytest
 
 from tests.gateway.site import new_store
 from tests.planted.encrypted import FAULTS
+from tests.protocol import test_sqlite_backup as backup
 from tests.protocol import test_sqlite_key as key
 from tests.protocol import test_sqlite_recode as recode
 from tests.protocol import test_sqlite_told as told
@@ -60,6 +61,10 @@ CAUGHT_BY = {
         "does not open after the cut",
         partial(recode.check_cut, name="encrypt", at="made"),
     ),
+    "back_up_in_plain": ("the copy is in plain", backup.check_backup_is_one_moment),
+    "copy_the_file_as_it_lies": ("", backup.check_backup_is_one_moment),
+    "name_a_copy_at_once": ("copy.db", partial(backup.check_cut_leaves_no_copy, at="_copy")),
+    "write_over_a_copy": ("store-copy-", backup.check_nothing_is_written_over),
     "look_into_the_file_each_time": ("lost the locks of this process", _with_store(key.check_locks)),
 }
 

@@ -39,6 +39,7 @@ MAY = {
     "found office": "admin",
     "repair office": "admin",
     "encrypt stores": "admin",
+    "back up stores": "admin",
     "provision gateways": "admin",
     "provision devices": "admin",
     "revoke gateways": "operator admin",

@@ -3,11 +3,12 @@
 Each is a mistake somebody could make in good faith. tests/canary/test_encrypted.py shows that the named test catches it.
 """
 
+import contextlib
 import json
 import logging
 import shutil
 
-from protocol import sqlite_cipher, sqlite_key, sqlite_recode, sqlite_settle
+from protocol import sqlite_backup, sqlite_cipher, sqlite_key, sqlite_recode, sqlite_settle
 from protocol.diagnostic import Diagnostic
 from protocol.passphrase import read_passphrase
 from protocol.sqlite_key import Key
@@ -145,6 +146,37 @@ def write_over_the_old_file(put):
         return rows
 
     put(sqlite_recode, "_copy", copy)
+
+
+@fault
+def back_up_in_plain(put):
+    """A copy is made as SQLCipher's own manual exports one: without a key."""
+
+    def copy(database, made, key):
+        with contextlib.closing(sqlite_backup.open_database(database, sqlite_backup.READ)) as connection:
+            connection.execute("ATTACH DATABASE ? AS made KEY ''", (str(made),))
+            connection.execute("SELECT sqlcipher_export('made')").fetchone()
+
+    put(sqlite_backup, "_copy", copy)
+
+
+@fault
+def copy_the_file_as_it_lies(put):
+    """The file is copied byte by byte: without its log, and while it is written."""
+    put(sqlite_backup, "_copy", lambda database, made, key: shutil.copyfile(database, made))
+
+
+@fault
+def name_a_copy_at_once(put):
+    """A copy has its name while it is made, and keeps it where it was not made whole."""
+    put(sqlite_backup, "_SUFFIX", "")
+    put(sqlite_backup, "_remove", lambda path: None)
+
+
+@fault
+def write_over_a_copy(put):
+    """The copy of before goes first."""
+    put(sqlite_backup, "_refuse_other", lambda target: target.unlink(missing_ok=True))
 
 
 @fault

@@ -12,7 +12,7 @@ import pytest
 from protocol.sqlite_door import READ, open_database
 from protocol.sqlite_key import beside, key_of
 from tests.site.at_rest import CHANNELS, READINGS, marked
-from tests.site.harness import lay_out, stop_devices, until
+from tests.site.harness import JOURNAL_SECTORS, lay_out, stop_devices, until
 from tests.site.test_replaced_gateway import SITE, Place
 from tests.support.encrypted import passphrase_file
 from tests.support.marks import files_below, of_bytes, of_number, of_text, search
@@ -32,6 +32,7 @@ class EncryptedSite:
         # Another disk than that of the stores, as the manual says.
         self.media = folder / "media"
         self.copies = folder / "copies"
+        self.backup = folder / "backup"
         self.marks = {}
         self.names = {}
         self.found = []
@@ -42,7 +43,8 @@ class EncryptedSite:
         """Found it, encrypt it, let it run, kill the gateway once, and end it in order."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(provision, "DEMO_CHANNELS", CHANNELS)
-            self.site = await lay_out(self.folder / "site", devices=1)
+            # Room for what the device says while a command runs on a busy machine.
+            self.site = await lay_out(self.folder / "site", devices=1, sectors=4 * JOURNAL_SECTORS)
         for recording in self.site.folder.glob("device-*/recording.csv"):
             recording.write_text(marked(recording.read_text()))
         self.place = Place(self.site)
@@ -96,6 +98,9 @@ class EncryptedSite:
         await site.devices[0].start()
         await until(lambda: self.held() >= SEGMENTS, "the device is not heard")
         self.found += self._search()
+        # While it runs and the device speaks.
+        words = ["office", "store", "backup", self.backup, "--config", self.place.config]
+        await asyncio.to_thread(self.place.run, *words)
         await site.gateway.kill()
         # Its log lies there as the process left it.
         self.found += self._search()
@@ -134,7 +139,7 @@ class EncryptedSite:
             name: path
             for name, path in files_below(self.site.folder).items()
             if re.search(r"^(office|gateway)/.*\.db", name)
-        }
+        } | files_below(self.backup)
 
     def _search(self):
         logs = {

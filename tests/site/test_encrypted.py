@@ -31,6 +31,19 @@ def test_auditor_verifies_copies_with_the_passphrase_alone(site):
     assert [] == list(site.copies.glob("*.cipher*"))
 
 
+def test_backup_of_the_running_office_verifies_with_the_passphrase_alone(site):
+    """Taken by one command while a device speaks; nothing of it is in plain, and nothing lies beside it."""
+    words = [site.backup / name for name in STORES]
+    said = site.place.run(
+        *("verify", words[0], "--keystore", words[1], "--authority", words[2]),
+        *("--passphrase-file", site.media / "office", "--json"),
+    )
+
+    assert json.loads(said)["findings"] == []
+    assert sorted(STORES) == sorted(path.name for path in site.backup.iterdir())
+    assert [False] * 3 == [is_plain(path) for path in words]
+
+
 @pytest.mark.proves("S30")
 def test_copied_disk_tells_nothing(site):
     """Databases, their logs and shared memory, while the processes ran, after the kill and at the end; and what was logged and said."""
