@@ -64,7 +64,7 @@ drills: $(READY)
 	$(BIN)/python -m tools.drills --json build/drills.json
 
 # Hours. `make -k soak` goes on after a run that failed.
-SOAKS := soak-sim soak-cuts soak-counters soak-stores soak-fuzz soak-tests soak-drills soak-hil
+SOAKS := soak-sim soak-cuts soak-counters soak-stores soak-fuzz soak-tests soak-drills soak-hil soak-aarch64
 .PHONY: $(SOAKS)
 soak: $(SOAKS)
 
@@ -93,6 +93,9 @@ soak-drills: $(READY)
 soak-hil: $(READY)
 	@mkdir -p build
 	OUTSTATION_SOAK=1 $(BIN)/python -m pytest -q -rs hil_tests/test_events.py hil_tests/test_cuts.py --figures build/hil-soak.json
+
+soak-aarch64: $(READY)
+	OUTSTATION_SOAK=1 $(BIN)/python -m pytest -q -rs tests/tools/test_unix_aarch64.py
 
 clean:
 	rm -rf build dist .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

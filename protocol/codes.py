@@ -176,9 +176,9 @@ CODES = {
         "Name the flash.bin of a device.",
     ),
     "image-board": Explanation(
-        "An image was asked for a board that we do not have",
-        "Each board has a folder under firmware/boards.",
-        "Take one of the boards that the message names.",
+        "An image was asked for a board, or the unix port for a machine, that we do not have",
+        "Each board has a folder under firmware/boards; the unix port is built for this machine, or with a cross compiler for another.",
+        "Take one of those that the message names.",
     ),
     "image-build-failed": Explanation(
         "The image of a board was not built",

@@ -50,9 +50,12 @@ sys.exit(0 if passed and not failed else 1)
 """
 
 
-def unix_folder() -> Path:
-    """Return where `python -m tools.image unix` builds: in the cache, so that every checkout and every installation finds it."""
-    return cache_folder() / "micropython" / f"unix-{machine()}"
+def unix_folder(of: str | None = None) -> Path:
+    """Return where `python -m tools.image unix` builds: in the cache, so that every checkout and every installation finds it.
+
+    of: the machine that it is built for, None: this one.
+    """
+    return cache_folder() / "micropython" / f"unix-{of or machine()}"
 
 
 def micropython_command() -> list[str]:

@@ -1,7 +1,7 @@
-"""Builds the image of a board, or MicroPython's unix port for this machine.
+"""Builds the image of a board, or MicroPython's unix port, for this machine or for another.
 
     python -m tools.image BOARD [--development] [--folder FOLDER] [--source TREE]
-    python -m tools.image unix [--folder FOLDER] [--source TREE]
+    python -m tools.image unix [--machine aarch64] [--folder FOLDER] [--source TREE]
 
 Takes system packages alone: a compiler from the machine's own suite, MicroPython's source from Debian. What is missing is named.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from protocol.diagnostic import OK, DiagnosticError, show
 from tools.image.build import Image, boards, build_image
+from tools.image.needs import CROSS
 from tools.image.unix import UNIX, UnixPort, build_unix
 
 
@@ -28,15 +29,21 @@ def main(arguments: list[str]) -> int:
         "--folder", type=Path, help="where to build; build/image/BOARD, for unix the cache, otherwise"
     )
     parser.add_argument("--source", type=Path, help="a source tree of MicroPython, instead of Debian's")
+    parser.add_argument(
+        "--machine",
+        help=f"that the unix port is to run on: this one otherwise; with a cross compiler {', '.join(CROSS)}",
+    )
     chosen = parser.parse_args(arguments)
     if chosen.board == UNIX and chosen.development:
         parser.error("--development is for a board: the unix port always takes Python")
+    if chosen.board != UNIX and chosen.machine:
+        parser.error("--machine is for the unix port: a board is its own machine")
     folder = chosen.folder and chosen.folder.resolve()
     tree = chosen.source and chosen.source.resolve()
     try:
         image: Image | UnixPort
         if chosen.board == UNIX:
-            image = build_unix(folder, tree)
+            image = build_unix(folder, tree, chosen.machine)
         else:
             image = build_image(chosen.board, folder=folder, development=chosen.development, tree=tree)
     except DiagnosticError as error:
