@@ -22,6 +22,7 @@ from gateway.delivery import Delivery
 from gateway.downlink import Downlink
 from gateway.errors import OfficeUnreachable, StoreFailed, StoreFull
 from gateway.fetcher import Fetcher
+from gateway.garbage import rarely_collected
 from gateway.health import Health
 from gateway.link_set import LinkSet
 from gateway.links import udp
@@ -396,7 +397,8 @@ async def serve(configuration: Configuration, say: Callable[[str], None], point:
         say(f"coap://{link.host}:{link.port}")
         running = asyncio.create_task(gateway.wait())
         asked = asyncio.create_task(ended.wait())
-        await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
+        with rarely_collected():
+            await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
         if running.done():
             running.result()

@@ -28,6 +28,7 @@ from gateway.config import (
     Settings,
     UplinkSection,
 )
+from gateway.garbage import rarely_collected
 from gateway.points import KillPoint
 from gateway.store import Store, open_store
 from protocol.aes_host import Aes128
@@ -112,7 +113,8 @@ async def running_gateway(folder: Path, devices: list[bytes], port: int = 0) -> 
     )
     try:
         link = await gateway.start()
-        yield link.port
+        with rarely_collected():
+            yield link.port
     finally:
         await gateway.stop()
         for name, level in levels.items():
