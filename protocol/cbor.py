@@ -42,13 +42,6 @@ def dumps(value) -> bytes:
     return bytes(out)
 
 
-def head(major: int, n: int) -> bytes:
-    """Return the shortest head of a major type (0..7) with argument n (0 .. 2**64 - 1)."""
-    out = bytearray()
-    _head(out, major << 5, n)
-    return bytes(out)
-
-
 def _head(out: bytearray, major: int, n: int) -> None:
     if n < 24:
         out.append(major | n)

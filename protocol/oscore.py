@@ -11,7 +11,7 @@ Source: RFC 8613; Echo: RFC 9175 and RFC 8613 appendix B.1.2.
 
 from protocol._const import const
 from protocol.aead import KEY_BYTES, NONCE_BYTES, AesCcm
-from protocol.cbor import dumps, head
+from protocol.cbor import dumps
 from protocol.coap import (
     CHANGED,
     EMPTY,
@@ -38,6 +38,9 @@ id_context_bytes = 8
 
 _ALGORITHM = const(10)
 _WINDOW_BITS = const(32)
+_PARTIAL_IV_BYTES_MAX = const(5)
+# Head of a byte string of CBOR, without its length.
+_BYTES = const(0x40)
 # Options that stay outside, because proxies work with them (class U); everything else is encrypted.
 _OUTER = (URI_HOST, URI_PORT, PROXY_URI, PROXY_SCHEME)
 # ["Encrypt0", h'', external_aad] and [1, [10], ... up to request_kid.
@@ -87,11 +90,13 @@ class ReplayWindow:
 class Exchange:
     """What binds a response to its request: the request's kid, Partial IV and nonce. Made by the context, passed back."""
 
-    __slots__ = ("can_reuse_nonce", "kid", "nonce", "partial_iv")
+    __slots__ = ("aad", "can_reuse_nonce", "kid", "nonce", "partial_iv")
 
     def __init__(self, kid: bytes, partial_iv: bytes, nonce: bytes, can_reuse_nonce: bool):
         self.kid = kid
         self.partial_iv = partial_iv
+        # The same for the request and each of its responses.
+        self.aad = associated_data(kid, partial_iv)
         self.nonce = nonce
         self.can_reuse_nonce = can_reuse_nonce
 
@@ -128,6 +133,7 @@ class OscoreContext:
         self.sender_key = self._derive(key, sender_id, "Key", KEY_BYTES)
         self.recipient_key = self._derive(key, recipient_id, "Key", KEY_BYTES)
         self.common_iv = self._derive(key, b"", "IV", NONCE_BYTES)
+        self._common_number = int.from_bytes(self.common_iv, "big")
         self._sealer = AesCcm(aes(self.sender_key))
         self._opener = AesCcm(aes(self.recipient_key))
         self._next_sequence = next_sequence
@@ -139,7 +145,7 @@ class OscoreContext:
     def nonce(self, owner: bytes, partial_iv: bytes) -> bytes:
         """Return the nonce of a Partial IV (1..5 bytes) that the peer with ID owner made: RFC 8613 section 5.2."""
         number = len(owner) << 96 | int.from_bytes(owner, "big") << 40 | int.from_bytes(partial_iv, "big")
-        return (number ^ int.from_bytes(self.common_iv, "big")).to_bytes(NONCE_BYTES, "big")
+        return (number ^ self._common_number).to_bytes(NONCE_BYTES, "big")
 
     def _new_partial_iv(self) -> bytes:
         number = self._next_sequence()
@@ -181,7 +187,7 @@ class OscoreContext:
             (outer if pair[0] in _OUTER else inner).append(pair)
         text = bytearray((message.code,))
         append_body(text, inner, message.payload)
-        sealed = self._sealer.seal(nonce, bytes(text), associated_data(exchange.kid, exchange.partial_iv))
+        sealed = self._sealer.seal(nonce, bytes(text), exchange.aad)
         return Message(message.type, code, message.message_id, message.token, outer, sealed)
 
     def unprotect_request(self, message: Message, window):
@@ -217,8 +223,7 @@ class OscoreContext:
             raise ProtocolError(SEAL, "OSCORE kid or kid context is not the peer's")
 
     def _unprotect(self, message: Message, exchange: Exchange, nonce: bytes) -> Message:
-        aad = associated_data(exchange.kid, exchange.partial_iv)
-        text = self._opener.open(nonce, message.payload, aad)
+        text = self._opener.open(nonce, message.payload, exchange.aad)
         if not text or text[0] == EMPTY:
             raise ProtocolError(MALFORMED, "OSCORE plaintext without a code")
         inner, payload = decode_body(text, 1)
@@ -237,16 +242,14 @@ def _oscore_value(message: Message) -> bytes:
 
 
 def associated_data(request_kid: bytes, request_partial_iv: bytes) -> bytes:
-    """Return what the tag covers besides the plaintext: the Encrypt0 structure of RFC 8613 section 5.4."""
-    array = (
-        _ARRAY_HEAD
-        + head(2, len(request_kid))
-        + request_kid
-        + head(2, len(request_partial_iv))
-        + request_partial_iv
-        + b"\x40"
-    )
-    return _AAD_HEAD + head(2, len(array)) + array
+    """Return what the tag covers besides the plaintext: the Encrypt0 structure of RFC 8613 section 5.4.
+
+    Both are so short (7 and 5 bytes) that each length is in the head's own byte, that of all of it too.
+    """
+    kid_bytes, piv_bytes = len(request_kid), len(request_partial_iv)
+    assert kid_bytes <= id_bytes_max and piv_bytes <= _PARTIAL_IV_BYTES_MAX
+    heads = _ARRAY_HEAD + bytes((_BYTES | kid_bytes,)) + request_kid + bytes((_BYTES | piv_bytes,))
+    return _AAD_HEAD + bytes((_BYTES | len(heads) + piv_bytes + 1,)) + heads + request_partial_iv + b"\x40"
 
 
 def partial_iv(number: int) -> bytes:

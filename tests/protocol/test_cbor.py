@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocol.cbor import Simple, dumps, head, load_prefix, loads
+from protocol.cbor import Simple, dumps, load_prefix, loads
 from protocol.errors import MALFORMED, TOO_LARGE, ProtocolError
 
 
@@ -44,8 +44,3 @@ def test_our_own_mistakes_are_not_protocol_errors():
     for value in (1 << 64, Simple(20), Simple(256)):
         with pytest.raises(ValueError, match=r"64 bits|not 0..19"):
             dumps(value)
-
-
-def test_head_is_the_shortest():
-    """Lengths before bytes that are written elsewhere have the one head."""
-    assert [head(2, n).hex() for n in (23, 24, 256, 65536)] == ["57", "5818", "590100", "5a00010000"]
