@@ -62,7 +62,8 @@ class Downlink:
 
     def is_wanted(self, device: bytes, lane: int, epoch: int, number: int) -> bool:
         """Return whether the office asked for this number."""
-        return any(start <= number < stop for start, stop in self._wants.get((device, lane, epoch), []))
+        wanted = self._wants.get((device, lane, epoch))
+        return wanted is not None and any(start <= number < stop for start, stop in wanted)
 
     def arrived(self, device: bytes, lane: int, epoch: int, number: int) -> None:
         """Stop asking for a number that is held now."""
@@ -81,7 +82,9 @@ class Downlink:
 
         again: also those that were delivered before; a device that lost an answer is so healed by its next heartbeat.
         """
-        known = self._receipts.get(device, {})
+        known = self._receipts.get(device)
+        if known is None:
+            return []
         order = sorted(known, key=lambda key: (key[0] != epoch, -key[0], key[1]))
         chosen = []
         for key in order:

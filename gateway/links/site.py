@@ -52,6 +52,9 @@ OSCORE_BYTES_MAX = 64
 PROXYING_NOT_SUPPORTED = 0xA5
 # Options that may stand inside a request; another critical one asks for something that we do not do.
 _KNOWN_OPTIONS = (URI_HOST, URI_PORT, URI_PATH, ECHO)
+_KNOWN_TO_GET = (*_KNOWN_OPTIONS, BLOCK2)
+# First segments of the paths of what devices GET: releases and commands.
+_FETCHED = (b"r", b"c")
 
 
 # (kind of link, device or None, bytes received, bytes sent)
@@ -182,11 +185,14 @@ class Site:
 
     async def _dispatch(self, opened: Opened) -> Reply:
         request = opened.request
-        known = (*_KNOWN_OPTIONS, BLOCK2) if request.code == GET else _KNOWN_OPTIONS
-        if any(number % 2 and number not in known for number, _ in request.options):
-            return Reply(BAD_OPTION)
-        path = [value for number, value in request.options if number == URI_PATH]
-        if path[:1] in ([b"r"], [b"c"]):
+        known = _KNOWN_TO_GET if request.code == GET else _KNOWN_OPTIONS
+        path = []
+        for number, value in request.options:
+            if number == URI_PATH:
+                path.append(value)
+            elif number % 2 and number not in known:
+                return Reply(BAD_OPTION)
+        if path and path[0] in _FETCHED:
             if request.code != GET:
                 return Reply(METHOD_NOT_ALLOWED)
             return self._delivery.get(opened.device, path, option(request.options, BLOCK2))
