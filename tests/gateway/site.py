@@ -43,6 +43,7 @@ from protocol.messages import (
 from protocol.oscore import OscoreContext
 from protocol.segment import Header, Tombstone, genesis, parse_segment, seal_segment, seal_tombstone
 from protocol.uplink import UplinkAnswer, encode_uplink_answer, parse_request
+from protocol.witness import PATH as WITNESS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOWNLINK = b"d" * 32
@@ -233,6 +234,9 @@ class OfficeDouble:
                     await self.slow[path](writer)
                 if head.startswith("GET "):
                     status, headers, answer = self._body(path)
+                elif path == WITNESS:
+                    # An office that is too old for it: nothing here is about what leaves signed.
+                    status, headers, answer = 404, {}, b""
                 else:
                     status, headers, answer = self.misbehave(body) or (200, {}, self.answer(body))
                 lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(answer)}"]
