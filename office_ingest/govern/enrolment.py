@@ -181,14 +181,20 @@ class Enrolment:
             # Or authority.db was put back from a copy of before. Noted first: a cut from here on leaves the code to this key alone.
             raise _code_used()
         self._registry.add_certified_gateway(gateway.name, site=gateway.site, now_ms=now_ms)
+        # Whoever had the name before has it no more: the code was given for a new key.
+        ended = [
+            older._replace(
+                until_ms=min(self._registry.ended_ms(older.fingerprint, default=older.until_ms), now_ms)
+            )
+            for older in self._store.certificates(gateway.name)
+        ]
         with self._store.writing():
             row = self._issue(gateway.name, request, now_ms)
             if not self._store.use_invitation(hashed, public, row.fingerprint, now_ms):
                 raise Refused("code-used", "another machine used this code a moment ago")
-            for older in self._store.certificates(gateway.name):
-                # Whoever had the name before has it no more: the code was given for a new key.
-                if older.fingerprint != row.fingerprint:
-                    self._store.put_certificate(older._replace(until_ms=min(older.until_ms, now_ms)))
+            for older in ended:
+                self._store.put_certificate(older)
+        self._registry.note_ended((one.fingerprint, one.gateway, one.until_ms) for one in ended)
         return self._answer(row)
 
     def _again(self, by: bytes | None, fingerprint: bytes | None, public: bytes) -> Issued:

@@ -100,3 +100,14 @@ def _forgotten(connection: sqlite3.Connection, database: sqlite3.Connection) -> 
     for (name,) in rows:
         if name not in revoked:
             yield f"gateway {name}", "the database says that it was revoked: this authority is an older copy"
+    taken = dict(connection.execute("SELECT fingerprint, until_ms FROM certificates").fetchall())
+    for (certificate,) in connection.execute("SELECT certificate FROM authorities WHERE state <> ?", (GONE,)):
+        # Until an end that is never reached: whether one is trusted is no question of time.
+        taken[hashlib.sha256(certificate).digest()] = 1 << 62
+    ended = database.execute(
+        "SELECT fingerprint, gateway, until_ms FROM ended_certificates ORDER BY gateway, until_ms"
+    )
+    for digest, name, until_ms in ended:
+        if taken.get(digest, 0) > until_ms:
+            what = f"certificate of gateway {name}" if name else "authority"
+            yield what, "the database says that it ended: this authority is an older copy"

@@ -79,11 +79,13 @@ class Recogniser:
         row = self._store.certificate(hashlib.sha256(raw).digest()) or self._register(raw)
         self._refuse_revoked(row.gateway)
         now_ms = self._wall_ms()
+        # Or authority.db was put back from a copy of before.
+        row = row._replace(until_ms=self._registry.ended_ms(row.fingerprint, default=row.until_ms))
         if now_ms < row.not_before_ms:
             raise Refused("certificate-not-yet-valid", "the certificate is not valid yet: a clock is wrong")
         if now_ms >= row.until_ms:
             raise self._over(row, now_ms)
-        if row.authority is not None and self._state_of(row.authority) == GONE:
+        if row.authority is not None and self._is_gone(row.authority, now_ms):
             raise Refused(
                 "certificate-authority-retired",
                 "the authority of this certificate is trusted no more: enrol again",
@@ -105,17 +107,26 @@ class Recogniser:
             return Refused("certificate-expired", "the certificate has expired: enrol the gateway again")
         return Refused("certificate-superseded", f"a newer certificate of gateway {row.gateway} is in use")
 
-    def _state_of(self, number: int) -> str:
-        return next(row.state for row in self._authority.rows() if row.number == number)
+    def _is_gone(self, number: int, now_ms: int) -> bool:
+        found = next(row for row in self._authority.rows() if row.number == number)
+        digest = hashlib.sha256(found.certificate).digest()
+        return found.state == GONE or self._registry.ended_ms(digest, default=now_ms + 1) <= now_ms
 
     def _first_use(self, row: CertificateRow, now_ms: int) -> CertificateRow:
         used = row._replace(first_used_ms=now_ms)
+        ended = [
+            older._replace(
+                until_ms=min(
+                    self._registry.ended_ms(older.fingerprint, default=older.until_ms), now_ms + OVERLAP_MS
+                )
+            )
+            for older in self._store.certificates(row.gateway)
+            if older.issued_ms <= row.issued_ms and older.fingerprint != row.fingerprint
+        ]
+        self._registry.note_ended((one.fingerprint, one.gateway, one.until_ms) for one in ended)
         with self._store.writing():
-            self._store.put_certificate(used)
-            for older in self._store.certificates(row.gateway):
-                if older.issued_ms <= row.issued_ms and older.fingerprint != row.fingerprint:
-                    until_ms = min(older.until_ms, now_ms + OVERLAP_MS)
-                    self._store.put_certificate(older._replace(until_ms=until_ms))
+            for one in (used, *ended):
+                self._store.put_certificate(one)
         # Who can show a certificate never falls back to what can be copied.
         self._registry.end_token(row.gateway)
         return used

@@ -2,8 +2,10 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 
 from office_ingest.storage.downward import Downward, Traits
+from office_ingest.storage.ended import Ended, EndedStore
 from office_ingest.storage.sqlite import SqliteStore
 
 TOKEN_CHARACTERS_MIN = 16
@@ -93,6 +95,14 @@ class Registry:
                 self._store.add_finding(NOBODY, GATEWAY_CODE, place, text, now_ms)
                 self._store.clear_finding(NOBODY, GATEWAY_CODE, place, now_ms)
         return before <= {place}
+
+    def note_ended(self, ended: Iterable[Ended]) -> None:
+        """Keep which certificates ended, beside what authority.db says: an older copy of that file may be put back."""
+        EndedStore(self._store).note(ended)
+
+    def ended_ms(self, fingerprint: bytes, *, default: int) -> int:
+        """Return when a certificate (SHA-256) of a gateway or of an authority ended, as this database remembers it, or default."""
+        return EndedStore(self._store).until_ms(fingerprint, default=default)
 
     def site_of_gateway(self, gateway: str) -> str | None:
         """Return the site of a registered gateway, or None."""

@@ -65,6 +65,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "link_budgets": ("device", "day_bytes", "said_ms"),
     "witnessed": ("root", "leaf", "mark", "envelope", "gateway", "shown_ms"),
     "witnesses": ("gateway", "heard_ms"),
+    "ended_certificates": ("fingerprint", "gateway", "until_ms"),
     "acts": ("number", "at_ms", "who", "role", "way", "verb", "resource", "about", "outcome"),
 }
 # What names a row to a person.
@@ -96,6 +97,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "link_budgets": ("device",),
     "witnessed": ("root", "leaf", "mark"),
     "witnesses": ("gateway",),
+    "ended_certificates": ("fingerprint",),
     "acts": ("number",),
 }
 

@@ -3,7 +3,9 @@
 Everything here follows from the authority and the files, so that a finding ends by itself once its reason does.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,13 +16,19 @@ from office_ingest.govern.authority import Authority
 from office_ingest.govern.relink import IN_FORCE, relink_status
 from office_ingest.receive.registry import GATEWAY_REVOKED, NOBODY, Registry
 from office_ingest.storage.authority import GONE, AuthorityStore
+from office_ingest.storage.ended import Ended, EndedStore
 from office_ingest.storage.sqlite import SqliteStore
 
 CERTIFICATE, LINK_SECRET = "certificate", "link-secret"
+AUTHORITY_RESTORED = "authority-restored"
 INTERVAL_S = 60.0
 _FORGOTTEN = (
     "it was revoked, and authority.db does not say so: it was put back from an older copy. It stays refused; revoke it again, "
     "so that its devices' link secrets are on the list"
+)
+_ENDED = (
+    "had ended, and authority.db does not say so: it was put back from an older copy. They stay refused. A gateway whose newest "
+    "certificate that copy does not know is refused too: enrol it again, which ends this finding"
 )
 # Gateways renew when a third is left: at a sixth something is wrong.
 LEFT = 1 / 6
@@ -38,12 +46,14 @@ def record_certificates(
     registry = Registry(store)
     for name in sorted(revoked):
         registry.note_revoked(name, now_ms)
+    registry.note_ended(_ended(authorities))
     forgotten = registry.revoked_gateways() - revoked
     found = dict(_found(authorities, authority, now_ms))
+    found |= _put_back(store, authorities, now_ms)
     found |= {(NOBODY, GATEWAY_REVOKED, name): _FORGOTTEN for name in forgotten}
     known = {
         (device, kind, place)
-        for kind in (CERTIFICATE, LINK_SECRET, GATEWAY_REVOKED)
+        for kind in (CERTIFICATE, LINK_SECRET, GATEWAY_REVOKED, AUTHORITY_RESTORED)
         for device in store.devices_with_open_finding(kind)
         for place in store.open_places(device, kind)
         # Which secrets such a gateway knew, an older authority.db cannot say: nothing of that is over.
@@ -56,6 +66,46 @@ def record_certificates(
             store.add_finding(*key, found[key], now_ms)
         for key in sorted(known - set(found)):
             store.clear_finding(*key, now_ms)
+
+
+def _ended(authorities: AuthorityStore) -> Iterator[Ended]:
+    """Give what ended before its time, as authority.db says."""
+    for gateway in authorities.gateways():
+        for row in authorities.certificates(gateway.name):
+            if row.until_ms < _life(row.raw)[1]:
+                yield row.fingerprint, row.gateway, row.until_ms
+    for one in authorities.authorities():
+        if one.state == GONE:
+            yield hashlib.sha256(one.certificate).digest(), "", one.changed_ms
+
+
+def forgotten_ends(ended: Iterable[Ended], certificates: Mapping[bytes, int], now_ms: int) -> dict[str, int]:
+    """Return of how many certificates of each gateway an authority.db has forgotten that they ended; '': of authorities.
+
+    ended: as the office's database remembers; certificates: fingerprint -> until when authority.db takes it, of those that it has.
+    """
+    return dict(
+        Counter(
+            name for digest, name, until_ms in ended if certificates.get(digest, 0) > max(until_ms, now_ms)
+        )
+    )
+
+
+def _put_back(store: SqliteStore, authorities: AuthorityStore, now_ms: int) -> dict[Place, str]:
+    taken = {
+        row.fingerprint: row.until_ms
+        for gateway in authorities.gateways()
+        for row in authorities.certificates(gateway.name)
+    } | {
+        hashlib.sha256(one.certificate).digest(): _life(one.certificate)[1]
+        for one in authorities.authorities()
+        if one.state != GONE
+    }
+    found = forgotten_ends(EndedStore(store).all(), taken, now_ms)
+    return {
+        (NOBODY, AUTHORITY_RESTORED, name or "authority"): f"{count} of its certificates {_ENDED}"
+        for name, count in found.items()
+    }
 
 
 def _strike_replaced(store: SqliteStore, authorities: AuthorityStore) -> None:

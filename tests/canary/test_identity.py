@@ -88,6 +88,13 @@ CAUGHT_BY = {
     "believe_an_older_authority_of_codes": _office(
         test_verify_authority.check_used_code_under_an_older_authority
     ),
+    "believe_an_older_authority_of_certificates": _office(
+        test_verify_authority.check_superseded_under_an_older_authority
+    ),
+    "believe_an_older_authority_of_itself": _office(
+        test_verify_authority.check_retired_under_an_older_authority
+    ),
+    "see_no_older_authority": _office(test_verify_authority.check_superseded_under_an_older_authority),
     "leave_gateways_behind": _office(test_authority.test_no_gateway_is_left_behind, 1, "lagging"),
     "end_the_old_authority_at_the_switch": _office(
         test_authority.test_authority_changes_over_without_a_moment_that_refuses_anybody

@@ -151,6 +151,7 @@ def _release(store, key):
     with OpenSigner(key) as signer:
         sign_release(shelf, number, signer, NOW_MS)
         forgotten = signer.envelope(RELEASE, bytes(32), published=-1)
+    Registry(store).note_ended([(bytes(32), "gw-1", NOW_MS)])
     # As an office that was put back hears of it.
     Witnesses(store).take("gw-1", [], [forgotten], NOW_MS)
     roll_out(store, number, "somebody", NOW_MS)

@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 
 from office_ingest.errors import NotAnOfficeDatabase
+from office_ingest.govern.enrolment import Refused
 from office_ingest.prove.authority import check_authority
 from office_ingest.prove.report import Report
 from office_ingest.watch.certificates import record_certificates
@@ -143,6 +144,88 @@ def check_used_code_under_an_older_authority(identity):
 def test_used_code_stays_used_under_an_older_copy_of_the_authority(identity):
     """The office's database remembers by whose key; that machine may ask again, for the copy has no record of its certificate."""
     check_used_code_under_an_older_authority(identity)
+
+
+def check_superseded_under_an_older_authority(identity):
+    """Renew a gateway's certificate, enrol another gateway anew, and put a copy of authority.db of before both back."""
+    path, older = identity.desk.folder / "authority.db", identity.desk.folder / "older.db"
+    old = [identity.enrolled("gw-3"), identity.enrolled("gw-4")]
+    for certificate in old:
+        caller(identity, certificate)
+    identity.pass_days(1)
+    shutil.copyfile(path, older)
+    caller(identity, identity.renewed("gw-3"))
+    new = identity.enrolled("gw-4")
+    assert "gw-3" == caller(identity, old[0])
+    identity.pass_days(1)
+    identity.put_back(older)
+    record_certificates(identity.desk.store, identity.store, identity.authority, identity.desk.wall_ms())
+    kinds = [_kind(identity, one) for one in (*old, new)]
+    open_then, named = identity.desk.findings(), [where for where, _ in _found(identity)[0]]
+    again = identity.enrolled("gw-3"), identity.enrolled("gw-4")
+    record_certificates(identity.desk.store, identity.store, identity.authority, identity.desk.wall_ms())
+
+    assert ["certificate-superseded", "certificate-superseded", "certificate-unknown"] == kinds
+    assert [("authority-restored", "gw-3"), ("authority-restored", "gw-4")] == open_then
+    assert ["certificate of gateway gw-3", "certificate of gateway gw-4"] == named
+    assert ["gw-3", "gw-4"] == [caller(identity, one) for one in again]
+    assert ([], []) == (identity.desk.findings(), _found(identity)[0])
+
+
+def _kind(identity, certificate):
+    """Return why the office refuses a certificate, or the gateway as which it takes it."""
+    try:
+        return caller(identity, certificate)
+    except Refused as error:
+        return error.kind
+
+
+@pytest.mark.proves("S38")
+def test_superseded_certificate_stays_superseded_under_an_older_copy_of_the_authority(identity):
+    """The office's database remembers which ended, and when; what a later one is nobody's, until the gateway is enrolled again."""
+    check_superseded_under_an_older_authority(identity)
+
+
+def check_retired_under_an_older_authority(identity):
+    """Retire an authority, though a gateway is left behind, and put a copy of authority.db of before back."""
+    old = identity.enrolled("gw-3")
+    caller(identity, old)
+    for _ in range(2):
+        identity.authority.rotate(identity.desk.wall_ms(), lagging=[], bound=[])
+    shutil.copyfile(identity.desk.folder / "authority.db", identity.desk.folder / "older.db")
+    identity.authority.rotate(identity.desk.wall_ms(), lagging=[], bound=["gw-3"], anyway=True)
+    record_certificates(identity.desk.store, identity.store, identity.authority, identity.desk.wall_ms())
+    before = _kind(identity, old)
+    identity.put_back(identity.desk.folder / "older.db")
+    record_certificates(identity.desk.store, identity.store, identity.authority, identity.desk.wall_ms())
+    after, found, named = _kind(identity, old), identity.desk.findings(), _found(identity)[0]
+    identity.authority.rotate(identity.desk.wall_ms(), lagging=[], bound=["gw-3"], anyway=True)
+    record_certificates(identity.desk.store, identity.store, identity.authority, identity.desk.wall_ms())
+
+    assert ["certificate-authority-retired"] * 2 == [before, after]
+    assert ([("authority-restored", "authority")], ["authority"]) == (found, [where for where, _ in named])
+    assert ([], []) == (identity.desk.findings(), _found(identity)[0])
+
+
+def test_retired_authority_stays_retired_under_an_older_copy(identity):
+    """What it issued is taken no more, whatever authority.db says; retiring it again ends the finding."""
+    check_retired_under_an_older_authority(identity)
+
+
+def test_what_ended_in_an_office_of_before_is_remembered_by_the_watch(identity):
+    """Certificates that ended before the database remembered any."""
+    old = identity.enrolled("gw-3")
+    caller(identity, old)
+    identity.pass_days(1)
+    shutil.copyfile(identity.desk.folder / "authority.db", identity.desk.folder / "older.db")
+    caller(identity, identity.renewed("gw-3"))
+    with identity.desk.store.transaction():
+        identity.desk.store.delete("ended_certificates", "1")
+    record_certificates(identity.desk.store, identity.store, identity.authority, identity.desk.wall_ms())
+    identity.pass_days(1)
+    identity.put_back(identity.desk.folder / "older.db")
+
+    assert "certificate-superseded" == _kind(identity, old)
 
 
 def test_machine_that_was_cut_off_after_its_code_was_noted_asks_again(identity, monkeypatch):

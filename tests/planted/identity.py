@@ -15,7 +15,8 @@ from office_ingest.receive import attempts
 from office_ingest.receive.identity import Caller, Recogniser
 from office_ingest.receive.keystore import Keystore
 from office_ingest.receive.registry import Registry
-from office_ingest.storage.authority import AuthorityStore
+from office_ingest.storage.authority import GONE, AuthorityStore
+from office_ingest.watch import certificates
 from tests.tools import test_batch
 from tools import labels
 
@@ -127,6 +128,25 @@ def believe_an_older_authority(put):
     put(Registry, "revoked_gateways", lambda self: set())
 
 
+def believe_an_older_authority_of_certificates(put):
+    """Go by authority.db alone for which certificates ended, whatever copy of it that is."""
+    put(Registry, "ended_ms", lambda self, fingerprint, *, default: default)
+
+
+def believe_an_older_authority_of_itself(put):
+    """Go by authority.db alone for which authorities are trusted, whatever copy of it that is."""
+
+    def is_gone(self, number, now_ms):
+        return next(row.state for row in self._authority.rows() if row.number == number) == GONE
+
+    put(Recogniser, "_is_gone", is_gone)
+
+
+def see_no_older_authority(put):
+    """Keep certificates ended, and tell nobody that a copy was put back."""
+    put(certificates, "forgotten_ends", lambda ended, taken, now_ms: {})
+
+
 def leave_gateways_behind(put):
     """Replace the authority whoever does not trust the new one."""
     put(authority, "_refuse_if", lambda gateways, words, anyway: None)
@@ -196,6 +216,8 @@ FAULTS = {
         *(believe_any_signature_of_ours, recognise_a_connection_once, forget_that_certificates_end),
         *(go_by_the_certificate_whatever_the_token_says, keep_the_token_for_ever, forget_the_link_secrets),
         *(believe_an_older_authority, believe_an_older_authority_of_codes),
+        *(believe_an_older_authority_of_certificates, believe_an_older_authority_of_itself),
+        see_no_older_authority,
         *(leave_gateways_behind, end_the_old_authority_at_the_switch, count_no_wrong_codes),
         *(check_no_pin, drop_the_old_key_first, renew_never),
         *(keep_what_a_cut_left, pass_over_a_wrong_check),

@@ -235,6 +235,7 @@ def test_database_of_the_step_before_gets_its_shelf(desk):
         "link_budgets",
         "witnessed",
         "witnesses",
+        "ended_certificates",
     )
     for table in (*releases, *down, "accepted_gaps", "revoked", "tokens", "acts", "view_grants", *later):
         connection.execute(f"DROP TABLE {table}")
