@@ -14,6 +14,7 @@ TINY = Plan(
     decisions=12,
     requests=8,
     full_segments=2,
+    restarted=2,
 )
 
 

@@ -52,6 +52,7 @@ CONTENDERS = {
         "2 devices": ["outstation", "asyncio echo", "aiocoap", "libcoap"],
         "2 devices, 100 events a segment": ["outstation", "asyncio echo", "aiocoap", "libcoap"],
     },
+    "restart": {"2 devices": ["outstation", "not restarted"]},
 }
 
 
@@ -284,3 +285,16 @@ def test_uneven_machine_is_told_from_an_even_one():
     assert not is_uneven(quiet)
     assert is_uneven(quiet | {"loop_slowest_over_fastest": 1.3})
     assert is_uneven(quiet | {"sync_slowest_over_fastest": 2.1})
+
+
+def test_figures_of_a_run_alone_are_put_beside_those_of_others():
+    """What the other runs found stays as it was; an older run of the same benchmark is gone."""
+    whole = "Outstation 1, `make bench`, on\n\n### Gateway: segments\n\n1\n"
+    first, second = (
+        f"### {name}, in a run of its own\n\nOutstation 1, on\n\n2\n" for name in ("Link", "Restart")
+    )
+    both = page.added(page.added(whole, first), second)
+
+    assert f"{whole}\n{first}\n{second}" == both
+    newer = first.replace("2", "3")
+    assert f"{whole}\n{second}\n{newer}" == page.added(both, newer)

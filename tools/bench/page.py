@@ -1,9 +1,11 @@
 """Writes the figures of a run into docs/bench.md: `python -m tools.bench.page build/bench.json`.
 
-No figure of that page is typed by hand: what stands between the two marks comes from the file that `make bench` wrote.
+No figure of that page is typed by hand: what stands between the two marks comes from the file that `make bench` wrote. With `--add`
+before the file, of a run of one benchmark, all else that is there stays; each run says its machine.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from tools.upy import ROOT
 
 PAGE = ROOT / "docs" / "bench.md"
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
+_OF_ITS_OWN = ", in a run of its own"
+_RUN = re.compile(f"^(?=### .+{_OF_ITS_OWN}$)", re.MULTILINE)
 # Values beside the rate that tell something of their own.
 _BESIDE = {
     "segments_per_commit": "segments a commit",
@@ -23,6 +27,7 @@ _BESIDE = {
     "seal_bytes": "seal",
     "channel_bytes": "channel",
     "headers_bytes": "headers and acknowledgement",
+    "all_served_s": "seconds until the last one",
 }
 
 
@@ -79,13 +84,28 @@ def _means(figure: dict[str, Any]) -> str:
     return f"- *{figure['name']}*: {figure['means']}" + (f" ({', '.join(beside)})" if beside else "")
 
 
+def alone(document: dict[str, Any]) -> str:
+    """Return the figures of a run of one benchmark, under a heading of its own."""
+    (name,) = document["figures"]
+    head, _, rest = markdown(document).partition(f"\n\n### {TITLES[name]}\n\n")
+    return f"### {TITLES[name].partition(':')[0]}{_OF_ITS_OWN}\n\n{head}\n\n{rest}"
+
+
+def added(figures: str, new: str) -> str:
+    """Return the figures of a page with those of a run of one benchmark behind them, in the place of its last one."""
+    title = new.partition("\n")[0]
+    kept = [run.strip() for run in _RUN.split(figures) if run.partition("\n")[0] != title]
+    return "\n\n".join([*kept, new.strip()]) + "\n"
+
+
 def main(arguments: list[str]) -> int:
     """Write the figures of a file into the page; return the exit code."""
-    document = json.loads(Path(arguments[0]).read_text())
+    document = json.loads(Path(arguments[-1]).read_text())
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(before + BEGIN + markdown(document) + END + after, encoding="utf-8")
+    held, _, after = rest.partition(END)
+    figures = added(held, alone(document)) if arguments[0] == "--add" else markdown(document)
+    PAGE.write_text(before + BEGIN + figures + END + after, encoding="utf-8")
     return 0
 
 

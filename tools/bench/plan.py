@@ -14,6 +14,7 @@ class Plan(NamedTuple):
     devices, samples: of the fleet that gateway, office and replay get. segments: of a gateway's lap, by writers.
     device_samples: readings of a device's lap, by medium. batches: deliveries on the link, by readings in each.
     decisions: of a replay's lap. requests: of a lap of the gateway's socket. full_segments: that each device sends there, of 100 events.
+    restarted: devices under a gateway that starts anew.
     """
 
     rounds: int = 5
@@ -25,6 +26,7 @@ class Plan(NamedTuple):
     decisions: int = 4000
     requests: int = 3840
     full_segments: int = 40
+    restarted: int = 500
 
 
 class Work:
@@ -87,6 +89,12 @@ def _requests(work: Work) -> list[Case]:
     return run(work.fleet, full, work.folder, plan.rounds, work.tell, plan.requests)
 
 
+def _restart(work: Work) -> list[Case]:
+    from tools.bench.restart_recovery import run
+
+    return run(work.folder, work.plan.rounds, work.tell, work.plan.restarted)
+
+
 BENCHMARKS: dict[str, Callable[[Work], list[Case]]] = {
     "gateway": _gateway,
     "office": _office,
@@ -94,6 +102,7 @@ BENCHMARKS: dict[str, Callable[[Work], list[Case]]] = {
     "link": _link,
     "replay": _replay,
     "requests": _requests,
+    "restart": _restart,
 }
 
 

@@ -15,6 +15,7 @@ TITLES = {
     "link": "Link: bytes a reading, with security and acknowledgement",
     "replay": "Replay: recorded decisions decided again",
     "requests": "Requests: the gateway's whole path over UDP, with OSCORE",
+    "restart": "Restart: devices served again by a gateway that starts anew",
 }
 
 
