@@ -70,12 +70,14 @@ class Usage:
         counts = self._counts.get(key)
         if counts is None:
             counts = self._counts[key] = [0, 0, 0, 0]
-        counts[0] += received
-        counts[1] += sent
-        counts[2] += received > 0
-        counts[3] += sent > 0
-        self._health.counts[received_bytes] += received
-        self._health.counts[sent_bytes] += sent
+        if received:
+            counts[0] += received
+            counts[2] += 1
+            self._health.counts[received_bytes] += received
+        if sent:
+            counts[1] += sent
+            counts[3] += 1
+            self._health.counts[sent_bytes] += sent
 
     async def run(self) -> None:
         """Keep and tell again and again, for ever; ends by being cancelled."""
