@@ -264,7 +264,11 @@ class _Repair:
     def _tallies(self) -> None:
         """Count again what is held of each device; how often it came again is told by nothing else."""
         damaged = {row[1] for row in self._damaged("tallies")}
-        for (device,) in self._rows.execute("SELECT id FROM devices").fetchall():
+        devices = [device for (device,) in self._rows.execute("SELECT id FROM devices")]
+        # Where the disk changed whose tally it is, the row would stay beside the new one.
+        for device in damaged - set(devices):
+            self._rows.execute("DELETE FROM tallies WHERE device = ?", (device,))
+        for device in devices:
             row = self._rows.execute(
                 "SELECT segments, events, decisions, duplicates FROM tallies WHERE device = ?", (device,)
             ).fetchone()

@@ -149,6 +149,18 @@ def test_what_no_repair_mends_is_said_so(tmp_path, statement):
     assert [left] == again.damages == again.left
 
 
+def test_tally_whose_device_changed_makes_room_for_a_new_one(tmp_path):
+    """A bit of the device's name in its tally: no tally of a device that nobody knows stays beside the one that is counted again."""
+    path = make_office(tmp_path / "office")
+    whole = _state(tmp_path / "office")
+    change(path, "UPDATE tallies SET device = x'0011223344556677'")
+    repaired = repair(tmp_path / "office")
+
+    assert [damage.table for damage in repaired.damages] == ["tallies"]
+    assert repaired.left == []
+    assert whole == _state(tmp_path / "office")
+
+
 def test_count_of_quarantine_is_mended(tmp_path):
     """Rows that are not those that were written are advised to be repaired, and are counted anew."""
     path = make_office(tmp_path / "office")
