@@ -29,7 +29,7 @@ from office_ingest.permissions import (
     needs,
 )
 from protocol.core_dumps import forbid_core_dumps
-from protocol.diagnostic import FINDING, INTERRUPTED, OK, DiagnosticError, show
+from protocol.diagnostic import FINDING, INTERRUPTED, OK, Diagnostic, DiagnosticError, show
 from protocol.report import emit
 
 if TYPE_CHECKING:
@@ -241,6 +241,7 @@ def verify(
     with in_words():
         _show_passphrase((database, keystore, authority), passphrase_file, keyring)
         connection = open_read_only(database)
+        _refuse_older(connection, database)
         keys = Keystore.open(keystore, read_only=True) if keystore else None
     with shown_progress(quiet=as_json) as progress:
         report = verify_database(connection, keys, progress)
@@ -252,6 +253,17 @@ def verify(
     else:
         click.echo("\n".join(report.lines()))
     return FINDING if report.findings else OK
+
+
+def _refuse_older(connection: "sqlite3.Connection", database: Path) -> None:
+    """Say that a copy is of an older version: a table that it never had is no damage."""
+    from office_ingest.storage.sqlite import steps_behind
+
+    behind = steps_behind(connection)
+    if behind > 0:
+        message = f"an older version wrote this database: it lacks {behind} steps of the schema"
+        fix = "verify it with that version, or let an office of this version open another copy of it first"
+        raise DiagnosticError(Diagnostic("office-older", message, str(database), fix=fix))
 
 
 def _show_passphrase(

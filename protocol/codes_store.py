@@ -1,6 +1,11 @@
 """Hosts only: the diagnostic codes of stores and their keys; codes.py takes them into its table. (title, why, act) as Explanation has them."""
 
 STORE_CODES = {
+    "office-older": (
+        "An older version wrote this database",
+        "verify changes nothing, so it cannot bring a copy of former years up to date; what it would look for was never there.",
+        "Verify it with that version, or let this version's office open a copy of the copy once, and verify that.",
+    ),
     "store-cipher-missing": (
         "What encrypts a store is not installed",
         "The settings, or what lies beside a database, say that it is encrypted. SQLCipher and the keyring are an extra of the installation.",

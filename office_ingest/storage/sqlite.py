@@ -547,6 +547,12 @@ def migrate(connection: sqlite3.Connection, last: int | None = None) -> None:
             connection.executescript(f"BEGIN; {step.read_text()} PRAGMA user_version = {version}; COMMIT;")
 
 
+def steps_behind(connection: sqlite3.Connection) -> int:
+    """Return how many steps of the schema a database lacks: an older version wrote it."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return len(_steps()) - version
+
+
 def _steps() -> list[Path]:
     return sorted(SCHEMA_FOLDER.glob("*.sql"))
 

@@ -21,6 +21,7 @@ from protocol.manifest import DEVICES
 from tests.office_ingest.test_takings import OLD_DIGEST, beat, digest_of, make_fleet, newer, publish, say
 from tests.support.deciding_device import BUNDLE, READINGS, DecidingDevice
 from tests.support.office_desk import OfficeDesk
+from tests.support.older_office import make_older
 from tools.cli import run
 
 NOW_MS = 1_700_000_000_000
@@ -301,3 +302,17 @@ def test_repair_says_where_its_lock_cannot_be_made(capsys, office):
     code, _, said = _run(capsys, *_repair_words(office))
 
     assert (TRY_AGAIN, True) == (code, "office-unavailable" in said)
+
+
+def test_verify_takes_no_older_schema_for_damage(tmp_path, monkeypatch, capsys):
+    """A backup of former years lacks tables that its version never had: it is said, and nothing is called a finding."""
+    path = tmp_path / "office.db"
+    with monkeypatch.context() as older:
+        make_older(older.setattr, "0013")
+        SqliteStore.create(path).close()
+    refused = run(["verify", str(path), "--json"]), json.loads(capsys.readouterr().out)["diagnostics"][0]
+    SqliteStore.open(path).close()
+
+    assert (USAGE, "office-older") == (refused[0], refused[1]["code"])
+    assert "lacks" in refused[1]["message"]
+    assert OK == run(["verify", str(path)])
