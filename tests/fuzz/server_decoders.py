@@ -314,6 +314,14 @@ SERVER_ENTRIES = [
         200,
         (ProtocolError,),
     ),
+    Entry(
+        "life_of_counts",
+        lambda raw: usage.parse_life(raw.decode("latin-1")),
+        [b"0123456789abcdef", b"00" * 8, b"0123456789ABCDEF", b"01234567"],
+        ("protocol.usage.parse_life",),
+        50,
+        (ProtocolError,),
+    ),
     *[
         Entry(
             rule,
