@@ -33,6 +33,7 @@ from office_ingest.watch.silence import SilenceWatch
 from protocol.event import ACTION
 from protocol.oscore import ReplayWindow
 from rules.engine import D_AFTER
+from tests.planted import sim_usage
 from tests.sim.plan import Step
 
 
@@ -531,4 +532,7 @@ FAULTS = {
     "stay_low": Fault(stay_low, "what is given up is said", (), _short_of("low battery", 250)),
     "hold_for_ever": Fault(hold_for_ever, "all is at rest", (), _short_of("low battery", 80)),
     "go_back_in_time": Fault(go_back_in_time, "order is kept"),
+    "count_bytes_twice": Fault(sim_usage.count_bytes_twice, "what is told was moved"),
+    "add_what_is_told_again": Fault(sim_usage.add_what_is_told_again, "what is told was moved"),
+    "pass_over_repetitions": Fault(sim_usage.pass_over_repetitions, "what is told was moved", ("weather",)),
 }

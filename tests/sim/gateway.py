@@ -24,6 +24,7 @@ from protocol.errors import ProtocolError
 from protocol.oscore import decode_option
 from tests.sim.host import Host
 from tests.sim.site_plan import SITE, token_of
+from tests.sim.usage import INTERVAL_S, Meter
 
 BYTES_MAX = 1 << 20
 # Requests of which is remembered what an answer to them answers: for the network, which checks both.
@@ -61,6 +62,8 @@ class SimGateway(Host):
         self.server = self._server(self.app.site if self.hostile is None else self._hostile_site())
         if self.starts == 1:
             self.empty_bytes = (self.disk.folder / "gateway.db").stat().st_size
+        self.meter = Meter(self)
+        self.meter.begin(self.app)
         self._tasks = [asyncio.ensure_future(self._serve())]
         self.world.network.begin(self)
 
@@ -83,7 +86,11 @@ class SimGateway(Host):
         settings = Settings(
             GatewaySection(site=SITE, name=self.site_name),
             UplinkSection(
-                url="https://office.example", batch_segments=64, retry_min_s=30.0, retry_max_s=900.0
+                url="https://office.example",
+                batch_segments=64,
+                retry_min_s=30.0,
+                retry_max_s=900.0,
+                usage_s=INTERVAL_S,
             ),
             store=StoreSection(bytes_max=self.bytes_max),
         )
@@ -130,7 +137,7 @@ class SimGateway(Host):
                 self.crash("cannot load")
                 return
             self.app.begin()
-            self._tasks += self.app._tasks
+            self._tasks += [*self.app._tasks, asyncio.ensure_future(self._live_through(self.app.usage.run()))]
             await self.app.wait()
 
     def _fall(self):
@@ -155,6 +162,7 @@ class SimGateway(Host):
                 self._asked[device, coap.decode(datagram).token] = datagram
             while len(self._asked) > ASKED_MAX:
                 del self._asked[next(iter(self._asked))]
+            self.meter.passed(device, len(datagram))
             self.server.feed(device, datagram)
 
     def _server(self, site):
@@ -163,6 +171,7 @@ class SimGateway(Host):
 
         def send(device, datagram):
             if self.is_up and self.starts == start:
+                self.meter.passed(device, len(datagram))
                 request = self._asked.get((device, coap.decode(datagram).token), datagram)
                 self.world.network.down(self, device, datagram, request)
 

@@ -15,7 +15,8 @@ from office_ingest.storage.sqlite import SqliteStore
 from protocol.errors import ProtocolError
 from protocol.uplink import encode_uplink_answer, parse_request
 from tests.sim.host import Host
-from tests.sim.site_plan import office_template
+from tests.sim.site_plan import office_template, token_of
+from tests.sim.usage import take
 
 GRACE_S = 600
 
@@ -63,6 +64,10 @@ class SimOffice(Host):
 
         kind, found = self._asked(give, token)
         return ("missing", path) if found == "" else (kind, found)
+
+    def usage(self, site_name, body, life):
+        """Answer POST /v1/usage."""
+        return self._asked(lambda gateway: take(self.core, gateway, body, life), token_of(site_name))
 
     def _asked(self, work, token):
         if not self.is_up:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent import journal as agent_journal
-from tests.sim import backup, checks
+from tests.sim import backup, checks, usage
 from tests.sim.backup import Backup
 from tests.sim.clock import SimLoop, Time
 from tests.sim.device import SimDevice
@@ -64,6 +64,7 @@ class World:
         self.identities = [identity(number) for number in range(devices)]
         self.network = network(self, random.Random(f"network {seed}"))
         self.watch = Watch(self)
+        self.moved = usage.make_moved()
         # Some sites have a gateway whose disk holds an hour of what its devices say.
         self.gateways = [
             SimGateway(self, name, self.new_folder(name), self.random.choice((BYTES_MAX, 8 * BYTES_MAX)))
@@ -159,6 +160,7 @@ class World:
                 life.cancel()
         # The gateways hand over what they still hold.
         await asyncio.sleep(1800)
+        await usage.settle(self)
 
     def after(self, seconds, act):
         """Do something then."""

@@ -18,6 +18,7 @@ from tests.sim.checks import (
     rest,
     silence,
     state,
+    usage,
 )
 
 PROMISES = {
@@ -33,6 +34,7 @@ PROMISES = {
     "commands once": commands,
     "what is given up is said": degraded,
     "all is at rest": rest,
+    "what is told was moved": usage,
 }
 WATCHED = {
     "critical first": critical,
