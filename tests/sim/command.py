@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from tests.sim import tried
 from tests.sim.backup import RESTORE
 from tests.sim.happened import HAPPENED, never_happened
 from tests.sim.plan import KINDS
@@ -29,6 +30,8 @@ _ENOUGH_WORLDS = 200
 def main(arguments):
     """Run what was asked for; return 1 if a promise broke."""
     options = _parser().parse_args(arguments)
+    if options.keep:
+        return _keep(options)
     if options.year is not None:
         return _year(options)
     return _one(options) if options.seeds is None else _many(options)
@@ -53,6 +56,13 @@ def _parser():
     )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument(
+        "--keep",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        help="note in tried.json which seeds these figures are of",
+    )
     return parser
 
 
@@ -112,6 +122,8 @@ def _tell(figures, options, worlds):
     figures.update(
         machine={"system": platform.platform(), "python": platform.python_version()},
         command=["python", "-m", "tests.sim", *sys.argv[1:]],
+        seeds=list(map(int, options.seeds.split(".."))),
+        commit=tried.commit(),
         worlds=worlds,
         device_days=days,
         device_days_per_cpu_s=round(days / figures["cpu_s"], 2),
@@ -144,6 +156,16 @@ def _write(path, figures):
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(figures, indent=1))
+
+
+def _keep(options):
+    try:
+        rows = tried.keep(options.keep, tried.TRIED)
+    except (OSError, ValueError) as error:
+        print(f"nothing was kept: {error}")
+        return 1
+    print(f"{tried.TRIED.name} holds {len(rows)} runs of {sum(row['worlds'] for row in rows)} worlds")
+    return 0
 
 
 # ---- a year

@@ -332,6 +332,27 @@ def test_drill_that_broke_off_counts_as_broken(build):
     assert "| kills broke off with exit code 70 | 0 | 1 |" in markdown(figures, {})
 
 
+def test_seeds_that_were_ever_tried_are_named_with_their_commit(build, tmp_path):
+    """Those that broke by their number; a seed that was tried twice counts once."""
+    kept = tmp_path / "tried.json"
+    one = {
+        "first": 40,
+        "end": 60,
+        "commit": "abc",
+        "worlds": 20,
+        "device_days": 200,
+        "faults": 720,
+        "broken": [],
+    }
+    kept.write_text(json.dumps([one, {**one, "first": 50, "end": 1060, "commit": "def", "broken": [53, 99]}]))
+
+    page = markdown(read_figures(build, kept), {})
+
+    assert "1,020 different seeds" in page
+    assert "| 40 to 59 | abc | 20 | 200 | 720 | none |" in page
+    assert "| 50 to 1,059 | def | 20 | 200 | 720 | 53, 99 |" in page
+
+
 def test_long_runs_write_figures_of_their_own():
     """What `make soak` writes lies beside the figures of the short runs, not in their place, and the page knows where."""
     makefile = (ROOT / "Makefile").read_text("utf-8")

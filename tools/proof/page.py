@@ -94,6 +94,7 @@ def markdown(figures: Figures, drawn: dict[str, str]) -> str:
     parts += [_table(part, list(those)) for part, those in groupby(rows, lambda row: row.part)]
     parts += [
         *_long(figures),
+        *_seeds(figures),
         *_faults(figures),
         *_weaker(figures),
         *_peers(figures),
@@ -154,6 +155,22 @@ def _long_drills_not_run(figures: Figures) -> list[str]:
     """Return the parts of the long drills that were not held, where others were."""
     held = {part_of(row) for row in _drills(figures, _LONG_DRILLS)}
     return [name for name in NAMES if name not in held] if held else []
+
+
+def _seeds(figures: Figures) -> Iterator[str]:
+    if figures.tried:
+        lines = [
+            f"| {row['first']:,} to {row['end'] - 1:,} | {row['commit']} | {row['worlds']:,} | {row['device_days']:,} | {row['faults']:,}"
+            f" | {', '.join(map(str, row['broken'])) or 'none'} |"
+            for row in figures.tried
+        ]
+        head = [
+            "| seeds | at commit | worlds | device-days | faults | broke |",
+            "|---|---|--:|--:|--:|---|",
+        ]
+        different = len({seed for row in figures.tried for seed in range(row["first"], row["end"])})
+        said = f"{different:,} different seeds. A row says what held at its commit; runs that nobody kept are not here."
+        yield "\n".join(["### Seeds of the simulation that were ever tried", "", said, "", *head, *lines])
 
 
 def _faults(figures: Figures) -> Iterator[str]:

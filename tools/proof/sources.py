@@ -1,8 +1,11 @@
 """Which files hold figures of what was tried, and which command makes each."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tools.device_types import ROOT
 
 
 class Source(NamedTuple):
@@ -43,20 +46,29 @@ LONG = (
 )
 
 
+# What `python -m tests.sim --keep` wrote, in the order of seeds.
+TRIED = ROOT / "tests" / "sim" / "tried.json"
+
+
 class Figures(NamedTuple):
-    """What was found: name of a source -> its document; the sources whose figures are missing, and the long runs that were not made."""
+    """What was found: name of a source -> its document; the sources whose figures are missing, and the long runs that were not made.
+
+    tried: rows of tests/sim/tried.json.
+    """
 
     held: dict[str, Any]
     missing: list[Source]
     not_run: list[Source]
+    tried: Sequence[dict[str, Any]] = ()
 
 
-def read_figures(folder: Path) -> Figures:
-    """Return the figures that lie in a folder. A file that cannot be read as JSON raises json.JSONDecodeError."""
+def read_figures(folder: Path, tried: Path = TRIED) -> Figures:
+    """Return the figures that lie in a folder, and the seeds that were ever tried. Raises json.JSONDecodeError: a file is no JSON."""
     parts = {source.name: _read_part(folder, source) for source in (*SOURCES, *LONG)}
     held = {name: part for name, part in parts.items() if part}
     missing = [source for source in SOURCES if source.name not in held]
-    return Figures(held, missing, [source for source in LONG if source.name not in held])
+    rows = json.loads(tried.read_text("utf-8")) if tried.is_file() else ()
+    return Figures(held, missing, [source for source in LONG if source.name not in held], rows)
 
 
 def _read_part(folder: Path, source: Source) -> Any:
