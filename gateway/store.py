@@ -24,7 +24,7 @@ from gateway.errors import GatewayError, StoreFailed, StoreFull, TooManyForks
 from gateway.group_commit import GroupCommit
 from gateway.reconcile import Lane
 from gateway.store_file import LaneKey, connect, load_lanes, lock_store, unusable, used_bytes
-from gateway.store_repair import open_whole
+from gateway.store_repair import file_of, open_whole
 from gateway.store_segments import Arrival, insert_new, new_places
 from gateway.store_sessions import SessionRow
 from protocol.diagnostic import DiagnosticError
@@ -108,6 +108,7 @@ class Store:
         self._guard = lock_store(path)
         self._failed_at: float | None = None
         self._fault = ""
+        self._file: tuple[int, int] | None = None
         self.lanes: dict[LaneKey, Lane] = {}
         self.reopened = 0
         self.repaired = 0
@@ -124,7 +125,8 @@ class Store:
     # ---- opening, failing, opening again
 
     def _open(self) -> None:
-        self._connection, damages = open_whole(self._path, self._connect, self._clock.wall_ms())
+        self._connection, damages = open_whole(self._path, self._connect, self._clock.wall_ms(), self._file)
+        self._file = file_of(self._path)
         self.repaired += bool(damages)
         try:
             self.lanes = load_lanes(self._connection)

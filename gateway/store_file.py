@@ -5,8 +5,6 @@ import os
 import sqlite3
 from pathlib import Path
 
-import sqlite_utils
-
 from gateway.reconcile import Lane
 from gateway.store_check import session_sum
 from gateway.store_identity import NotAStore, table_names
@@ -14,6 +12,9 @@ from protocol.diagnostic import NOT_ALLOWED, TRY_AGAIN, Diagnostic, DiagnosticEr
 from protocol.sqlite_door import MAKE, open_database
 
 SCHEMA_FOLDER = Path(__file__).parent / "schema"
+
+# As sqlite_utils made it in every store so far.
+_STEPS = 'CREATE TABLE IF NOT EXISTS "migrations" (\n   "name" TEXT PRIMARY KEY,\n   "applied_ms" INTEGER\n)'
 
 LaneKey = tuple[bytes, int, int]
 
@@ -41,18 +42,18 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
 
 
-def migrate(database: sqlite_utils.Database, now_ms: int) -> None:
+def migrate(connection: sqlite3.Connection, now_ms: int) -> None:
     """Bring the schema up to date: each file of schema/ once, in order, each in one transaction.
 
     Raises DiagnosticError (exit 4) if the database was written by a newer program: there is no way back but a backup;
     sqlite3.DatabaseError if it is damaged.
     """
-    tables = table_names(database.conn)
+    tables = table_names(connection)
     if tables and "migrations" not in tables:
         raise sqlite3.DatabaseError("the list of its schema steps is gone")
-    database.table("migrations").create({"name": str, "applied_ms": int}, pk="name", if_not_exists=True)
+    _make_list_of_steps(connection)
     # By their order: the name of a column can be damaged too, which the check that follows finds.
-    applied = {row[0] for row in database.conn.execute("SELECT * FROM migrations")}
+    applied = {row[0] for row in connection.execute("SELECT * FROM migrations")}
     files = sorted(SCHEMA_FOLDER.glob("*.sql"))
     newer = applied - {file.stem for file in files}
     if newer and not (applied > newer and {file.stem for file in files} <= applied and None not in applied):
@@ -71,7 +72,19 @@ def migrate(database: sqlite_utils.Database, now_ms: int) -> None:
         if file.stem not in applied:
             # One script, so that a cut leaves all of it or nothing.
             stamp = f"INSERT INTO migrations VALUES ('{file.stem}', {now_ms:d});"  # noqa: S608 - our own file's name
-            database.conn.executescript(f"BEGIN IMMEDIATE;\n{file.read_text('utf-8')}\n{stamp}\nCOMMIT;")
+            connection.executescript(f"BEGIN IMMEDIATE;\n{file.read_text('utf-8')}\n{stamp}\nCOMMIT;")
+
+
+def _make_list_of_steps(connection: sqlite3.Connection) -> None:
+    # Whether it is there or not: a disk that lets nobody commit says so before anything is relied on.
+    connection.execute("BEGIN")
+    try:
+        connection.execute(_STEPS)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def load_lanes(connection: sqlite3.Connection) -> dict[LaneKey, Lane]:

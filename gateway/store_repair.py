@@ -22,8 +22,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import sqlite_utils
-
 from gateway import store_check
 from gateway.store_file import StepFailed, migrate, prepare
 from gateway.store_identity import (
@@ -73,16 +71,19 @@ _log = logging.getLogger("gateway.store_repair")
 
 
 def open_whole(
-    path: Path, connect: Connect, now_ms: int
+    path: Path, connect: Connect, now_ms: int, ours: tuple[int, int] | None = None
 ) -> tuple[sqlite3.Connection, list[store_check.Damage]]:
     """Return a checked store of this version's schema, and what had to be repaired first: none, or what was damaged.
 
+    ours: what file_of said of a file that this process had open as its store: it need not be looked into before it is opened to write.
     Raises NotAStore: the file belongs to somebody else; other sqlite3.Error or OSError: the disk fails or is full, or a schema
     step of ours is wrong. Nothing was changed then.
     """
     repaired = sqlite_file.beside(path, ".repaired")
-    # The office leaves a file of this name beside its database too.
-    refuse_strangers_file(repaired if repaired.exists() else path)
+    is_replaced = repaired.exists()
+    if is_replaced or ours is None or file_of(path) != ours:
+        # The office leaves a file of this name beside its database too.
+        refuse_strangers_file(repaired if is_replaced else path)
     sqlite_file.finish(path, now_ms, DAMAGED_KEPT)
     connection, damages = _open_checked(path, connect, now_ms)
     if not damages:
@@ -101,6 +102,15 @@ def open_whole(
     return connection, damages
 
 
+def file_of(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at path from any other on this machine, None where there is none."""
+    try:
+        said = path.stat()
+    except FileNotFoundError:
+        return None
+    return said.st_dev, said.st_ino
+
+
 def _open_checked(
     path: Path, connect: Connect, now_ms: int
 ) -> tuple[sqlite3.Connection | None, list[store_check.Damage]]:
@@ -109,7 +119,7 @@ def _open_checked(
         # Before anything is written; a log that only a writer can play back may have hidden whose file it is.
         refuse_stranger(connection)
         prepare(connection)
-        migrate(sqlite_utils.Database(connection), now_ms)
+        migrate(connection, now_ms)
         return connection, store_check.check_store(connection)
     except NotAStore:
         connection.close()
@@ -155,7 +165,7 @@ def repair_store(path: Path, connect: Connect, now_ms: int, step: Step = lambda 
     os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     with contextlib.closing(connect(str(made))) as target:
         prepare(target)
-        migrate(sqlite_utils.Database(target), now_ms)
+        migrate(target, now_ms)
         with contextlib.closing(Damaged(lambda: _to_read(path, connect))) as source:
             target.execute("BEGIN IMMEDIATE")
             _carry_over(source.as_connection(), target)
@@ -206,7 +216,7 @@ def _our_columns() -> dict[str, list[str]]:
     """Return the columns of each table in order, as this version's schema steps make them."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         fresh.create_function("session_sum", 4, store_check.session_sum, deterministic=True)
-        migrate(sqlite_utils.Database(fresh), 0)
+        migrate(fresh, 0)
         return {table: columns_of(fresh, table) for table in table_names(fresh)}
 
 

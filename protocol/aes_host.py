@@ -15,15 +15,16 @@ class Aes128:
         # Late, so that importing the module costs nothing and asks for nothing.
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-        algorithm = algorithms.AES128(key)
-        self._ecb = Cipher(algorithm, modes.ECB()).encryptor()
-        self._cbc = Cipher(algorithm, modes.CBC(_ZERO_IV))
+        self._algorithm = algorithms.AES128(key)
+        self._ecb = Cipher(self._algorithm, modes.ECB()).encryptor()
         self._chained = 0
 
     @cached_property
     def _chain(self):
+        from cryptography.hazmat.primitives.ciphers import Cipher, modes
+
         # One context for all tags: to make one takes ten times as long as to take out of the next first block what it chains on.
-        return self._cbc.encryptor()
+        return Cipher(self._algorithm, modes.CBC(_ZERO_IV)).encryptor()
 
     def ecb(self, blocks: bytes) -> bytes:
         """Return each 16-byte block of blocks encrypted by itself."""

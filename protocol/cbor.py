@@ -77,7 +77,10 @@ def _encode(out: bytearray, value) -> None:
     elif kind is list or kind is tuple:
         _head(out, 0x80, len(value))
         for item in value:
-            _encode(out, item)
+            if type(item) is int and 0 <= item < 24:
+                out.append(item)
+            else:
+                _encode(out, item)
     elif value is None:
         out.append(_NULL)
     elif kind is dict:
@@ -111,7 +114,10 @@ def _encode_rarer(out: bytearray, value) -> None:
 def _encode_map(out: bytearray, value: dict) -> None:
     _head(out, 0xA0, len(value))
     for key in _in_order(value):
-        _encode(out, key)
+        if type(key) is int and 0 <= key < 24:
+            out.append(key)
+        else:
+            _encode(out, key)
         _encode(out, value[key])
 
 
@@ -260,14 +266,20 @@ def _array(data, n: int, at: int, depth: int):
 
 
 def _map(data, n: int, at: int, depth: int):
-    if depth <= 0 or n > len(data) - at:
+    size = len(data)
+    if depth <= 0 or n > size - at:
         raise _no_room(data, n, at, depth)
     items = {}
     before = -1
     depth -= 1
     for _ in range(n):
         start = at
-        major, key, at = read_head(data, at)
+        if at < size and data[at] < 24:
+            major = 0
+            key = data[at]
+            at += 1
+        else:
+            major, key, at = read_head(data, at)
         if major > 1:
             raise ProtocolError(MALFORMED, "map key at byte {} is not an integer".format(start))
         # Heads are the shortest, so their bytes rise as their major type does, then their argument.

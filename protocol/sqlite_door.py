@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from protocol.sqlite_file import READ_ERRORS
-from protocol.sqlite_key import key_of
+from protocol.sqlite_key import key_of_real
 
 READ = "ro"
 WRITE = "rw"
@@ -25,12 +25,13 @@ def open_database(path: Path, mode: str) -> sqlite3.Connection:
     An encrypted one's is SQLCipher's, with the methods and errors of sqlite3's. Raises sqlite3.Error; DiagnosticError (exit 4) if its
     key is not to be had, before anything of the file was read or changed.
     """
-    key = key_of(path, make=mode == MAKE)
+    real = path.resolve()
+    key = key_of_real(real, make=mode == MAKE)
     if key is not None:
         from protocol.sqlite_cipher import open_encrypted
 
         return open_encrypted(path, mode, key, wait_s=_WAIT_S)
-    uri = f"{path.resolve().as_uri()}?mode={mode}"
+    uri = f"{real.as_uri()}?mode={mode}"
     return sqlite3.connect(uri, uri=True, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
 
 

@@ -80,12 +80,17 @@ def key_of(path: Path, *, make: bool = False) -> Key | None:
 
     Raises DiagnosticError (exit 4): the passphrase is out of reach, or is another database's. Nothing was changed.
     """
+    return key_of_real(path.resolve(), make=make)
+
+
+def key_of_real(path: Path, *, make: bool = False) -> Key | None:
+    """As key_of, of a path that is resolved already."""
     with _deciding:
-        return _key_of(path.resolve(), make)
+        return _key_of(path, make)
 
 
 def _key_of(path: Path, make: bool) -> Key | None:
-    database = owner(path)
+    database = _owner_of_real(path)
     text, inode, known = _text_beside(database), _inode(path), _known.get(path)
     if known and known.inode == inode and text in (known.beside, None):
         return known.key
@@ -132,8 +137,12 @@ def show(database: Path, key: Key) -> None:
 
 def owner(path: Path) -> Path:
     """Return the database of which the file at path was made: itself, if it is none of those."""
-    real = path.resolve()
-    return real.with_name(_MADE_OF.sub("", real.name))
+    return _owner_of_real(path.resolve())
+
+
+def _owner_of_real(path: Path) -> Path:
+    name = _MADE_OF.sub("", path.name)
+    return path if name == path.name else path.with_name(name)
 
 
 def beginning(path: Path) -> bytes:

@@ -73,8 +73,9 @@ class Acknowledgements:
     def older(self) -> list:
         """Return [(lane, epoch, first, last)] of segments of earlier epochs still on flash and not receipted."""
         ranges = []
+        epoch = self.epoch
         for sector in self.ring.sectors:
-            if sector.lane is not None and sector.epoch != self.epoch:
+            if sector.lane is not None and sector.epoch != epoch:
                 first = max(sector.first, self.old_receipts.get((sector.lane, sector.epoch), -1) + 1)
                 if first <= sector.last:
                     ranges.append((sector.lane, sector.epoch, first, sector.last))

@@ -52,10 +52,11 @@ class Clock:
     def real_ms(self) -> int:
         """Return real milliseconds since boot; never less than before."""
         now = self._ticks_ms()
-        step = self._ticks_diff(now, self._last)
-        if step > 0:
-            self._last = now
-            self._real_ms += step
+        if now != self._last:
+            step = self._ticks_diff(now, self._last)
+            if step > 0:
+                self._last = now
+                self._real_ms += step
         return self._real_ms
 
     def tick_ms(self) -> int:

@@ -55,6 +55,8 @@ class Levels:
         self._rows = [
             row[:2] + (_threshold(row, thresholds),) + row[3:5] + (_keep(row, flash_keep),) for row in TABLE
         ]
+        # The rows of each resource: asked at every look.
+        self._of = [[row for row in self._rows if row[0] == resource] for resource in range(len(RESOURCES))]
         self.levels = [ENOUGH] * len(RESOURCES)
         self.lowest = [None] * len(RESOURCES)
         self.measures = 0
@@ -78,10 +80,9 @@ class Levels:
     def _level(self, resource: int, left: int) -> int:
         held = self.levels[resource]
         level = ENOUGH
-        for row in self._rows:
-            if row[0] == resource:
-                is_met = left <= row[2] or (held >= row[1] and left < row[2] + row[3])
-                level = row[1] if is_met else level
+        for row in self._of[resource]:
+            if left <= row[2] or (held >= row[1] and left < row[2] + row[3]):
+                level = row[1]
         return level
 
     def after(self, resource: int, level: int) -> tuple:

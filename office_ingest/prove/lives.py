@@ -63,15 +63,21 @@ def mark_losses(events: Iterator[Any]) -> Iterator[Any]:
     routine: list[Any] = []
     for opened in events:
         if routine and routine[0].epoch != opened.epoch:
-            yield from (one._replace(is_after_loss=True) for one in routine)
+            yield from _marked(routine, True)
             routine = []
         if opened.lane != CRITICAL:
             routine.append(opened)
             continue
-        yield from (one._replace(is_after_loss=opened.is_after_loss) for one in routine)
+        yield from _marked(routine, opened.is_after_loss)
         routine = []
         yield opened
-    yield from (one._replace(is_after_loss=True) for one in routine)
+    yield from _marked(routine, True)
+
+
+def _marked(events: list[Any], is_after_loss: bool) -> Iterator[Any]:
+    # Nearly all are marked so already, and a copy costs more than the look.
+    for one in events:
+        yield one if one.is_after_loss == is_after_loss else one._replace(is_after_loss=is_after_loss)
 
 
 class Lives:

@@ -43,13 +43,18 @@ class RootWatch:
 
     def _waiting(self, device: bytes) -> int | None:
         """Return the lowest order without an answer, one that is too late too. Of those below an answered command none will come."""
-        row = self._store.connection.execute(
-            "SELECT min(number) FROM commands WHERE device = ?1 AND verdict IS NULL AND raw IS NOT NULL AND body LIKE ?2"
-            " AND number > (SELECT coalesce(max(number), 0) FROM commands WHERE device = ?1 AND verdict IS NOT NULL)",
-            (device, f"[{ROOT},%"),
-        ).fetchone()
-        number: int | None = row[0]
-        return number
+        execute = self._store.connection.execute
+        open_ = execute(
+            "SELECT number, body FROM commands WHERE device = ? AND verdict IS NULL AND raw IS NOT NULL ORDER BY number",
+            (device,),
+        )
+        orders = [number for number, body in open_ if body.startswith(f"[{ROOT},")]
+        if not orders:
+            # As with nearly every heartbeat: the index of open commands has said so.
+            return None
+        sql = "SELECT coalesce(max(number), 0) FROM commands WHERE device = ? AND verdict IS NOT NULL"
+        (answered,) = execute(sql, (device,)).fetchone()
+        return next((number for number in orders if number > answered), None)
 
     def answered(self, device: bytes, fields: tuple[Any, ...], now_ms: int) -> None:
         """Take a command event: only one about a root counts."""

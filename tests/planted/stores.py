@@ -246,7 +246,7 @@ def gateway_repair_throws_the_damaged_file_away(patch):
 def gateway_repair_is_not_carried_on(patch):
     """A repaired store that a power cut left aside stays aside."""
 
-    def open_whole(path, connect, now_ms):
+    def open_whole(path, connect, now_ms, ours=None):
         connection, _ = store_repair._open_checked(path, connect, now_ms)
         return connection, []
 

@@ -53,6 +53,8 @@ class SimLoop(asyncio.SelectorEventLoop):
         self._timers = []
         self._order = count()
         super().__init__(_NothingComes())
+        # Every future that is made asks. bool() says no, without a frame of Python's.
+        self.get_debug = bool
 
     def time(self):
         return self._time_of_site.now
@@ -74,22 +76,24 @@ class SimLoop(asyncio.SelectorEventLoop):
         return timer
 
     def _run_once(self):
+        """Run turn after turn until somebody stops the loop: asyncio comes by only then."""
         ready = self._ready
-        if not ready:
-            self._jump()
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if handle._cancelled:
-                continue
-            try:
-                if handle._context is None:
-                    handle._callback(*handle._args)
-                else:
-                    handle._context.run(handle._callback, *handle._args)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as error:  # noqa: BLE001 - as asyncio does it
-                self.call_exception_handler({"message": "a callback failed", "exception": error})
+        while not self._stopping:
+            if not ready:
+                self._jump()
+            for _ in range(len(ready)):
+                handle = ready.popleft()
+                if handle._cancelled:
+                    continue
+                try:
+                    if handle._context is None:
+                        handle._callback(*handle._args)
+                    else:
+                        handle._context.run(handle._callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - as asyncio does it
+                    self.call_exception_handler({"message": "a callback failed", "exception": error})
 
     def _jump(self):
         timers = self._timers
@@ -97,9 +101,12 @@ class SimLoop(asyncio.SelectorEventLoop):
             heappop(timers)
         if not timers:
             raise RuntimeError("everything waits, and for nothing")
-        self._time_of_site.now = now = max(self._time_of_site.now, timers[0][0])
+        time, append = self._time_of_site, self._ready.append
+        if timers[0][0] > time.now:
+            time.now = timers[0][0]
+        now = time.now
         while timers and timers[0][0] <= now:
-            self._ready.append(heappop(timers)[2])
+            append(heappop(timers)[2])
 
     def run_in_executor(self, executor, func, *args):
         future = self.create_future()
@@ -164,6 +171,7 @@ class DeviceTicks:
     """A device's millisecond counter: it wraps, drifts, and begins somewhere at each boot."""
 
     wrap = 1 << 30
+    _half = wrap // 2
 
     def __init__(self, time, start_ms, drift):
         self._time = time
@@ -178,5 +186,4 @@ class DeviceTicks:
         return (self._start_ms + int(self._time.now * 1000 * self._rate)) % self.wrap
 
     def ticks_diff(self, new, old):
-        half = self.wrap // 2
-        return (new - old + half) % self.wrap - half
+        return (new - old + self._half) % self.wrap - self._half

@@ -1,6 +1,7 @@
 """A device of a simulated site: the agent as it ships, on flash in memory, with a power switch."""
 
 import asyncio
+import functools
 import random
 
 from agent.app import Agent
@@ -23,6 +24,8 @@ _SETTINGS = {
     "trial": {"min_ms": 1_200_000, "limit_ms": 4 * 3_600_000},
     "fetch": {"retry_ms": 60_000},
 }
+# A block cipher is its key and nothing else: the same body key is asked for with each segment of a day.
+_aes = functools.lru_cache(maxsize=512)(Aes128)
 _NEAR_WRAP_MS = (1 << 30) - 40_000_000
 
 
@@ -188,7 +191,7 @@ class SimDevice:
             ticks.ticks_diff,
             _sleep_ms,
             self.random.randbytes,
-            Aes128,
+            _aes,
             SCHEMA,
             FIRST_RULES,
         )

@@ -4,6 +4,7 @@ It also sees what nobody else can: whether two different messages ever went out 
 """
 
 import asyncio
+import functools
 import hashlib
 from collections import deque
 
@@ -171,23 +172,18 @@ class Network:
     # ---- nonces
 
     def _check_request(self, device, gateway, datagram):
-        message = coap.decode(datagram)
-        piv, kid, context = decode_option(coap.option(message.options, coap.OSCORE))
-        body = hashlib.sha256(message.payload).digest()
+        _, (piv, kid, context), body = _sealed(datagram)
         self._world.watch.sent(device, ("request", device.link_secret(gateway), kid, context, piv), body)
 
     def _check_answer(self, gateway, device, datagram, request):
         try:
-            message, asked = coap.decode(datagram), coap.decode(request)
-            value = coap.option(message.options, coap.OSCORE)
-            if value is None:
-                return
-            own = decode_option(value)[0] if value else None
-            piv, kid, context = decode_option(coap.option(asked.options, coap.OSCORE))
+            answer, asked = _sealed(datagram), _sealed(request)
         except ProtocolError:
             return
+        (is_protected, (own, _, _), body), (_, (piv, kid, context), _) = answer, asked
+        if not is_protected:
+            return
         nonce = ("own", own) if own is not None else ("asked", piv)
-        body = hashlib.sha256(message.payload).digest()
         if body in self._repeatable:
             # A repeated answer: who changes the message ID of a request gets what was answered to another one.
             return
@@ -224,5 +220,15 @@ class Network:
         return is_lost
 
 
+# Of two datagrams in three each is one that was sent before: nobody answered.
+@functools.lru_cache(maxsize=_OVERHEARD_MAX)
+def _sealed(datagram):
+    """Return (whether OSCORE protects it, (Partial IV, kid, kid context), digest of its payload). Raises ProtocolError."""
+    message = coap.decode(datagram)
+    value = coap.option(message.options, coap.OSCORE)
+    return value is not None, decode_option(value), hashlib.sha256(message.payload).digest()
+
+
+@functools.lru_cache(maxsize=_OVERHEARD_MAX)
 def _short(datagram):
     return hashlib.sha256(datagram).digest()[:6].hex()

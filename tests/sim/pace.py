@@ -1,6 +1,7 @@
 """How often the parts of a simulated site come by: less often than as shipped where that costs a wake-up and finds nothing."""
 
 import contextlib
+import functools
 import logging
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from agent import app as agent_app
 from agent import telemetry
 from agent.watchdog import Watchdog
 from gateway import app as gateway_app
+from rules import translate
 
 
 class Pace(NamedTuple):
@@ -43,6 +45,21 @@ def keeping(pace):
         agent_app._SLEEP_MS, telemetry.HEALTH_MS, gateway_app.HEALTH_INTERVAL_S, Watchdog.expect = kept
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(source):
+    return compile(source, "<rule>", "exec")
+
+
+@contextlib.contextmanager
+def compiling_once():
+    """While inside, the text of a rule is compiled once: each boot and each replay runs it in names of its own."""
+    translate.exec = lambda source, names: exec(_compiled(source), names)
+    try:
+        yield
+    finally:
+        del translate.exec
 
 
 def _expecting(pace, expect):

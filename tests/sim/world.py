@@ -22,7 +22,7 @@ from tests.sim.history import Crash, History
 from tests.sim.hostile import Hostile
 from tests.sim.network import Network, Weather
 from tests.sim.office import SimOffice
-from tests.sim.pace import Pace, keeping
+from tests.sim.pace import Pace, compiling_once, keeping
 from tests.sim.plan import DAY_S, KINDS, draw
 from tests.sim.site_plan import GATEWAYS, identity
 from tests.sim.watch import Watch
@@ -343,6 +343,7 @@ def run(seed, days=2.0, devices=5, kinds=KINDS, within=None, pace=Pace(), networ
         loop.set_exception_handler(_quiet)
         with (
             keeping(pace),
+            compiling_once(),
             _truth(world.history),
             disks(world.disk_of),
             asyncio.Runner(loop_factory=lambda: loop) as runner,
