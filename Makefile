@@ -3,6 +3,8 @@ PYTHON ?= python3
 PYTEST_WORKERS ?= 2
 # About half of a test's time is waiting for a process, a socket or a disk: two of them to a core.
 WAITING_WORKERS ?= 4
+# An emulated board computes most of its time: one worker more than cores is enough to fill the pauses.
+BOARD_WORKERS ?= 3
 # The tests start hundreds of processes, and each would compile the whole tree anew.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
@@ -57,7 +59,7 @@ unix: $(READY)
 
 hil: $(READY)
 	@mkdir -p build
-	$(BIN)/python -m pytest -q -rs -n $(PYTEST_WORKERS) --dist worksteal hil_tests --figures build/hil.json
+	$(BIN)/python -m pytest -q -rs -n $(BOARD_WORKERS) --dist load --maxschedchunk 1 hil_tests --figures build/hil.json
 
 drills: $(READY)
 	@mkdir -p build

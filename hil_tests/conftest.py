@@ -34,6 +34,14 @@ def pytest_collection_modifyitems(config, items):
         reason = f"system packages are missing: {install_command(packages)}"
         for item in items:
             item.add_marker(pytest.mark.skip(reason=reason))
+    # What may take longest begins first: at the end no worker waits for another that has just begun with it.
+    items.sort(key=_seconds_max, reverse=True)
+
+
+def _seconds_max(item):
+    """Return how long a test may take by its own word, 0 if it says nothing."""
+    mark = item.get_closest_marker("timeout")
+    return mark.args[0] if mark is not None else 0
 
 
 def _built(development):
