@@ -79,7 +79,11 @@ def test_two_gateways_of_one_name_are_both_found(site, name, label):
 
     async def body(running):
         async def browse(heard, watch):
-            both = [Announcement(name, running.gateway.link, print, LOOPBACK) for _ in range(2)]
+            # Each at an address of its own, as on machines of their own: where several share one, the kernel gives an answer to any of them.
+            both = [
+                Announcement(name, running.gateway.link, print, [address])
+                for address in ("127.0.0.2", "127.0.0.3")
+            ]
             for said in both:
                 keeping = asyncio.create_task(said.keep())
                 names = await watch.all_of(watch.came)
