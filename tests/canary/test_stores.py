@@ -54,7 +54,7 @@ CAUGHT_BY = {
     ),
     "gateway_believes_any_journal_mode": (
         "lost",
-        lambda folder: check_faults(folder, "gateway", "sync error", step=5),
+        lambda folder: check_faults(folder, "gateway", "sync error", rounds=4, step=5),
     ),
     "office_synchronous_normal": ("cuts lost what was acknowledged", office_cuts),
     "office_receipts_before_commit": ("cuts lost what was acknowledged", office_cuts),

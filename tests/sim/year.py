@@ -21,7 +21,7 @@ PACE = Pace(
 )
 # Little more room than a ring fills: what lies beyond a gap must give way, so that what closes it finds room.
 RING_SECTORS = 12
-GATEWAY_BYTES_MAX = 128 * 1024
+GATEWAY_BYTES_MAX = 192 * 1024
 # What one transaction may add to a full store: a few pages.
 _SLACK_BYTES = 16 * 1024
 POINTS = 180

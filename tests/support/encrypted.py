@@ -31,7 +31,7 @@ def encrypted(folder):
     """While inside, databases below folder are made encrypted, and sqlite3.connect opens them so."""
     folder = folder.resolve()
     source = passphrase_file(folder / "passphrase")
-    true_key_of, true_connect = sqlite_door.key_of, sqlite3.connect
+    true_key_of, true_connect = sqlite_door.key_of_real, sqlite3.connect
 
     def key_of(path, *, make=False):
         database = sqlite_key.owner(path)
@@ -46,11 +46,11 @@ def encrypted(folder):
             return sqlite_door.open_database(there, sqlite_door.MAKE)
         return true_connect(path, *arguments, **options)
 
-    sqlite_door.key_of, sqlite3.connect = key_of, connect
+    sqlite_door.key_of_real, sqlite3.connect = key_of, connect
     try:
         yield source
     finally:
-        sqlite_door.key_of, sqlite3.connect = true_key_of, true_connect
+        sqlite_door.key_of_real, sqlite3.connect = true_key_of, true_connect
 
 
 def is_plain(path):
