@@ -84,6 +84,8 @@ def test_provisioned_devices_are_known(tmp_path):
         try:
             await start_all(site)
             await until(lambda: _states(site) == {"known"}, "the devices are not known")
+            # They are known at their boot, before they decide anything that could be proved.
+            await until(lambda: Place(site).held() >= 20, "no data came")
             await stop_all(site)
 
             assert {"known"} == _states(site)
