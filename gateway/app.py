@@ -98,6 +98,8 @@ class Gateway:
         self.readings = Readings(self.store, self.health, clock=clock)
         self.collector = Collector(self.store, self.downlink, self.shelf, self.health, point=point)
         self.newcomers = self._hear_newcomers()
+        # A simulated office is asked nothing beside the uplink.
+        self._ask = self._office.ask if isinstance(self._office, Office) else _no_office
         self.usage = self._make_usage()
         self.witness = self._make_witness()
         self.site = self._make_site(point)
@@ -148,16 +150,13 @@ class Gateway:
 
     def _make_usage(self) -> Usage:
         interval_s = self._configuration.settings.uplink.usage_s
-        # A simulated office is asked nothing beside the uplink.
-        ask = self._office.ask if isinstance(self._office, Office) else _no_office
         life = self._rng.randbytes(LIFE_BYTES)
-        return Usage(self.store, self.health, ask, life=life, clock=self._clock, interval_s=interval_s)
+        return Usage(self.store, self.health, self._ask, life=life, clock=self._clock, interval_s=interval_s)
 
     def _make_witness(self) -> Witness:
         interval_s = self._configuration.settings.uplink.witness_s
-        ask = self._office.ask if isinstance(self._office, Office) else _no_office
         return Witness(
-            self.store, self.health, ask, self.shelf.envelopes, clock=self._clock, interval_s=interval_s
+            self.store, self.health, self._ask, self.shelf.envelopes, clock=self._clock, interval_s=interval_s
         )
 
     def _hear_newcomers(self) -> Newcomers | None:

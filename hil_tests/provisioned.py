@@ -10,8 +10,8 @@ from office_ingest.govern.opening import open_store
 from office_ingest.storage import attested
 from tests.site.harness import write_synthetic
 from tools.image.build import Image
+from tools.ports import free_port
 from tools.provision import UNIX, DevicePlan, GatewayPlan, Office, provision_device, provision_gateway
-from tools.site import free_port
 
 SECTORS = 16
 # One recorded hour a tenth of a second, so that a board fills segments while a person waits.

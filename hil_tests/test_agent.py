@@ -18,7 +18,7 @@ from protocol.adoption import CONFIRMED, STAGED, TRIAL
 from tests.site import test_agent as desk_site
 from tests.site.harness import JOURNAL_SECTORS, lay_out, proved, stop_all, until
 from tools.image.flashfile import make_flash, read_window
-from tools.site import free_port
+from tools.ports import free_port
 
 WINDOW_SECTORS = 4 + JOURNAL_SECTORS + 32
 ROOMS_OFFSET = 12 << 20

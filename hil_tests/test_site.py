@@ -20,7 +20,7 @@ from tests.site.harness import JOURNAL_SECTORS, lay_out, proved, stop_all, until
 from tests.support.serial_lines import Plug
 from tools.image.control import Control
 from tools.image.flashfile import make_flash, read_window
-from tools.site import free_port
+from tools.ports import free_port
 
 WINDOW_SECTORS = 4 + JOURNAL_SECTORS + 32
 SEGMENTS = 15

@@ -34,7 +34,8 @@ from tests.site.harness import JOURNAL_SECTORS, ROWS, lay_out, stop_all, until
 from tools.demo.releases import GOOD
 from tools.image.build import Image
 from tools.image.flashfile import make_flash, read_window
-from tools.site import Site, free_port
+from tools.ports import free_port
+from tools.site import Site
 from tools.site_proof import Proof, prove_site
 
 SEED = 13

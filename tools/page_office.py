@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.page_fleet import Fleet, make_office
-from tools.site import end_process, free_port
+from tools.ports import free_port
+from tools.site import end_process
 
 READY_SECONDS_MAX = 30.0
 _ENDED_SECONDS_MAX = 20.0

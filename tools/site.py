@@ -5,9 +5,7 @@ Everything binds to loopback. Each process logs to a file of its own under logs/
 """
 
 import asyncio
-import contextlib
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -18,24 +16,10 @@ from typing import Any
 
 from protocol.diagnostic import INTERNAL, Diagnostic, DiagnosticError
 from tools.device import run_command
+from tools.ports import free_port
 from tools.relay import TcpRelay, UdpRelay
 
 READY_SECONDS_MAX = 20.0
-# Below those that an operating system gives to clients (RFC 6335: from 49152; Linux: from 32768): a server that is killed finds its
-# port free when it starts again.
-_SERVER_PORTS = range(10_000, 32_768)
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    """Return a loopback port that nobody uses at this moment, and that no client is given while its server is down.
-
-    Raises OSError if a hundred ports could not be bound.
-    """
-    for port in random.SystemRandom().sample(_SERVER_PORTS, 100):
-        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no port of 127.0.0.1 can be bound")
 
 
 def end_process(process: subprocess.Popen[Any], seconds: float) -> None:

@@ -70,7 +70,7 @@ def backup(folder: Path, keys: Path | None, config: Path, as_json: bool) -> None
     _, files = read_office(config)
     with in_words():
         plain = [path for path in files.stores() if path.exists() and not is_encrypted(path)]
-        if plain and keys in (None, folder):
+        if plain and (keys is None or keys.resolve() == folder.resolve()):
             raise DiagnosticError(_together(plain[0]), USAGE)
         # The database first: a keystore that knows more devices, and an authority that knows more gateways, agree with it.
         done = [

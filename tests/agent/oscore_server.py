@@ -9,7 +9,7 @@ import aiocoap
 from aiocoap import error, resource
 
 from tests.aiocoap_oscore import MemoryContext, oscore
-from tools.site import free_port
+from tools.ports import free_port
 
 SECRET = b"link secret 0001"
 DEVICE_ID = b"\x07"

@@ -11,7 +11,7 @@ import pytest
 
 from protocol.coap import ACK, CHANGED, CON, EMPTY, OSCORE, POST, RST, UNAUTHORIZED, Message, decode, encode
 from tests.agent.oscore_server import run_site
-from tools.site import free_port
+from tools.ports import free_port
 from tools.upy import micropython_command
 
 ROOT = Path(__file__).parents[2]

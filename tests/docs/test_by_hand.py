@@ -15,8 +15,8 @@ import pytest
 
 from protocol.diagnostic import DiagnosticError
 from tools.device_types import ROOT
+from tools.ports import free_port
 from tools.recordings import TEMPERATURE, WATER, cache_folder, fetch
-from tools.site import free_port
 
 PAGE = ROOT / "docs" / "by-hand.md"
 SECONDS_MAX = 100

@@ -7,7 +7,6 @@ makes no second machine a gateway, the revoked one stays out, and no answer of t
 
 import asyncio
 import shutil
-import sqlite3
 import ssl
 import time
 from contextlib import closing
@@ -21,6 +20,7 @@ from office_ingest.govern.signer import make_key
 from office_ingest.storage.sqlite import SqliteStore
 from protocol.diagnostic import NOT_ALLOWED, OK, DiagnosticError
 from protocol.enrolment import IDENTITY_PATH
+from protocol.sqlite_backup import back_up
 from tests.drills import together
 from tests.drills.books import count, read
 from tests.drills.field import SITE, Make, lay_out
@@ -161,11 +161,7 @@ async def _take_backups(site):
     """Copy the running office's authority as its page says, the signer's folder, and the card of a gateway that is off meanwhile."""
     backup = site.folder / "backup"
     backup.mkdir()
-    with (
-        closing(sqlite3.connect(site.office_folder / "authority.db")) as running,
-        closing(sqlite3.connect(backup / "authority.db")) as copy,
-    ):
-        running.backup(copy)
+    back_up(site.office_folder / "authority.db", backup / "authority.db")
     shutil.copytree(_key(site), backup / "key")
     await site.gateway.kill()
     shutil.copytree(site.gateway_folder, backup / "card")

@@ -5,10 +5,9 @@ Held after `restored`, on its site, once its device is off: what the database fo
 
 import asyncio
 import shutil
-import sqlite3
-from contextlib import closing
 
 from protocol.diagnostic import NOT_ALLOWED, OK
+from protocol.sqlite_backup import back_up
 from tests.drills.books import read
 from tests.drills.typist import type_lines
 from tests.site.harness import stop_services, until
@@ -76,11 +75,7 @@ async def _story(site, key, number, row, say):
 def _copy(site, key):
     together = site.folder / "together"
     together.mkdir()
-    with (
-        closing(sqlite3.connect(site.office_folder / "office.db")) as running,
-        closing(sqlite3.connect(together / "office.db")) as copy,
-    ):
-        running.backup(copy)
+    back_up(site.office_folder / "office.db", together / "office.db")
     shutil.copytree(key, together / "key")
 
 

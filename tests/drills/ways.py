@@ -25,7 +25,7 @@ from tests.site.harness import stop_services, until, waiting
 from tests.support.serial_lines import Plug
 from tools.drills.plan import CI
 from tools.drills.row import Row, Sign
-from tools.site import free_port
+from tools.ports import free_port
 from tools.site_proof import prove_site
 
 BAUD = 115_200

@@ -20,7 +20,7 @@ from tests.gateway.site import (
     until,
     write_files,
 )
-from tools.site import free_port
+from tools.ports import free_port
 
 
 @pytest.fixture(scope="session")

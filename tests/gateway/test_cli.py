@@ -29,7 +29,7 @@ from tests.gateway.site import (
     until,
     write_private,
 )
-from tools.site import free_port
+from tools.ports import free_port
 
 
 def outstation(*words):

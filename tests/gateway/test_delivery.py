@@ -35,7 +35,7 @@ from tests.gateway.site import (
     segment,
     until,
 )
-from tools.site import free_port
+from tools.ports import free_port
 
 NUMBER = 7
 BODY = bytes(range(256)) * 40

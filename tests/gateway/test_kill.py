@@ -17,7 +17,7 @@ from gateway.points import EXIT_CODE, POINTS
 from gateway.store import REOPEN_INTERVAL_S
 from protocol import coap
 from tests.gateway.site import DeviceDouble, GatewayProcess, OfficeDouble, device_id, segment
-from tools.site import free_port
+from tools.ports import free_port
 
 SEGMENTS = 12
 

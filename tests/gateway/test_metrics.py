@@ -14,7 +14,7 @@ from gateway.health import COUNTERS
 from gateway.metrics import STATES, metrics_of
 from tests.gateway.site import ROOT, DeviceDouble, GatewayProcess, segment, until
 from tests.gateway.test_cli import outstation
-from tools.site import free_port
+from tools.ports import free_port
 
 PAGE = (ROOT / "docs" / "operating" / "metrics.md").read_text("utf-8")
 

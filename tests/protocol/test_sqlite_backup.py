@@ -222,7 +222,8 @@ def test_plain_databases_are_not_copied_into_one_folder(tmp_path, capsys):
     one, keys = tmp_path / "one", tmp_path / "keys"
     assert run(["office", "store", "backup", str(one), *config]) == USAGE
     assert "store-copies-together" in capsys.readouterr().err
-    assert run(["office", "store", "backup", str(one), "--keys", str(one), *config]) == USAGE
+    for same in (one, keys / ".." / "one"):
+        assert run(["office", "store", "backup", str(one), "--keys", str(same), *config]) == USAGE
     assert not one.exists()
     assert run(["office", "store", "backup", str(one), "--keys", str(keys), *config]) == OK
 

@@ -26,7 +26,7 @@ from tests.site.harness import ROOT, lay_out, stop_devices, until, waiting
 from tests.site.test_replaced_gateway import SITE, Place
 from tests.support.marks import files_below, of_bytes, of_number, of_text, pieces, search
 from tools import provision
-from tools.site import free_port
+from tools.ports import free_port
 
 # Like no other number of a site. They make the demonstration's rules decide, so decisions have them as inputs.
 READINGS = tuple(1_918_273_645 + 104_729 * i for i in range(8))
@@ -206,12 +206,12 @@ class Life:
         return [one for one in search(self.marks, {**files, **self.words, **said}) if not _is_allowed(one)]
 
 
-def marked(recording):
-    """Return a recording in which five temperatures of ten are marks."""
+def marked(recording, mark_at=lambda at: READINGS[at % len(READINGS)]):
+    """Return a recording in which five temperatures of ten are marks, in each row its own of mark_at(row)."""
     rows = recording.splitlines()
     for at, row in enumerate(rows):
         if at % 10 < 5:
-            rows[at] = f"{row.partition(',')[0]},{READINGS[at % len(READINGS)]}"
+            rows[at] = f"{row.partition(',')[0]},{mark_at(at)}"
     return "\n".join(rows) + "\n"
 
 

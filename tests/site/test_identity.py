@@ -46,7 +46,7 @@ from protocol.diagnostic import NOT_ALLOWED, OK, UNREACHABLE, DiagnosticError
 from protocol.enrolment import IDENTITY_PATH, Code, parse_code
 from protocol.uplink import encode_request
 from tools import cli
-from tools.site import free_port
+from tools.ports import free_port
 
 TIMEOUT_S = 60
 

@@ -19,7 +19,7 @@ from protocol.coap import OSCORE, decode, option
 from protocol.diagnostic import OK
 from protocol.oscore import decode_option
 from tests.site.harness import lay_out, proved, stop_all, until
-from tools.site import free_port
+from tools.ports import free_port
 
 SITE = "test site"
 COMMAND_S = 60

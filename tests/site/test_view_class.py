@@ -11,7 +11,7 @@ from office_ingest.receive.keystore import Keystore
 from protocol.event import SAMPLE, decode_events
 from protocol.keys import OFFICE, ROUTINE, SITE
 from protocol.segment import parse_segment
-from tests.site.at_rest import CHANNELS, open_body
+from tests.site.at_rest import CHANNELS, marked, open_body
 from tests.site.harness import lay_out, proved, stop_all, until
 from tests.site.test_replaced_gateway import Place
 from tests.support.marks import files_below, of_number, search
@@ -27,11 +27,7 @@ NAMES = ("clear", "site", "office")
 
 def told_apart(recording):
     """Return a recording in which five readings of ten are numbers that occur once."""
-    rows = recording.splitlines()
-    for at, row in enumerate(rows):
-        if at % 10 < 5:
-            rows[at] = f"{row.partition(',')[0]},{FIRST_READING + 1009 * at}"
-    return "\n".join(rows) + "\n"
+    return marked(recording, lambda at: FIRST_READING + 1009 * at)
 
 
 class Life:

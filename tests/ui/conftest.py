@@ -11,7 +11,7 @@ import pytest
 from tests.ui.offices import PageOffice
 from tests.ui.visiting import visit
 from tools.device_types import ROOT
-from tools.site import free_port
+from tools.ports import free_port
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (

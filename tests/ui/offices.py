@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from tools.page_fleet import make_office
-from tools.site import free_port
+from tools.ports import free_port
 
 READY_SECONDS = 20
 

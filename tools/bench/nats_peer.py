@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tools.bench.race import Contender, Lap, Skipped
-from tools.site import end_process, free_port
+from tools.ports import free_port
+from tools.site import end_process
 
 VARIABLE = "NATS_SERVER"
 NAME = "NATS JetStream"

@@ -25,7 +25,7 @@ from tools.bench.fleet import SealedDevice, Tell
 from tools.bench.gateway_front import DATABASE, count_events, count_held, running_gateway
 from tools.bench.race import Case, Contender, Lap, Skipped, race
 from tools.bench.senders import output_of, write_streams
-from tools.site import free_port
+from tools.ports import free_port
 
 Server = Callable[[], AbstractAsyncContextManager[int]]
 _NOTE = (
